@@ -1,0 +1,114 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The one global of the program: who speaks, and where to. */
+static struct {
+    int rank, size;
+    bool terminal;
+    bool progress_shown;
+    void (*abort_all)(int code);
+    FILE *file;
+} the_log = {.rank = 0, .size = 1};
+
+void log_open(int rank, int size, bool terminal, void (*abort_all)(int code)) {
+    the_log.rank = rank;
+    the_log.size = size;
+    the_log.terminal = terminal;
+    the_log.abort_all = abort_all;
+}
+
+bool log_is_terminal(void) { return the_log.terminal; }
+
+Status log_attach(const char *path) {
+    if (the_log.rank != 0) return status_ok();
+    log_detach();
+    the_log.file = fopen(path, "ae");
+    if (!the_log.file) return status_error(RAM_IO, "cannot open the log %s: %s", path, strerror(errno));
+    setvbuf(the_log.file, NULL, _IOLBF, 0);
+    return status_ok();
+}
+
+void log_detach(void) {
+    if (the_log.file) fclose(the_log.file);
+    the_log.file = NULL;
+}
+
+static void write_file(const char *prefix, const char *text) {
+    if (!the_log.file) return;
+    char stamp[32];
+    time_t now = time(NULL);
+    struct tm local;
+    localtime_r(&now, &local);
+    strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &local);
+    fprintf(the_log.file, "%s %s%s\n", stamp, prefix, text);
+}
+
+/* Clears the progress line, so that a full line can take its place. */
+static void clear_progress(void) {
+    if (the_log.progress_shown) fputs("\r\033[K", stdout);
+    the_log.progress_shown = false;
+}
+
+static void say(FILE *stream, const char *prefix, const char *text) {
+    if (the_log.rank != 0) return;
+    clear_progress();
+    fflush(stdout);
+    fprintf(stream, "%s%s\n", prefix, text);
+    fflush(stream);
+    write_file(prefix, text);
+}
+
+void log_info(const char *format, ...) {
+    char text[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    say(stdout, "", text);
+}
+
+void log_warning(const char *format, ...) {
+    char text[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    say(stderr, "ram_dist: warning: ", text);
+}
+
+void log_error(const Status *status) { say(stderr, "ram_dist: error: ", status->message); }
+
+void log_progress(const char *format, ...) {
+    if (the_log.rank != 0 || !the_log.terminal) return;
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("\r\033[K", stdout);
+    vprintf(format, arguments);
+    va_end(arguments);
+    fflush(stdout);
+    the_log.progress_shown = true;
+}
+
+void log_fatal(const char *file, int line, const char *format, ...) {
+    char text[1024], host[256] = "?";
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    gethostname(host, sizeof host - 1);
+    clear_progress();
+    fflush(stdout);
+    fprintf(stderr, "ram_dist: internal error: %s (rank %d of %d on %s, %s:%d)\n", text, the_log.rank, the_log.size,
+            host, file, line);
+    fflush(stderr);
+    write_file("internal error: ", text);
+    if (the_log.abort_all) the_log.abort_all(RAM_INTERNAL);
+    exit(RAM_INTERNAL);
+}

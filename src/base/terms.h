@@ -1,0 +1,16 @@
+/* The choices that configuration, model and data share by name (DESIGN 1, 2). Values of CHOICE keys, in the order of
+ * their names in config/keys.def. */
+#ifndef RAM_BASE_TERMS_H
+#define RAM_BASE_TERMS_H
+
+typedef enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA } DeviceChoice;
+typedef enum { COMM_AUTO, COMM_SELF, COMM_MPI } CommChoice;
+typedef enum { TASK_MNIST, TASK_TRANSLATED, TASK_CLUTTERED } TaskKind;
+typedef enum { CORE_RNN, CORE_LSTM } Core;
+typedef enum { LOCATOR_MLP, LOCATOR_LINEAR } Locator;
+typedef enum { BASELINE_LEARNED, BASELINE_MOVING_AVERAGE, BASELINE_OTHERS, BASELINE_NONE } Baseline;
+typedef enum { OPTIMIZER_ADAM, OPTIMIZER_SGD } OptimizerKind;
+typedef enum { SCHEDULE_CONSTANT, SCHEDULE_PLATEAU, SCHEDULE_COSINE, SCHEDULE_LINEAR } ScheduleKind;
+typedef enum { POLICY_SAMPLE, POLICY_MEAN, POLICY_RANDOM, POLICY_CENTER } Policy;
+
+#endif
