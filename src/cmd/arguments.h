@@ -1,0 +1,46 @@
+/* Arguments: what the command line of a subcommand says. Owns the options that several commands share and the order in
+ * which values win (defaults, then --config, then flags and --set as they stand). Must not know what a command does,
+ * and prints nothing but --help. Nothing here is collective: every rank parses the same line alone. */
+#ifndef RAM_CMD_ARGUMENTS_H
+#define RAM_CMD_ARGUMENTS_H
+
+#include "config/config.h"
+
+#include <argp.h>
+#include <stdbool.h>
+
+typedef struct {
+    Config config;           /* resolved and checked */
+    char name[CONFIG_TEXT];  /* of the run, when run.dir does not say: the stem of --config, or "default" */
+    const char *config_path; /* --config; NULL: not given */
+    const char *resume;      /* --resume; NULL: not given */
+    const char *operand;     /* the argument that is no option; NULL: not given */
+    int np;                  /* --np, 1 to MOST_RANKS; 0: not given */
+    int overrides;           /* how many --set and flags stand on the line */
+    bool help;               /* --help was asked for and printed: nothing is left to do, all else is unset */
+} Arguments;
+
+enum { MOST_RANKS = 1024 };
+
+/* Options beside --config, --set, --run-dir, --device and --help, which every command takes. */
+enum { TAKES_NP = 1, TAKES_RESUME = 2 };
+
+/* What a command takes. Options of its own have keys from OWN_OPTION up and end with {0}; `take` gets each as it is
+ * met, `value` being NULL for one without an argument. */
+enum { OWN_OPTION = 1000 };
+typedef struct {
+    const char *command; /* "train" */
+    const char *summary; /* one or two sentences for --help */
+    const char *operand; /* its name in --help, e.g. "CHECKPOINT"; NULL: the command takes none */
+    unsigned takes;
+    const Config *base;            /* what values start from where --config is not given; NULL: the defaults */
+    const struct argp_option *own; /* NULL: none */
+    Status (*take)(void *input, int key, const char *value);
+    void *input;
+} ArgumentsSpec;
+
+/* Parses argv[1] to argv[argc - 1] (which getopt may reorder; texts are borrowed from it), reads the configuration and
+ * checks it. RAM_USAGE for anything wrong. */
+Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc, char **argv);
+
+#endif

@@ -1,0 +1,11 @@
+/* Commands: the entry of each subcommand; main.c holds their table. A command owns its arguments and its printing,
+ * prints an error once with log_error, and returns the exit code. argv[0] is not read: what follows are the arguments.
+ * Those that start ranks are collective. */
+#ifndef RAM_CMD_COMMANDS_H
+#define RAM_CMD_COMMANDS_H
+
+int command_train(int argc, char **argv);
+int command_eval(int argc, char **argv);
+int command_config(int argc, char **argv);
+
+#endif

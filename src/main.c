@@ -1,0 +1,57 @@
+#include "base/log.h"
+#include "base/version.h"
+#include "cmd/commands.h"
+#include "config/nearest.h"
+#include "config/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef int Run(int argc, char **argv);
+
+static const struct {
+    const char *name;
+    Run *run;
+    const char *summary;
+} commands[] = {
+    {"train", command_train, "train a model (what `ram_dist` does without a command)"},
+    {"eval", command_eval, "measure a trained model"},
+    {"config", command_config, "list all keys of the configuration, or print resolved values"},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static int print_help(void) {
+    puts("Usage: ram_dist [COMMAND] [OPTION...]\n"
+         "Trains the Recurrent Attention Model on any number of ranks.\n");
+    for (int i = 0; i < COMMANDS; i++) printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    puts("\n`ram_dist COMMAND --help` lists the options of a command, `ram_dist --version` says what this build is.");
+    return RAM_OK;
+}
+
+static int print_version(void) {
+    printf("ram_dist %s (revision %s, %s)\n", version_number(), version_revision(), version_compiler());
+    return RAM_OK;
+}
+
+static Run *find_command(const char *name) {
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) return commands[i].run;
+    Nearest nearest = nearest_begin(name);
+    for (int i = 0; i < COMMANDS; i++) nearest_offer(&nearest, commands[i].name);
+    Status status = status_error(RAM_USAGE, "unknown command '%s'%s `ram_dist --help` lists the commands",
+                                 text_excerpt(name).text, nearest.name ? nearest_hint(&nearest).text : ";");
+    log_error(&status);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    const char *first = argc > 1 ? argv[1] : "";
+    if (strcmp(first, "--version") == 0) return print_version();
+    bool help = strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0;
+    if (help && (argc == 2 || argv[2][0] == '-')) return print_help();
+    if (argc < 2 || (*first == '-' && !help)) return command_train(argc, argv);
+    Run *run = find_command(help ? argv[2] : first);
+    if (!run) return RAM_USAGE;
+    char *ask_help[] = {argv[0], "--help", NULL};
+    return help ? run(2, ask_help) : run(argc - 1, argv + 1);
+}
