@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# jobs/local.sh: what it passes to ram_dist, and what it says at the end. The tree is a copy below a path with blanks,
+# and the program built in it is a stand-in that prints its arguments.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tree="$work/a clone"
+
+fail() {
+    echo "FAILED: $1" >&2
+    cat "$work/output" >&2
+    exit 1
+}
+
+run() { # EXPECTED-STATUS ARGUMENTS...
+    local expected=$1 code=0
+    shift
+    (cd "$work" && "$tree/jobs/local.sh" "$@") >"$work/output" 2>&1 || code=$?
+    [ $code -eq "$expected" ] || fail "expected status $expected, got $code: local.sh $*"
+}
+
+says() { grep -qxF -- "$1" "$work/output" || fail "the output lacks the line: $1"; }
+lacks() { ! grep -qF -- "$1" "$work/output" || fail "the output should not hold: $1"; }
+
+mkdir -p "$tree/data" "$tree/configs"
+cp -r "$root/jobs" "$root/CMakePresets.json" "$tree"
+printf '#!/bin/sh\nexit 0\n' >"$tree/jobs/install.sh"
+printf '#!/bin/sh\necho fetching\n' >"$tree/data/fetch_mnist.sh"
+chmod +x "$tree/jobs/install.sh" "$tree/data/fetch_mnist.sh"
+cat >"$tree/CMakeLists.txt" <<'CMAKE'
+cmake_minimum_required(VERSION 3.22)
+project(stand_in LANGUAGES NONE)
+add_custom_target(ram_dist COMMAND ${CMAKE_COMMAND} -E copy ${CMAKE_SOURCE_DIR}/stand_in ram_dist)
+CMAKE
+cat >"$tree/stand_in" <<'STANDIN'
+#!/usr/bin/env bash
+printf '%s\n' "$*" "RAM_DATA=${RAM_DATA-}"
+[ "$1" != eval ] || { echo "test error 2.50 %" && exit 0; }
+while [ $# -gt 0 ]; do
+    [ "$1" != --run-dir ] || mkdir -p "$2"
+    [ "$1" != --stop ] || exit 75
+    shift
+done
+STANDIN
+chmod +x "$tree/stand_in"
+unset RAM_DATA
+cores=$(nproc)
+[ "$cores" -le 8 ] || cores=8
+
+run 0
+says "fetching"
+says "RAM_DATA=$tree/data/mnist"
+says "train --np $cores --config $tree/configs/quick.yaml --run-dir $tree/logs/quick --resume auto"
+says "eval --np $cores $tree/logs/quick"
+[ "$(tail -n 5 "$work/output" | head -n 2)" = "test error 2.50 %
+run folder   $tree/logs/quick" ] || fail "the last lines do not say the result and where it lies"
+
+# The user's own arguments win.
+run 0 train --np=3 --config my.yaml --set train.lr=1
+says "train --run-dir $tree/logs/my --resume auto --np=3 --config my.yaml --set train.lr=1"
+says "eval --np 3 $tree/logs/my"
+run 0 --set train.lanes=1 --run-dir "$work/my run" --resume latest
+says "train --np 1 --config $tree/configs/quick.yaml --set train.lanes=1 --run-dir $work/my run --resume latest"
+says "eval --np 1 $work/my run"
+run 0 --set data.dir=elsewhere
+lacks "fetching"
+RAM_DATA=/mine run 0
+lacks "fetching"
+says "RAM_DATA=/mine"
+
+# Failures are the program's own, or shown.
+run 75 --stop
+says "stopped early; the same command goes on from there"
+lacks "eval"
+run 64 --np
+echo 'message(FATAL_ERROR "no compiler")' >>"$tree/CMakeLists.txt"
+run 70
+grep -q "no compiler" "$work/output" || fail "the reason of a failed configuration is not shown"
+printf '#!/bin/sh\nexit 69\n' >"$tree/jobs/install.sh"
+run 69
+lacks "configuring"
+echo PASSED
