@@ -1,0 +1,248 @@
+/* Backend: memory and kernels behind one table, filled by backend/cpu (and backend/cuda where there is one). Owns
+ * device memory and the workers that compute. Must not know the sequence of RAM: that is written once, in model/.
+ * Nothing here is collective. Kernels are re-entrant: different workers may run them at once on different memory. */
+#ifndef RAM_BACKEND_BACKEND_H
+#define RAM_BACKEND_BACKEND_H
+
+#include "base/lane_tree.h"
+#include "base/partition.h"
+#include "base/status.h"
+#include "base/terms.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Memory of the backend. Types of their own, so that host code cannot dereference them by accident. */
+typedef struct {
+    float *address;
+} DevFloats;
+typedef struct {
+    int32_t *address;
+} DevInts;
+typedef struct {
+    uint8_t *address;
+} DevBytes;
+typedef struct {
+    double *address;
+} DevDoubles;
+
+static inline DevFloats dev_floats_at(DevFloats base, int64_t element) { return (DevFloats){base.address + element}; }
+
+/* A row-major matrix inside a buffer: row r starts at `at` + r * stride. */
+typedef struct {
+    DevFloats at;
+    int64_t stride; /* elements from one row to the next, >= columns */
+} Matrix;
+
+static inline Matrix matrix(DevFloats at, int64_t stride) { return (Matrix){at, stride}; }
+static inline Matrix matrix_column(Matrix m, int64_t column) { return (Matrix){dev_floats_at(m.at, column), m.stride}; }
+
+/* A contiguous run of lanes of one batch: the unit a worker computes (DESIGN 4). Rows are (image, roll-out), the
+ * roll-outs of one image side by side. On the CPU a span has one lane, on a GPU all of the rank's. */
+typedef struct {
+    int64_t batch;  /* images of the global batch (n) */
+    int lanes;      /* lanes of the global batch (V) */
+    int first_lane; /* of this span */
+    int lane_count; /* in this span */
+    int samples;    /* roll-outs of each image (M) */
+} Span;
+
+static inline int64_t span_first_image(const Span *span) {
+    return partition_begin(span->batch, span->first_lane, span->lanes);
+}
+static inline int64_t span_images(const Span *span) {
+    return partition_begin(span->batch, span->first_lane + span->lane_count, span->lanes) - span_first_image(span);
+}
+static inline int64_t span_rows(const Span *span) { return span_images(span) * span->samples; }
+
+/* Most rows that one lane of such a batch can have. */
+static inline int64_t span_lane_rows_most(int64_t batch, int lanes, int samples) {
+    return (batch + lanes - 1) / lanes * samples;
+}
+
+typedef enum { ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_TANH } Activation;
+
+enum { CHANNELS_MOST = 4 };
+
+/* The glimpse sensor's geometry (DESIGN 2). */
+typedef struct {
+    int patch, scales, scale;    /* G, K, ratio */
+    int height, width, channels; /* of a picture */
+    float mean[CHANNELS_MOST], stddev[CHANNELS_MOST];
+} Retina;
+
+/* What a span looks at. `picture[i]` is the place of image i among `pixels`. */
+typedef struct {
+    DevBytes pixels; /* (pictures, height, width, channels) */
+    DevInts picture; /* (images) */
+    DevInts sample;  /* (images): sample number, names the random draws */
+    DevBytes label;  /* (images) */
+} Pictures;
+
+/* Where random locations come from (base/philox.h). */
+typedef struct {
+    uint64_t seed;
+    uint32_t space;   /* the split */
+    uint32_t epoch;   /* 0 at evaluation */
+    uint32_t rollout; /* of a row's first sample; row's roll-out m draws as rollout + m */
+    Policy policy;
+} Draws;
+
+/* The REINFORCE and baseline terms of the loss (DESIGN 2). */
+typedef struct {
+    Baseline baseline;
+    int glimpses;
+    float sigma;
+    float moving_average; /* m of before the step */
+    double weight;        /* w */
+    int64_t rows;         /* of the global batch: B * M */
+} Reinforce;
+
+typedef struct {
+    int glimpses, classes;
+    double glimpse_weight; /* train.glimpse_nll */
+    int64_t rows;          /* of the global batch: B * M */
+} Classification;
+
+/* Sums over the rows of a lane; divided once, after the reduction. */
+typedef enum {
+    SUM_NLL,         /* of the final class */
+    SUM_GLIMPSE_NLL, /* over t < T, all rows */
+    SUM_BASELINE,    /* (b_t - R)^2 over t and rows */
+    SUM_REINFORCE,   /* sum_t -log pi_t (R - b_t) over rows, before the weight */
+    SUM_REWARD,      /* also the count of right answers */
+    SUM_ROWS,
+    SUMS
+} Sum;
+
+/* One matrix to be laid out for the forward pass: target (columns, rows) = source (rows, columns) transposed. */
+typedef struct {
+    DevFloats source; /* (rows, columns) */
+    DevFloats target; /* row c of the transpose at target + c * target_stride */
+    int64_t rows, columns, target_stride;
+} Transpose;
+
+typedef struct {
+    double lr, beta1, beta2, epsilon, weight_decay, gradient_scale;
+    int64_t step; /* 1 for the first, for the bias correction (Kingma and Ba 2015) */
+} Adam;
+
+typedef struct {
+    double lr, momentum, weight_decay, gradient_scale;
+    bool nesterov;
+} Sgd;
+
+typedef struct Backend Backend;
+
+/* Called by a worker for each of its spans. `worker` in [0, workers): index of its private workspace. */
+typedef void (*SpanWork)(void *context, int worker, const Span *span);
+
+typedef struct {
+    const char *name;
+    void (*free)(Backend *backend);
+
+    /* Memory: zeroed at allocation; allocation failure is fatal. Counts are bytes. */
+    void *(*allocate)(Backend *backend, size_t bytes);
+    void (*release)(Backend *backend, void *memory);
+    void (*upload)(Backend *backend, void *device, const void *host, size_t bytes);
+    void (*download)(Backend *backend, void *host, const void *device, size_t bytes);
+    /* Host memory that stays as it is, as backend memory: the same on the CPU, a copy elsewhere. withdraw() it. */
+    void *(*present)(Backend *backend, const void *host, size_t bytes);
+    void (*withdraw)(Backend *backend, void *presented);
+
+    /* Cuts `lanes` of a batch into spans, gives each to a worker, returns when all are done. `lanes.lane_count` lanes
+     * from lanes.first_lane. */
+    void (*run)(Backend *backend, Span lanes, SpanWork work, void *context);
+
+    /* --- forward. Stacked matrices have `glimpses` blocks of span_rows(span) rows. */
+
+    /* location (rows, 2) = l_0, noise (glimpses, rows, 2): standard normal; for the random policy uniform locations. */
+    void (*draw)(Backend *, const Span *, const Draws *, const Pictures *, int glimpses, DevFloats location,
+                 DevFloats noise);
+    /* glimpse (rows, K*C*G*G) at location (rows, 2). */
+    void (*retina)(Backend *, const Span *, const Retina *, const Pictures *, DevFloats location, DevFloats glimpse);
+    /* y (glimpses*rows, out) = activation(x (.., in) * weight + bias); weight laid out (in, out), bias (out). */
+    void (*linear)(Backend *, const Span *, int glimpses, int in, int out, Matrix x, DevFloats weight, DevFloats bias,
+                   Activation, Matrix y);
+    /* gates (rows, 4H): before in, after the activations out (i f g o); c (rows, H) from c_before (NULL: zeros),
+     * h = o tanh(c). */
+    void (*lstm)(Backend *, const Span *, int hidden, DevFloats gates, DevFloats c_before, DevFloats c, Matrix h);
+    /* mean (rows, 2) = tanh of the locator's output, noise (rows, 2) > location (rows, 2), log_pi (rows). */
+    void (*locate)(Backend *, const Span *, Policy, float sigma, DevFloats mean, DevFloats noise, DevFloats location,
+                   DevFloats log_pi);
+    /* In place: logits (glimpses*rows, classes) > log-probabilities. */
+    void (*log_softmax)(Backend *, const Span *, int glimpses, int classes, DevFloats logits);
+    /* reward (rows) from log_prob (rows, classes) of the last glimpse: 1 where the best class (the first of equals) is
+     * the label. */
+    void (*reward)(Backend *, const Span *, int classes, const Pictures *, DevFloats log_prob, DevFloats reward);
+
+    /* --- evaluation: probability (rows, classes) += exp(log_prob). */
+    void (*add_probability)(Backend *, const Span *, int classes, DevFloats log_prob, DevFloats probability);
+
+    /* --- losses and their gradients; each adds its sums to sums (span's lanes, SUMS). Gradients may be absent (NULL).
+     */
+
+    /* b (glimpses, rows): in the learned baseline, out the baseline used. d_baseline (glimpses, rows); d_location
+     * (glimpses, rows, 2): gradient before the locator's tanh. */
+    void (*reinforce)(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats mean, DevFloats noise,
+                      DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location, DevDoubles sums);
+    /* log_prob (glimpses, rows, classes), d_logits alike; glimpses before the last only where glimpse_weight > 0. */
+    void (*classification)(Backend *, const Span *, const Classification *, const Pictures *, DevFloats log_prob,
+                           DevFloats d_logits, DevDoubles sums);
+
+    /* --- backward */
+
+    /* dx (glimpses*rows, in) = dy (.., out) * weight (out, in), or += where `accumulate`. */
+    void (*linear_backward_data)(Backend *, const Span *, int glimpses, int in, int out, Matrix dy, DevFloats weight,
+                                 bool accumulate, Matrix dx);
+    /* dweight (out, in) = dy^T x over the glimpses and rows of a lane; lane i of the span at + i * lane_stride. Without
+     * rows: zeros. */
+    void (*linear_backward_weight)(Backend *, const Span *, int glimpses, int in, int out, Matrix x, Matrix dy,
+                                   DevFloats dweight, int64_t lane_stride);
+    /* dbias (out) = sums of dy's columns, likewise. */
+    void (*linear_backward_bias)(Backend *, const Span *, int glimpses, int out, Matrix dy, DevFloats dbias,
+                                 int64_t lane_stride);
+    /* dy = 0 where y <= 0. (glimpses*rows, columns) */
+    void (*relu_backward)(Backend *, const Span *, int glimpses, int columns, Matrix y, Matrix dy);
+    /* dgates (rows, 4H) from dh (rows, H) and dc (rows, H; taken as zero at the last glimpse), which becomes the
+     * gradient of c_before (NULL: zeros). */
+    void (*lstm_backward)(Backend *, const Span *, int hidden, bool last, DevFloats gates, DevFloats c_before,
+                          DevFloats c, DevFloats dh, DevFloats dc, DevFloats dgates);
+
+    /* --- over whole parameter vectors, called by one thread, computed by all workers */
+
+    void (*transpose)(Backend *, int count, const Transpose *work);
+    void (*add)(Backend *, int64_t count, DevFloats a, DevFloats b, DevFloats out); /* out = a + b; out may be a */
+    /* out (count) = the sum of the nodes' vectors in the order of the lane tree. */
+    void (*tree_sum)(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
+                     DevFloats out);
+    /* Sum of squares in double, in an order that depends on count alone. */
+    double (*sum_squares)(Backend *, int64_t count, DevFloats values);
+    void (*adam)(Backend *, const Adam *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
+                 DevFloats v);
+    void (*sgd)(Backend *, const Sgd *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats velocity);
+    /* average = decay * average + (1 - decay) * values */
+    void (*average)(Backend *, double decay, int64_t count, DevFloats average, DevFloats values);
+} Kernels;
+
+struct Backend {
+    const Kernels *kernels;
+    int workers;      /* independent workspaces that `run` needs */
+    int span_lanes;   /* most lanes of a span */
+    const char *note; /* e.g. the instruction set of the products; must be equal on all ranks */
+};
+
+typedef struct {
+    DeviceChoice device;
+    int threads;         /* CPU */
+    bool oversubscribed; /* more threads than cores: block rather than spin */
+} BackendOptions;
+
+/* The backend for the options; RAM_UNAVAILABLE when a demanded device is missing. Owned by the caller. */
+Status backend_open(const BackendOptions *options, Backend **backend);
+void backend_close(Backend *backend); /* NULL is allowed */
+
+/* Allocation by element. */
+DevFloats backend_floats(Backend *backend, int64_t count);
+
+#endif

@@ -1,0 +1,55 @@
+/* The CPU backend: kernels on one lane at a time, products by LIBXSMM, a pool of threads that take whole lanes.
+ * Owns its threads. Must not know RAM's sequence. Every product is called with one lane's shape, so a lane's bits never
+ * depend on who computes it (DESIGN 4). Nothing is collective. */
+#ifndef RAM_BACKEND_CPU_H
+#define RAM_BACKEND_CPU_H
+
+#include "backend/backend.h"
+#include "backend/cpu/cpu_pool.h"
+
+typedef struct {
+    Backend base;
+    CpuPool *pool;
+} CpuBackend;
+
+/* `spin`: threads wait a little in a busy loop before they block. */
+Backend *cpu_backend_new(int threads, bool spin);
+
+static inline CpuPool *cpu_pool_of(Backend *backend) { return ((CpuBackend *)backend)->pool; }
+
+/* The kernels, one file a family; shapes in backend.h. */
+void cpu_draw(Backend *, const Span *, const Draws *, const Pictures *, int glimpses, DevFloats location,
+              DevFloats noise);
+void cpu_retina(Backend *, const Span *, const Retina *, const Pictures *, DevFloats location, DevFloats glimpse);
+void cpu_linear(Backend *, const Span *, int glimpses, int in, int out, Matrix x, DevFloats weight, DevFloats bias,
+                Activation, Matrix y);
+void cpu_linear_backward_data(Backend *, const Span *, int glimpses, int in, int out, Matrix dy, DevFloats weight,
+                              bool accumulate, Matrix dx);
+void cpu_linear_backward_weight(Backend *, const Span *, int glimpses, int in, int out, Matrix x, Matrix dy,
+                                DevFloats dweight, int64_t lane_stride);
+void cpu_linear_backward_bias(Backend *, const Span *, int glimpses, int out, Matrix dy, DevFloats dbias,
+                              int64_t lane_stride);
+void cpu_relu_backward(Backend *, const Span *, int glimpses, int columns, Matrix y, Matrix dy);
+void cpu_lstm(Backend *, const Span *, int hidden, DevFloats gates, DevFloats c_before, DevFloats c, Matrix h);
+void cpu_lstm_backward(Backend *, const Span *, int hidden, bool last, DevFloats gates, DevFloats c_before, DevFloats c,
+                       DevFloats dh, DevFloats dc, DevFloats dgates);
+void cpu_locate(Backend *, const Span *, Policy, float sigma, DevFloats mean, DevFloats noise, DevFloats location,
+                DevFloats log_pi);
+void cpu_reinforce(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats mean, DevFloats noise,
+                   DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location, DevDoubles sums);
+void cpu_log_softmax(Backend *, const Span *, int glimpses, int classes, DevFloats logits);
+void cpu_reward(Backend *, const Span *, int classes, const Pictures *, DevFloats log_prob, DevFloats reward);
+void cpu_add_probability(Backend *, const Span *, int classes, DevFloats log_prob, DevFloats probability);
+void cpu_classification(Backend *, const Span *, const Classification *, const Pictures *, DevFloats log_prob,
+                        DevFloats d_logits, DevDoubles sums);
+void cpu_transpose(Backend *, int count, const Transpose *work);
+void cpu_add(Backend *, int64_t count, DevFloats a, DevFloats b, DevFloats out);
+void cpu_tree_sum(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
+                  DevFloats out);
+double cpu_sum_squares(Backend *, int64_t count, DevFloats values);
+void cpu_adam(Backend *, const Adam *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
+              DevFloats v);
+void cpu_sgd(Backend *, const Sgd *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats velocity);
+void cpu_average(Backend *, double decay, int64_t count, DevFloats average, DevFloats values);
+
+#endif

@@ -1,0 +1,107 @@
+#include "backend/cpu/cpu.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <libxsmm.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void cpu_free(Backend *backend) {
+    cpu_pool_free(cpu_pool_of(backend));
+    free(backend);
+    libxsmm_finalize();
+}
+
+static void *cpu_allocate(Backend *backend, size_t bytes) {
+    (void)backend;
+    return memory_new(bytes, 1);
+}
+
+static void cpu_release(Backend *backend, void *memory) {
+    (void)backend;
+    free(memory);
+}
+
+static void cpu_copy(Backend *backend, void *to, const void *from, size_t bytes) {
+    (void)backend;
+    if (bytes) memcpy(to, from, bytes);
+}
+
+static void *cpu_present(Backend *backend, const void *host, size_t bytes) {
+    (void)backend;
+    (void)bytes;
+    return (void *)(uintptr_t)host; /* kernels only read it */
+}
+
+static void cpu_withdraw(Backend *backend, void *presented) {
+    (void)backend;
+    (void)presented;
+}
+
+typedef struct {
+    Span lanes;
+    SpanWork work;
+    void *context;
+    int threads;
+} LaneRun;
+
+/* Each thread takes a contiguous run of lanes, one span a lane. */
+static void run_lanes(void *context, int worker) {
+    const LaneRun *run = context;
+    int first = (int)partition_begin(run->lanes.lane_count, worker, run->threads);
+    int end = (int)partition_begin(run->lanes.lane_count, worker + 1, run->threads);
+    for (int lane = first; lane < end; lane++) {
+        Span span = run->lanes;
+        span.first_lane += lane;
+        span.lane_count = 1;
+        run->work(run->context, worker, &span);
+    }
+}
+
+static void cpu_run(Backend *backend, Span lanes, SpanWork work, void *context) {
+    LaneRun run = {lanes, work, context, backend->workers};
+    cpu_pool_run(cpu_pool_of(backend), run_lanes, &run);
+}
+
+static const Kernels CPU_KERNELS = {
+    .name = "cpu",
+    .free = cpu_free,
+    .allocate = cpu_allocate,
+    .release = cpu_release,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .present = cpu_present,
+    .withdraw = cpu_withdraw,
+    .run = cpu_run,
+    .draw = cpu_draw,
+    .retina = cpu_retina,
+    .linear = cpu_linear,
+    .lstm = cpu_lstm,
+    .locate = cpu_locate,
+    .log_softmax = cpu_log_softmax,
+    .reward = cpu_reward,
+    .add_probability = cpu_add_probability,
+    .reinforce = cpu_reinforce,
+    .classification = cpu_classification,
+    .linear_backward_data = cpu_linear_backward_data,
+    .linear_backward_weight = cpu_linear_backward_weight,
+    .linear_backward_bias = cpu_linear_backward_bias,
+    .relu_backward = cpu_relu_backward,
+    .lstm_backward = cpu_lstm_backward,
+    .transpose = cpu_transpose,
+    .add = cpu_add,
+    .tree_sum = cpu_tree_sum,
+    .sum_squares = cpu_sum_squares,
+    .adam = cpu_adam,
+    .sgd = cpu_sgd,
+    .average = cpu_average,
+};
+
+Backend *cpu_backend_new(int threads, bool spin) {
+    CpuBackend *backend = memory_new(1, sizeof *backend);
+    libxsmm_init();
+    backend->pool = cpu_pool_new(threads, spin);
+    backend->base = (Backend){.kernels = &CPU_KERNELS, .workers = threads, .span_lanes = 1};
+    backend->base.note = libxsmm_get_target_arch();
+    return &backend->base;
+}

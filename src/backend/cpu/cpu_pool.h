@@ -1,0 +1,18 @@
+/* A pool of threads that run one function together. Owns its threads; must not know what they compute.
+ * Nothing is collective over ranks. One thread, the one that made the pool, may call cpu_pool_run. */
+#ifndef RAM_BACKEND_CPU_POOL_H
+#define RAM_BACKEND_CPU_POOL_H
+
+#include <stdbool.h>
+
+typedef struct CpuPool CpuPool;
+
+/* threads >= 1, the caller being one of them. */
+CpuPool *cpu_pool_new(int threads, bool spin);
+void cpu_pool_free(CpuPool *pool); /* NULL is allowed */
+int cpu_pool_threads(const CpuPool *pool);
+
+/* Runs work(context, worker) on every thread, worker 0 on the caller's; returns when all have returned. */
+void cpu_pool_run(CpuPool *pool, void (*work)(void *context, int worker), void *context);
+
+#endif

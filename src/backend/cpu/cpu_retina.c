@@ -1,0 +1,62 @@
+/* The glimpse sensor (Mnih et al. 2014, section 3.1; DESIGN 2): K patches around a location, each `scale` times larger
+ * than the one before, pooled to G x G. Works on the raw bytes: sums of bytes are exact, and the normalisation of a
+ * pooled cell is one multiplication and one addition per cell (pixels outside the picture are zero after
+ * normalisation). */
+#include "backend/cpu/cpu.h"
+
+typedef struct {
+    const Retina *retina;
+    const uint8_t *picture; /* (H, W, C) */
+    float gain, shift;      /* of the channel at this scale: pooled = sum * gain + pixels * shift */
+    int channel;
+    int factor; /* pixels of a cell's side */
+} Cell;
+
+/* The pooled cell whose top left pixel is (x, y). */
+static float pool(const Cell *cell, int x, int y) {
+    const Retina *retina = cell->retina;
+    int left = x > 0 ? x : 0, right = x + cell->factor < retina->width ? x + cell->factor : retina->width;
+    int top = y > 0 ? y : 0, bottom = y + cell->factor < retina->height ? y + cell->factor : retina->height;
+    if (left >= right || top >= bottom) return 0.0f;
+    int sum = 0;
+    for (int row = top; row < bottom; row++) {
+        const uint8_t *pixel = cell->picture + ((int64_t)row * retina->width + left) * retina->channels + cell->channel;
+        for (int column = left; column < right; column++, pixel += retina->channels) sum += *pixel;
+    }
+    return (float)sum * cell->gain + (float)((right - left) * (bottom - top)) * cell->shift;
+}
+
+/* The pixel that a coordinate in [-1, 1] falls on; the first for the NaN of a diverged model, which has none. */
+static int pixel_of(float coordinate, int side) {
+    const float pixel = 0.5f * (coordinate + 1.0f) * (float)side;
+    return pixel > 0.0f ? (int)pixel : 0;
+}
+
+static void look(const Retina *retina, const uint8_t *picture, const float location[2], float *glimpse) {
+    const int centre_x = pixel_of(location[0], retina->width), centre_y = pixel_of(location[1], retina->height);
+    int factor = 1;
+    for (int k = 0; k < retina->scales; k++, factor *= retina->scale) {
+        const int side = retina->patch * factor;
+        const int left = centre_x - side / 2, top = centre_y - side / 2;
+        for (int c = 0; c < retina->channels; c++) {
+            const float area = (float)factor * (float)factor;
+            Cell cell = {.retina = retina, .picture = picture, .channel = c, .factor = factor};
+            cell.gain = 1.0f / (255.0f * retina->stddev[c] * area);
+            cell.shift = -retina->mean[c] / (retina->stddev[c] * area);
+            for (int y = 0; y < retina->patch; y++)
+                for (int x = 0; x < retina->patch; x++) *glimpse++ = pool(&cell, left + x * factor, top + y * factor);
+        }
+    }
+}
+
+void cpu_retina(Backend *backend, const Span *span, const Retina *retina, const Pictures *pictures, DevFloats location,
+                DevFloats glimpse) {
+    (void)backend;
+    const int64_t bytes = (int64_t)retina->height * retina->width * retina->channels;
+    const int64_t features = (int64_t)retina->scales * retina->channels * retina->patch * retina->patch;
+    const int64_t rows = span_rows(span);
+    for (int64_t r = 0; r < rows; r++) {
+        const uint8_t *picture = pictures->pixels.address + pictures->picture.address[r / span->samples] * bytes;
+        look(retina, picture, location.address + 2 * r, glimpse.address + r * features);
+    }
+}

@@ -1,0 +1,206 @@
+/* Kernels over whole parameter vectors: cut into fixed blocks, so that neither results nor their order depend on the
+ * number of threads; each thread takes a contiguous run of blocks. */
+#include "backend/cpu/cpu.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { BLOCK = 4096, TRANSPOSE_TILE = 16 };
+
+typedef struct {
+    int threads;
+    int64_t count, block;
+    void (*work)(const void *context, int64_t begin, int64_t end);
+    const void *context;
+} Blocks;
+
+static void run_blocks(void *context, int worker) {
+    const Blocks *blocks = context;
+    const int64_t total = (blocks->count + blocks->block - 1) / blocks->block;
+    const int64_t last = partition_begin(total, worker + 1, blocks->threads);
+    for (int64_t i = partition_begin(total, worker, blocks->threads); i < last; i++) {
+        int64_t begin = i * blocks->block, end = begin + blocks->block;
+        blocks->work(blocks->context, begin, end < blocks->count ? end : blocks->count);
+    }
+}
+
+/* Calls work for [0, count) in blocks of `block`, spread over the threads. */
+static void for_blocks(Backend *backend, int64_t count, int64_t block,
+                       void (*work)(const void *context, int64_t begin, int64_t end), const void *context) {
+    Blocks blocks = {backend->workers, count, block, work, context};
+    cpu_pool_run(cpu_pool_of(backend), run_blocks, &blocks);
+}
+
+/* --- layout of the weights for the forward pass */
+
+typedef struct {
+    int count;
+    const Transpose *work;
+} Transposes;
+
+static void transpose_tile(const Transpose *work, int64_t row, int64_t column) {
+    const int64_t rows = row + TRANSPOSE_TILE < work->rows ? row + TRANSPOSE_TILE : work->rows;
+    const int64_t columns = column + TRANSPOSE_TILE < work->columns ? column + TRANSPOSE_TILE : work->columns;
+    for (int64_t c = column; c < columns; c++)
+        for (int64_t r = row; r < rows; r++)
+            work->target.address[c * work->target_stride + r] = work->source.address[r * work->columns + c];
+}
+
+/* Rows begin..end of all matrices, counted one after the other. */
+static void transpose_rows(const void *context, int64_t begin, int64_t end) {
+    const Transposes *all = context;
+    int64_t first = 0;
+    for (int i = 0; i < all->count; i++) {
+        const Transpose *work = &all->work[i];
+        const int64_t padded = (work->rows + TRANSPOSE_TILE - 1) / TRANSPOSE_TILE * TRANSPOSE_TILE;
+        for (int64_t row = begin > first ? begin - first : 0; row < padded && first + row < end; row += TRANSPOSE_TILE)
+            for (int64_t column = 0; column < work->columns; column += TRANSPOSE_TILE)
+                transpose_tile(work, row, column);
+        first += padded;
+    }
+}
+
+void cpu_transpose(Backend *backend, int count, const Transpose *work) {
+    Transposes all = {count, work};
+    int64_t rows = 0;
+    for (int i = 0; i < count; i++) rows += (work[i].rows + TRANSPOSE_TILE - 1) / TRANSPOSE_TILE * TRANSPOSE_TILE;
+    for_blocks(backend, rows, TRANSPOSE_TILE, transpose_rows, &all);
+}
+
+void cpu_add(Backend *backend, int64_t count, DevFloats a, DevFloats b, DevFloats out) {
+    (void)backend; /* biases: too short to share */
+    for (int64_t i = 0; i < count; i++) out.address[i] = a.address[i] + b.address[i];
+}
+
+/* --- the lane tree */
+
+typedef struct {
+    int nodes;
+    const LaneNode *node;
+    const DevFloats *vector;
+    DevFloats out;
+} TreeSum;
+
+static void tree_block(const void *context, int64_t begin, int64_t end) {
+    const TreeSum *sum = context;
+    const float *block[LANES_MOST];
+    for (int i = 0; i < sum->nodes; i++) block[i] = sum->vector[i].address + begin;
+    lane_tree_sum(sum->nodes, sum->node, block, (int)(end - begin), sum->out.address + begin);
+}
+
+void cpu_tree_sum(Backend *backend, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
+                  DevFloats out) {
+    require(nodes > 0 && nodes <= lanes && lanes <= LANES_MOST);
+    TreeSum sum = {nodes, node, vector, out};
+    for_blocks(backend, count, LANE_BLOCK, tree_block, &sum);
+}
+
+/* --- norms and optimisers */
+
+typedef struct {
+    const float *values;
+    double *partial; /* (blocks) */
+} Squares;
+
+static void square_block(const void *context, int64_t begin, int64_t end) {
+    const Squares *squares = context;
+    double sum = 0;
+    for (int64_t i = begin; i < end; i++) sum += (double)squares->values[i] * (double)squares->values[i];
+    squares->partial[begin / BLOCK] = sum;
+}
+
+double cpu_sum_squares(Backend *backend, int64_t count, DevFloats values) {
+    const int64_t blocks = (count + BLOCK - 1) / BLOCK;
+    Squares squares = {values.address, memory_new((size_t)blocks, sizeof(double))};
+    for_blocks(backend, count, BLOCK, square_block, &squares);
+    double sum = 0;
+    for (int64_t i = 0; i < blocks; i++) sum += squares.partial[i];
+    free(squares.partial);
+    return sum;
+}
+
+typedef struct {
+    float lr, decay, beta1, beta2, step_size, epsilon, root_correction, gradient_scale;
+    float *parameters, *m, *v;
+    const float *gradient;
+} AdamBlock;
+
+static void adam_block(const void *context, int64_t begin, int64_t end) {
+    const AdamBlock a = *(const AdamBlock *)context;
+    for (int64_t i = begin; i < end; i++) {
+        const float g = a.gradient[i] * a.gradient_scale;
+        const float m = a.beta1 * a.m[i] + (1.0f - a.beta1) * g;
+        const float v = a.beta2 * a.v[i] + (1.0f - a.beta2) * g * g;
+        a.m[i] = m;
+        a.v[i] = v;
+        a.parameters[i] = a.parameters[i] * a.decay - a.step_size * m / (sqrtf(v) * a.root_correction + a.epsilon);
+    }
+}
+
+void cpu_adam(Backend *backend, const Adam *adam, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
+              DevFloats v) {
+    AdamBlock block = {
+        .beta1 = (float)adam->beta1,
+        .beta2 = (float)adam->beta2,
+        .step_size = (float)(adam->lr / (1.0 - pow(adam->beta1, (double)adam->step))),
+        .root_correction = (float)(1.0 / sqrt(1.0 - pow(adam->beta2, (double)adam->step))),
+        .epsilon = (float)adam->epsilon,
+        .decay = (float)(1.0 - adam->lr * adam->weight_decay),
+        .gradient_scale = (float)adam->gradient_scale,
+        .parameters = parameters.address,
+        .gradient = gradient.address,
+        .m = m.address,
+        .v = v.address,
+    };
+    for_blocks(backend, count, BLOCK, adam_block, &block);
+}
+
+typedef struct {
+    float lr, decay, momentum, gradient_scale;
+    bool nesterov;
+    float *parameters, *velocity;
+    const float *gradient;
+} SgdBlock;
+
+static void sgd_block(const void *context, int64_t begin, int64_t end) {
+    const SgdBlock s = *(const SgdBlock *)context;
+    for (int64_t i = begin; i < end; i++) {
+        const float g = s.gradient[i] * s.gradient_scale;
+        const float velocity = s.momentum * s.velocity[i] + g;
+        s.velocity[i] = velocity;
+        s.parameters[i] = s.parameters[i] * s.decay - s.lr * (s.nesterov ? g + s.momentum * velocity : velocity);
+    }
+}
+
+void cpu_sgd(Backend *backend, const Sgd *sgd, int64_t count, DevFloats parameters, DevFloats gradient,
+             DevFloats velocity) {
+    SgdBlock block = {
+        .lr = (float)sgd->lr,
+        .decay = (float)(1.0 - sgd->lr * sgd->weight_decay),
+        .momentum = (float)sgd->momentum,
+        .gradient_scale = (float)sgd->gradient_scale,
+        .nesterov = sgd->nesterov,
+        .parameters = parameters.address,
+        .gradient = gradient.address,
+        .velocity = velocity.address,
+    };
+    for_blocks(backend, count, BLOCK, sgd_block, &block);
+}
+
+typedef struct {
+    float keep, take;
+    float *average;
+    const float *values;
+} AverageBlock;
+
+static void average_block(const void *context, int64_t begin, int64_t end) {
+    const AverageBlock a = *(const AverageBlock *)context;
+    for (int64_t i = begin; i < end; i++) a.average[i] = a.keep * a.average[i] + a.take * a.values[i];
+}
+
+void cpu_average(Backend *backend, double decay, int64_t count, DevFloats average, DevFloats values) {
+    AverageBlock block = {(float)decay, (float)(1.0 - decay), average.address, values.address};
+    for_blocks(backend, count, BLOCK, average_block, &block);
+}

@@ -1,0 +1,87 @@
+/* Ram: the model of Mnih et al. 2014 as a sequence of backend kernels, written once for all backends; Pass: the memory
+ * of one worker's forward and backward computation over a span of lanes.
+ * Must not know: data sets, ranks, optimisers. Nothing is collective. Different workers may use one Ram at once. */
+#ifndef RAM_MODEL_RAM_H
+#define RAM_MODEL_RAM_H
+
+#include "backend/backend.h"
+#include "model/parameters.h"
+
+typedef struct {
+    Backend *backend; /* borrowed */
+    Dims dims;
+    Parameters parameters;
+    DevFloats values; /* (layout.total): the parameters in use, borrowed (ram_load) */
+    DevFloats packed; /* weights laid out for the forward pass, owned */
+    /* Parts of `packed`: weights (in, out); fc3 over fc4 and input over recurrent, biases summed. */
+    struct {
+        DevFloats fc1, fc2, what_where, core, locator, location, baseliner, classifier; /* weights */
+        DevFloats what_where_bias, core_bias;
+    } forward;
+} Ram;
+
+/* Fills *ram. dims must have passed dims_check. */
+void ram_open(Ram *ram, Backend *backend, const Dims *dims);
+void ram_close(Ram *ram); /* a zeroed one is allowed */
+
+/* Takes `values` (layout.total) as the parameters: lays the weights out for the forward pass. To be called again after
+ * every change of the values. Borrowed. Called by one thread while no worker computes. */
+void ram_load(Ram *ram, DevFloats values);
+
+/* Which losses to compute (DESIGN 2). */
+typedef struct {
+    Baseline baseline;
+    float moving_average;    /* m of before the step */
+    double reinforce_weight; /* w */
+    double glimpse_nll;      /* weight of the classification loss after each glimpse but the last */
+    int64_t rows;            /* of the global batch, B * M: the mean's divisor */
+} Loss;
+
+/* All that a worker's computation over one span reads and leaves. n = span_rows(span), T glimpses; every array holds
+ * [T] blocks of n rows without gaps. Device memory, owned by the pass. */
+typedef struct {
+    int64_t rows_most;
+    bool backward;
+    /* inputs of ram_forward */
+    Pictures pictures; /* arrays of (rows_most / M) images; pixels are borrowed */
+    DevFloats noise;   /* (T, n, 2) */
+    /* what forward leaves */
+    DevFloats location;    /* (T+1, n, 2): l_0 is an input */
+    DevFloats glimpse;     /* (T, n, K*C*G*G) */
+    DevFloats what_where;  /* (T, n, glimpse_hidden + location_hidden): relu(fc1), relu(fc2) */
+    DevFloats core_input;  /* (T+1, n, 2H): g_t in columns 0..H, h_{t-1} in H..2H */
+    DevFloats gates, cell; /* lstm: (T, n, 4H), c_t (T, n, H) */
+    DevFloats locator;     /* (T, n, locator_hidden) */
+    DevFloats mean;        /* (T, n, 2): mu_t */
+    DevFloats log_pi;      /* (T, n) */
+    DevFloats baseline;    /* (T, n): b_t */
+    DevFloats log_prob;    /* (T, n, classes); glimpses before the last only when asked for */
+    DevFloats reward;      /* (n) */
+    /* gradients with respect to the arrays above, before their activations */
+    DevFloats d_core;       /* (T, n, H or 4H) */
+    DevFloats d_cell;       /* lstm: (n, H) */
+    DevFloats d_feature;    /* (T, n, H): of g_t */
+    DevFloats d_what_where; /* (T, n, glimpse_hidden + location_hidden) */
+    DevFloats d_locator;    /* (T, n, locator_hidden) */
+    DevFloats d_location;   /* (T, n, 2) */
+    DevFloats d_baseline;   /* (T, n) */
+    DevFloats d_logits;     /* (T, n, classes) */
+} Pass;
+
+/* Memory for spans of at most rows_most rows and images_most images; with the gradients' when `backward`. */
+void pass_open(Pass *pass, const Ram *ram, int64_t rows_most, int64_t images_most, bool backward);
+void pass_close(Pass *pass, const Ram *ram); /* a zeroed one is allowed */
+
+/* h_t, t = 1..T, as a matrix of T*n rows. */
+Matrix pass_hidden(const Pass *pass, const Ram *ram, const Span *span);
+
+/* Runs the T glimpses of the span from pass->{pictures, location l_0, noise}. `every_glimpse`: classify after each
+ * glimpse, not only the last. */
+void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_glimpse, Pass *pass);
+
+/* The losses of the pass and, in a `backward` pass, the gradients of the mean loss with respect to all parameters:
+ * gradient (lanes of the span, layout.total), each lane's fields written, padding left alone. sums (lanes, SUMS):
+ * the lane's sums are added. Without REINFORCE's own draws (policy `sample`) there is no gradient to speak of. */
+void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass, DevFloats gradient, DevDoubles sums);
+
+#endif

@@ -1,0 +1,90 @@
+/* The forward pass of RAM (DESIGN 2): per glimpse the sensor, the core and the locator; what does not feed the next
+ * glimpse (baseline, classifier) for all glimpses at once afterwards. */
+#include "model/ram.h"
+
+static DevFloats bias_of(const Ram *ram, const Linear *layer) {
+    return dev_floats_at(ram->values, (int64_t)ram->parameters.layout.field[layer->bias].offset);
+}
+
+/* Glimpse sensor: phi at l_{t-1}, then g_t (n, H) into the left half of the core's input. t counts from 0. */
+static void sense(const Ram *ram, const Span *span, int t, Pass *pass, Matrix core_input) {
+    Backend *backend = ram->backend;
+    const Kernels *kernels = backend->kernels;
+    const Parameters *p = &ram->parameters;
+    const int64_t n = span_rows(span), features = dims_glimpse(&ram->dims);
+    const int64_t width = p->fc1.out + p->fc2.out;
+    const DevFloats location = dev_floats_at(pass->location, t * n * 2);
+    const DevFloats glimpse = dev_floats_at(pass->glimpse, t * n * features);
+    const Matrix what_where = matrix(dev_floats_at(pass->what_where, t * n * width), width);
+    kernels->retina(backend, span, &ram->dims.retina, &pass->pictures, location, glimpse);
+    kernels->linear(backend, span, 1, p->fc1.in, p->fc1.out, matrix(glimpse, features), ram->forward.fc1,
+                    bias_of(ram, &p->fc1), ACTIVATION_RELU, what_where);
+    kernels->linear(backend, span, 1, p->fc2.in, p->fc2.out, matrix(location, 2), ram->forward.fc2,
+                    bias_of(ram, &p->fc2), ACTIVATION_RELU, matrix_column(what_where, p->fc1.out));
+    kernels->linear(backend, span, 1, (int)width, p->fc3.out, what_where, ram->forward.what_where,
+                    ram->forward.what_where_bias, ACTIVATION_RELU, core_input);
+}
+
+/* Core: h_t (n, H) into `hidden` from g_t and h_{t-1} side by side; the products with h_0 = 0 are left out. */
+static void recur(const Ram *ram, const Span *span, int t, Pass *pass, Matrix core_input, Matrix hidden) {
+    Backend *backend = ram->backend;
+    const Kernels *kernels = backend->kernels;
+    const int64_t n = span_rows(span), H = ram->dims.hidden;
+    const int in = (int)(t == 0 ? H : 2 * H);
+    if (ram->dims.core == CORE_RNN) {
+        kernels->linear(backend, span, 1, in, (int)H, core_input, ram->forward.core, ram->forward.core_bias,
+                        ACTIVATION_RELU, hidden);
+        return;
+    }
+    const DevFloats gates = dev_floats_at(pass->gates, t * n * 4 * H);
+    kernels->linear(backend, span, 1, in, (int)(4 * H), core_input, ram->forward.core, ram->forward.core_bias,
+                    ACTIVATION_NONE, matrix(gates, 4 * H));
+    const DevFloats before = t ? dev_floats_at(pass->cell, (t - 1) * n * H) : (DevFloats){NULL};
+    kernels->lstm(backend, span, (int)H, gates, before, dev_floats_at(pass->cell, t * n * H), hidden);
+}
+
+/* Locator: mu_t, then l_t and log pi_t. */
+static void locate(const Ram *ram, const Span *span, int t, Policy policy, Pass *pass, Matrix hidden) {
+    Backend *backend = ram->backend;
+    const Kernels *kernels = backend->kernels;
+    const Parameters *p = &ram->parameters;
+    const int64_t n = span_rows(span);
+    const DevFloats mean = dev_floats_at(pass->mean, t * n * 2);
+    Matrix input = hidden;
+    if (ram->dims.locator == LOCATOR_MLP) {
+        input = matrix(dev_floats_at(pass->locator, t * n * p->locator.out), p->locator.out);
+        kernels->linear(backend, span, 1, p->locator.in, p->locator.out, hidden, ram->forward.locator,
+                        bias_of(ram, &p->locator), ACTIVATION_RELU, input);
+    }
+    kernels->linear(backend, span, 1, p->location.in, p->location.out, input, ram->forward.location,
+                    bias_of(ram, &p->location), ACTIVATION_TANH, matrix(mean, 2));
+    kernels->locate(backend, span, policy, ram->dims.sigma, mean, dev_floats_at(pass->noise, t * n * 2),
+                    dev_floats_at(pass->location, (t + 1) * n * 2), dev_floats_at(pass->log_pi, t * n));
+}
+
+void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_glimpse, Pass *pass) {
+    Backend *backend = ram->backend;
+    const Kernels *kernels = backend->kernels;
+    const Parameters *p = &ram->parameters;
+    const int T = ram->dims.glimpses, classes = ram->dims.classes;
+    const int64_t n = span_rows(span), stride = 2 * (int64_t)ram->dims.hidden;
+    const Matrix all_hidden = pass_hidden(pass, ram, span);
+    for (int t = 0; t < T; t++) {
+        const Matrix core_input = matrix(dev_floats_at(pass->core_input, t * n * stride), stride);
+        const Matrix hidden = matrix(dev_floats_at(all_hidden.at, t * n * stride), stride);
+        sense(ram, span, t, pass, core_input);
+        recur(ram, span, t, pass, core_input, hidden);
+        locate(ram, span, t, policy, pass, hidden);
+    }
+    kernels->linear(backend, span, T, p->baseliner.in, 1, all_hidden, ram->forward.baseliner,
+                    bias_of(ram, &p->baseliner), ACTIVATION_NONE, matrix(pass->baseline, 1));
+    /* one product with the shape of all glimpses, or of the last one alone */
+    const int first = every_glimpse ? 0 : T - 1;
+    const DevFloats log_prob = dev_floats_at(pass->log_prob, first * n * classes);
+    kernels->linear(backend, span, T - first, p->classifier.in, classes,
+                    matrix(dev_floats_at(all_hidden.at, first * n * stride), stride), ram->forward.classifier,
+                    bias_of(ram, &p->classifier), ACTIVATION_NONE, matrix(log_prob, classes));
+    kernels->log_softmax(backend, span, T - first, classes, log_prob);
+    kernels->reward(backend, span, classes, &pass->pictures, dev_floats_at(pass->log_prob, (T - 1) * n * classes),
+                    pass->reward);
+}
