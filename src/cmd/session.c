@@ -1,0 +1,86 @@
+#include "cmd/session.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The command line of a rank: program, command, arguments as they were typed. free() it. */
+static char **rank_command(const ArgumentsSpec *spec, int argc, char **argv) {
+    char **command = memory_new((size_t)argc + 2, sizeof *command);
+    command[0] = "ram_dist";
+    command[1] = (char *)(uintptr_t)spec->command;
+    for (int i = 1; i < argc; i++) command[i + 1] = argv[i];
+    return command;
+}
+
+/* Tells an error of a process that has no communicator yet. */
+static int fail_alone(const Session *session, Status status) {
+    if (session->launch.rank == 0) log_error(&status);
+    return (int)status.code;
+}
+
+/* Storage faults that a test wants (base/atomic_file.h); RAM_FAULT is documented in the README. */
+static Status arm_fault(const Session *session) {
+    const char *text = launch_fault();
+    FileFault fault;
+    if (!text) return status_ok();
+    TRY(atomic_file_parse_fault(text, comm_rank(session->comm), &fault));
+    atomic_file_set_fault(fault);
+    return status_ok();
+}
+
+bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code) {
+    *session = (Session){.argc = argc, .argv = argv};
+    char **command = rank_command(spec, argc, argv); /* parsing may reorder argv */
+    Status launched = launch_detect(&session->launch);
+    log_open(session->launch.rank, session->launch.size, launch_terminal(&session->launch), NULL);
+    if (status_failed(&launched)) {
+        free(command);
+        *code = fail_alone(session, launched);
+        return false;
+    }
+    Status status = arguments_parse(&session->arguments, spec, argc, argv);
+    *code = -1;
+    if (!status_failed(&status) && session->arguments.help) *code = RAM_OK;
+    if (!status_failed(&status) && *code < 0)
+        status = launch_ranks(&session->launch, session->arguments.np, command, code);
+    free(command);
+    if (*code >= 0) return false;
+    if (status_failed(&status) && session->launch.kind == LAUNCH_ALONE) {
+        *code = fail_alone(session, status);
+        return false;
+    }
+    Status opened = launch_comm(&session->launch, (CommChoice)session->arguments.config.comm_backend, &session->comm);
+    log_open(comm_rank(session->comm), comm_size(session->comm), launch_terminal(&session->launch), comm_abort);
+    if (!status_failed(&status)) status = opened;
+    if (!status_failed(&status)) status = arm_fault(session);
+    status = comm_agree(session->comm, status);
+    if (status_failed(&status)) *code = session_close(session, status);
+    return !status_failed(&status);
+}
+
+Status session_parse_again(Session *session, ArgumentsSpec spec, const Config *base) {
+    spec.base = base;
+    return arguments_parse(&session->arguments, &spec, session->argc, session->argv);
+}
+
+void session_provenance(const Session *session, const Experiment *experiment, Provenance *provenance) {
+    const Dataset *dataset = &experiment->dataset;
+    const char *job = launch_job_id();
+    *provenance = (Provenance){0};
+    provenance_collect(provenance, comm_size(session->comm), session->argc, session->argv);
+    snprintf(provenance->mpi, sizeof provenance->mpi, "%s", comm_library(session->comm));
+    snprintf(provenance->libxsmm, sizeof provenance->libxsmm, "%s", experiment->backend->note);
+    snprintf(provenance->slurm_job, sizeof provenance->slurm_job, "%s", job ? job : "");
+    snprintf(provenance->data_hashes, sizeof provenance->data_hashes, "train=%s test=%s validation=%s",
+             dataset->hash[SPLIT_TRAIN], dataset->hash[SPLIT_TEST], dataset->hash[SPLIT_VALIDATION]);
+}
+
+int session_close(Session *session, Status status) {
+    if (status_failed(&status)) log_error(&status);
+    comm_free(session->comm);
+    log_detach();
+    return (int)status.code;
+}

@@ -1,0 +1,35 @@
+/* Session: what every command that computes does before and after: find out how it was launched, parse, start ranks,
+ * open the communicator, and agree on the outcome, so that an error is printed once and every rank ends with its code.
+ * Must not know what the command does. Collective. */
+#ifndef RAM_CMD_SESSION_H
+#define RAM_CMD_SESSION_H
+
+#include "cmd/arguments.h"
+#include "mpi/comm.h"
+#include "mpi/launch.h"
+#include "store/provenance.h"
+#include "train/experiment.h"
+
+typedef struct {
+    Launch launch;
+    Arguments arguments;
+    Comm *comm;
+    int argc;
+    char **argv; /* as the command got it; argv[0] is the command's name */
+} Session;
+
+/* False: there is nothing left to do but to return *code (help was printed, ranks were started and ended, or an error
+ * was told). @collective */
+bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code);
+
+/* Parses the command line anew with other starting values, e.g. a checkpoint's. Not collective: every rank reads the
+ * same line. */
+Status session_parse_again(Session *session, ArgumentsSpec spec, const Config *base);
+
+/* Where files come from that this session saves. */
+void session_provenance(const Session *session, const Experiment *experiment, Provenance *provenance);
+
+/* Prints the error that all ranks agreed on, ends communication and returns the exit code. @collective */
+int session_close(Session *session, Status status);
+
+#endif

@@ -1,0 +1,32 @@
+/* Experiment: all that a configuration opens and that training, evaluation and traces share: data, task, backend,
+ * model. Owns them. Must not know how a training goes. experiment_open is collective. */
+#ifndef RAM_TRAIN_EXPERIMENT_H
+#define RAM_TRAIN_EXPERIMENT_H
+
+#include "backend/backend.h"
+#include "config/config.h"
+#include "data/dataset.h"
+#include "data/task.h"
+#include "model/ram.h"
+#include "mpi/comm.h"
+
+typedef struct {
+    Config config;
+    Comm *comm; /* borrowed */
+    int threads;
+    Dataset dataset;
+    Task task;
+    Backend *backend;
+    Ram ram;
+} Experiment;
+
+/* `threads` of this rank; `data_fallback`: folder to read where data.dir is empty, or NULL. Every rank reads the data
+ * set; a rank that cannot ends all with its message. On failure everything is closed. @collective */
+Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,
+                       const char *data_fallback);
+void experiment_close(Experiment *experiment); /* a zeroed one is allowed */
+
+/* The lanes of this rank in a batch of n images with `samples` roll-outs each. */
+Span experiment_lanes(const Experiment *experiment, int64_t n, int samples);
+
+#endif

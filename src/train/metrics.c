@@ -1,0 +1,95 @@
+#include "train/metrics.h"
+#include "base/hash.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { METRICS_MOST = 1 << 30, DIGITS = 9 };
+
+const char *policy_name(Policy policy) {
+    static const char *const NAMES[] = {"sample", "mean", "random", "center"};
+    return NAMES[policy];
+}
+
+Status metrics_open(Metrics *metrics, const char *path) {
+    snprintf(metrics->path, sizeof metrics->path, "%s", path);
+    metrics->file = fopen(path, "ae");
+    if (!metrics->file) return status_error(RAM_IO, "cannot write %s: %s", path, strerror(errno));
+    return status_ok();
+}
+
+void metrics_close(Metrics *metrics) {
+    if (metrics->file) fclose(metrics->file);
+    *metrics = (Metrics){0};
+}
+
+/* Writes and frees `line`. */
+static Status write_line(Metrics *metrics, json_t *line) {
+    char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS)) : NULL;
+    json_decref(line);
+    if (!text) return status_error(RAM_INTERNAL, "a figure for %s is not a number", metrics->path);
+    const bool written = fprintf(metrics->file, "%s\n", text) > 0 && fflush(metrics->file) == 0;
+    free(text);
+    return written ? status_ok() : status_error(RAM_IO, "cannot write %s: %s", metrics->path, strerror(errno));
+}
+
+Status metrics_epoch(Metrics *metrics, const EpochFigures *f) {
+    if (!metrics->file) return status_ok();
+    return write_line(metrics,
+                      json_pack("{ss sI sI sf sf sf sf sf sf sf sf sf}", "kind", "epoch", "epoch", (json_int_t)f->epoch,
+                                "step", (json_int_t)f->step, "lr", f->lr, "loss", f->loss, "nll", f->nll, "glimpse_nll",
+                                f->glimpse_nll, "baseline_loss", f->baseline_loss, "reinforce_loss", f->reinforce_loss,
+                                "error", f->error, "reward", f->reward, "seconds", f->seconds));
+}
+
+Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const Evaluation *e) {
+    if (!metrics->file) return status_ok();
+    return write_line(metrics,
+                      json_pack("{ss ss sI sI ss sI sI sI sf sf sf sf sf}", "kind", "eval", "split",
+                                split_name(e->split), "epoch", (json_int_t)epoch, "step", (json_int_t)step, "policy",
+                                policy_name(e->policy), "rollouts", (json_int_t)e->rollouts, "images",
+                                (json_int_t)e->images, "wrong", (json_int_t)e->wrong, "error", e->error, "low", e->low,
+                                "high", e->high, "loss", e->loss, "reward", e->reward));
+}
+
+Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[33]) {
+    void *data;
+    size_t size;
+    TRY(atomic_file_read(metrics->path, METRICS_MOST, &data, &size));
+    *bytes = (int64_t)size;
+    hash_memory(data, size, hash);
+    free(data);
+    return status_ok();
+}
+
+/* Appends to a file that only a person reads. */
+static Status append(const char *path, const char *data, size_t bytes) {
+    FILE *file = fopen(path, "ae");
+    bool written = file && fwrite(data, 1, bytes, file) == bytes;
+    if (file && fclose(file) != 0) written = false;
+    return written ? status_ok() : status_error(RAM_IO, "cannot write %s: %s", path, strerror(errno));
+}
+
+Status metrics_cut(const char *path, const char *lost_path, int64_t bytes, const char *hash) {
+    void *data;
+    size_t size;
+    char found[HASH_TEXT];
+    TRY(atomic_file_read(path, METRICS_MOST, &data, &size));
+    Status status = status_ok();
+    if ((int64_t)size < bytes) {
+        status = status_error(RAM_DATA, "%s has %zu bytes, the checkpoint was saved at %lld: the run's curve is gone",
+                              path, size, (long long)bytes);
+    } else {
+        hash_memory(data, (size_t)bytes, found);
+        if (strcmp(found, hash) != 0)
+            status = status_error(RAM_DATA, "%s differs from what it was when the checkpoint was saved", path);
+        else if ((int64_t)size > bytes) {
+            status = append(lost_path, (const char *)data + bytes, size - (size_t)bytes);
+            if (!status_failed(&status)) status = atomic_file_write(path, data, (size_t)bytes);
+        }
+    }
+    free(data);
+    return status;
+}

@@ -1,0 +1,41 @@
+/* Optimizer: parameters, moments and the weight average, and how a gradient changes them. Owns these vectors (one
+ * Layout). Must not know where gradients come from. Every rank holds and updates all of it, so replicas stay equal bit
+ * for bit; nothing here is collective. */
+#ifndef RAM_TRAIN_OPTIMIZER_H
+#define RAM_TRAIN_OPTIMIZER_H
+
+#include "base/layout.h"
+#include "backend/backend.h"
+#include "config/config.h"
+
+enum { OPTIMIZER_VECTORS = 4 };
+
+typedef struct {
+    const char *group; /* name in checkpoints: "param", "adam/m", "adam/v", "sgd/velocity", "ema/param" */
+    DevFloats values;  /* (total) */
+} OptimizerVector;
+
+typedef struct {
+    Backend *backend; /* borrowed */
+    OptimizerKind kind;
+    int64_t total;
+    int64_t steps; /* done so far */
+    int vectors;
+    OptimizerVector vector[OPTIMIZER_VECTORS]; /* [0] the parameters */
+    DevFloats first, second;                   /* moments: m and v, or velocity and none */
+    DevFloats average;                         /* none without train.ema */
+} Optimizer;
+
+/* Moments zero, parameters and average from `initial` (total), host memory. */
+void optimizer_open(Optimizer *optimizer, Backend *backend, const Config *config, int64_t total, const float *initial);
+void optimizer_close(Optimizer *optimizer); /* a zeroed one is allowed */
+
+DevFloats optimizer_parameters(const Optimizer *optimizer);
+/* What is evaluated: the average where there is one, else the parameters. */
+DevFloats optimizer_evaluated(const Optimizer *optimizer);
+
+/* One update at learning rate `lr`: clips the gradient's norm (train.clip), steps, averages. Returns the norm before
+ * clipping where clipping is on, else 0. */
+double optimizer_step(Optimizer *optimizer, const Config *config, double lr, DevFloats gradient);
+
+#endif

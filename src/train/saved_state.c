@@ -1,0 +1,136 @@
+#include "train/saved_state.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STATE_FACTS = 20, KEY_NAME = 64 };
+
+/* Names of the epoch's sums, in the order of enum Sum. */
+static const char *const SUM_NAMES[SUMS] = {"state/sum_nll",       "state/sum_glimpse_nll", "state/sum_baseline",
+                                            "state/sum_reinforce", "state/sum_reward",      "state/sum_rows"};
+
+SavedState saved_state_start(void) { return (SavedState){.epoch = 1, .schedule = schedule_start()}; }
+
+/* The state as named scalars that borrow from `s`; returns how many. */
+static int state_scalars(SavedState *s, StoreScalar scalar[STATE_FACTS]) {
+    const StoreScalar facts[] = {
+        {.name = "state/step", .type = STORE_INT, .value = &s->step},
+        {.name = "state/epoch", .type = STORE_INT, .value = &s->epoch},
+        {.name = "state/batch", .type = STORE_INT, .value = &s->batch},
+        {.name = "state/seconds", .type = STORE_REAL, .value = &s->seconds},
+        {.name = "state/moving_average", .type = STORE_REAL, .value = &s->moving_average},
+        {.name = "state/schedule_factor", .type = STORE_REAL, .value = &s->schedule.factor},
+        {.name = "state/schedule_waited", .type = STORE_INT, .value = &s->schedule.waited},
+        {.name = "state/since_better", .type = STORE_INT, .value = &s->schedule.since_better},
+        {.name = "state/best_error", .type = STORE_REAL, .value = &s->schedule.best_error},
+        {.name = "state/best_step", .type = STORE_INT, .value = &s->best_step},
+        {.name = "state/best_epoch", .type = STORE_INT, .value = &s->best_epoch},
+        {.name = "state/metrics_bytes", .type = STORE_INT, .value = &s->metrics_bytes},
+        {.name = "state/metrics_hash", .type = STORE_TEXT, .value = s->metrics_hash, .bytes = HASH_TEXT},
+    };
+    enum { FACTS = sizeof facts / sizeof *facts };
+    _Static_assert(FACTS + SUMS <= STATE_FACTS, "room for the state's scalars");
+    memcpy(scalar, facts, sizeof facts);
+    for (int i = 0; i < SUMS; i++)
+        scalar[FACTS + i] = (StoreScalar){.name = SUM_NAMES[i], .type = STORE_REAL, .value = &s->sum[i]};
+    return FACTS + SUMS;
+}
+
+/* Text of every key, for files. */
+typedef struct {
+    char name[CONFIG_KEYS][KEY_NAME];
+    char text[CONFIG_KEYS][CONFIG_TEXT];
+} ConfigTexts;
+
+/* Scalars for all keys that borrow from `texts`. */
+static void config_scalars(ConfigTexts *texts, StoreScalar scalar[CONFIG_KEYS]) {
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        snprintf(texts->name[key], KEY_NAME, "config/%s", config_key(key)->name);
+        scalar[key] = (StoreScalar){.name = texts->name[key],
+                                    .type = STORE_TEXT,
+                                    .value = texts->text[key],
+                                    .bytes = CONFIG_TEXT,
+                                    .optional = true};
+    }
+}
+
+/* The optimiser's vectors in host memory; free() what it returns. */
+static float *host_vectors(const Optimizer *optimizer, StoreVector vector[OPTIMIZER_VECTORS]) {
+    float *values = memory_new((size_t)optimizer->vectors * (size_t)optimizer->total, sizeof *values);
+    for (int i = 0; i < optimizer->vectors; i++)
+        vector[i] = (StoreVector){optimizer->vector[i].group, values + i * optimizer->total};
+    return values;
+}
+
+Status saved_state_save(const Experiment *experiment, const char *folder, SavedState *state, const Optimizer *optimizer,
+                        Provenance *provenance) {
+    Backend *backend = experiment->backend;
+    const size_t bytes = (size_t)optimizer->total * sizeof(float);
+    StoreScalar scalar[STATE_FACTS + PROVENANCE_FACTS + CONFIG_KEYS];
+    StoreVector vector[OPTIMIZER_VECTORS];
+    ConfigTexts *texts = memory_new(1, sizeof *texts);
+    float *values = host_vectors(optimizer, vector);
+    for (int i = 0; i < optimizer->vectors; i++)
+        backend->kernels->download(backend, vector[i].values, optimizer->vector[i].values.address, bytes);
+    for (int key = 0; key < CONFIG_KEYS; key++)
+        config_get_text(&experiment->config, key, texts->text[key], CONFIG_TEXT);
+    int scalars = state_scalars(state, scalar);
+    provenance_scalars(provenance, scalar + scalars);
+    scalars += PROVENANCE_FACTS;
+    config_scalars(texts, scalar + scalars);
+    const Snapshot snapshot = {.layout = &experiment->ram.parameters.layout,
+                               .vectors = optimizer->vectors,
+                               .vector = vector,
+                               .scalars = scalars + CONFIG_KEYS,
+                               .scalar = scalar};
+    Status status = checkpoint_save(experiment->comm, folder, state->step, &snapshot);
+    free(texts);
+    free(values);
+    return status;
+}
+
+Status saved_state_restore(const Experiment *experiment, const Checkpoint *checkpoint, SavedState *state,
+                           Optimizer *optimizer) {
+    Backend *backend = experiment->backend;
+    StoreVector vector[OPTIMIZER_VECTORS];
+    TRY(saved_state_read(checkpoint, state));
+    float *values = host_vectors(optimizer, vector);
+    Status status = checkpoint_read_vectors(experiment->comm, checkpoint, &experiment->ram.parameters.layout,
+                                            optimizer->vectors, vector);
+    if (!status_failed(&status)) {
+        for (int i = 0; i < optimizer->vectors; i++)
+            backend->kernels->upload(backend, optimizer->vector[i].values.address, vector[i].values,
+                                     (size_t)optimizer->total * sizeof(float));
+        optimizer->steps = state->step;
+    }
+    free(values);
+    return status;
+}
+
+Status saved_state_read_config(const Checkpoint *checkpoint, Config *config) {
+    StoreScalar scalar[CONFIG_KEYS];
+    ConfigTexts *texts = memory_new(1, sizeof *texts);
+    config_default(config);
+    for (int key = 0; key < CONFIG_KEYS; key++) config_get_text(config, key, texts->text[key], CONFIG_TEXT);
+    config_scalars(texts, scalar);
+    Status status = checkpoint_read_scalars(checkpoint, CONFIG_KEYS, scalar);
+    for (int key = 0; key < CONFIG_KEYS && !status_failed(&status); key++)
+        status = config_set_value(config, config_key(key)->name, texts->text[key], "the checkpoint's configuration");
+    if (status_failed(&status)) status.code = RAM_DATA;
+    free(texts);
+    return status;
+}
+
+Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
+    StoreScalar scalar[STATE_FACTS];
+    return checkpoint_read_scalars(checkpoint, state_scalars(state, scalar), scalar);
+}
+
+Status saved_state_read_parameters(Comm *comm, const Checkpoint *checkpoint, const Layout *layout, float *values) {
+    const char *group = checkpoint_has_vector(checkpoint, "ema/param") ? "ema/param" : "param";
+    const StoreVector vector = {group, values};
+    return checkpoint_read_vectors(comm, checkpoint, layout, 1, &vector);
+}

@@ -1,0 +1,44 @@
+/* SavedState: the state of a training besides its vectors, and how both become a Snapshot for the store (DESIGN 6). A
+ * resumed run that restores it goes on bit for bit. Must not know files. save and restore are collective. */
+#ifndef RAM_TRAIN_SAVED_STATE_H
+#define RAM_TRAIN_SAVED_STATE_H
+
+#include "base/hash.h"
+#include "store/checkpoint.h"
+#include "store/provenance.h"
+#include "train/experiment.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+typedef struct {
+    int64_t step;          /* done so far */
+    int64_t epoch;         /* being trained, from 1 */
+    int64_t batch;         /* of the epoch, the next one; 0: the epoch begins */
+    double sum[SUMS];      /* of the epoch's batches so far, after reduction */
+    double seconds;        /* of computing in this epoch so far */
+    double moving_average; /* the baseline m */
+    ScheduleState schedule;
+    int64_t best_step, best_epoch; /* 0: none yet */
+    int64_t metrics_bytes;         /* metrics.jsonl when this was saved, */
+    char metrics_hash[HASH_TEXT];  /* and its hash */
+} SavedState;
+
+SavedState saved_state_start(void);
+
+/* Saves state, configuration, provenance and the optimiser's vectors as checkpoint `state->step`. @collective */
+Status saved_state_save(const Experiment *experiment, const char *folder, SavedState *state, const Optimizer *optimizer,
+                        Provenance *provenance);
+
+/* Fills state and the optimiser's vectors from the open set. RAM_DATA. @collective */
+Status saved_state_restore(const Experiment *experiment, const Checkpoint *checkpoint, SavedState *state,
+                           Optimizer *optimizer);
+
+/* Reads the configuration that the set was saved with; the state alone. RAM_DATA. */
+Status saved_state_read_config(const Checkpoint *checkpoint, Config *config);
+Status saved_state_read(const Checkpoint *checkpoint, SavedState *state);
+
+/* Reads the parameters that are to be evaluated (the average where the set has one) into values (layout->total), host.
+ * @collective */
+Status saved_state_read_parameters(Comm *comm, const Checkpoint *checkpoint, const Layout *layout, float *values);
+
+#endif

@@ -1,0 +1,27 @@
+/* Schedule: the learning rate of each step. Pure functions and the plateau's state, which checkpoints keep.
+ * Nothing is collective: every rank computes the same. */
+#ifndef RAM_TRAIN_SCHEDULE_H
+#define RAM_TRAIN_SCHEDULE_H
+
+#include "config/config.h"
+
+/* What the plateau schedule and early stopping remember between epochs. */
+typedef struct {
+    double factor;        /* the plateau's product so far; 1 at the start */
+    double best_error;    /* smallest validation error so far, percent; 101 at the start */
+    int64_t waited;       /* epochs since best_error, for the plateau (counted anew after each reduction) */
+    int64_t since_better; /* epochs since best_error, for early stopping */
+} ScheduleState;
+
+ScheduleState schedule_start(void);
+
+/* Learning rate at `progress` epochs (fractional, 0 at the start of training). */
+double schedule_rate(const Config *config, const ScheduleState *state, double progress);
+
+/* After an epoch's validation. Returns whether it is the best so far. */
+bool schedule_observe(const Config *config, ScheduleState *state, double validation_error);
+
+/* Whether early stopping (train.patience) says so. */
+bool schedule_exhausted(const Config *config, const ScheduleState *state);
+
+#endif

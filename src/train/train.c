@@ -1,0 +1,302 @@
+#include "train/train.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "train/measure.h"
+#include "train/metrics.h"
+#include "train/optimizer.h"
+#include "train/progress.h"
+#include "train/saved_state.h"
+#include "train/step.h"
+#include "train/stop.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    Experiment *experiment;
+    const TrainOptions *options;
+    SavedState state;
+    Optimizer optimizer;
+    Step *step;
+    Evaluator *validation;
+    Metrics metrics;
+    Progress progress;
+    int32_t *order;  /* (training samples): this epoch's */
+    int64_t batches; /* of an epoch */
+    double rate;     /* learning rate of the last step */
+    double saved_at; /* progress_clock() of the last checkpoint */
+} Training;
+
+static bool finished(const Training *t) {
+    const Config *config = &t->experiment->config;
+    return t->state.batch == 0 &&
+           (t->state.epoch > config->train_epochs || schedule_exhausted(config, &t->state.schedule));
+}
+
+/* --- opening */
+
+/* metrics.jsonl as it was at the checkpoint, or empty for a new start; what is cut off is kept beside it. */
+static Status open_metrics(Training *t) {
+    const char *folder = t->options->folder->path;
+    char path[FILE_PATH], lost[FILE_PATH], nothing[HASH_TEXT];
+    if (comm_rank(t->experiment->comm) != 0) return status_ok();
+    TRY(atomic_file_join(path, folder, "metrics.jsonl"));
+    TRY(atomic_file_join(lost, folder, "metrics.lost.jsonl"));
+    TRY(metrics_open(&t->metrics, path));
+    hash_memory("", 0, nothing);
+    if (t->options->resume && t->options->own)
+        return metrics_cut(path, lost, t->state.metrics_bytes, t->state.metrics_hash);
+    return metrics_cut(path, lost, 0, nothing);
+}
+
+static Status open_state(Training *t) {
+    Experiment *experiment = t->experiment;
+    const Config *config = &experiment->config;
+    const Parameters *parameters = &experiment->ram.parameters;
+    float *initial = memory_new(parameters->layout.total, sizeof *initial);
+    parameters_initialize(&experiment->ram.dims, parameters, (uint64_t)config->_seed, initial);
+    optimizer_open(&t->optimizer, experiment->backend, config, (int64_t)parameters->layout.total, initial);
+    free(initial);
+    t->state = saved_state_start();
+    if (!t->options->resume) return status_ok();
+    return saved_state_restore(experiment, t->options->resume, &t->state, &t->optimizer);
+}
+
+static Status open_training(Training *t) {
+    Experiment *experiment = t->experiment;
+    const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], batch = experiment->config.train_batch;
+    TRY(open_state(t));
+    TRY(comm_agree(experiment->comm, open_metrics(t)));
+    t->batches = (samples + batch - 1) / batch;
+    if (t->state.batch >= t->batches) /* the set was saved by a run with smaller batches */
+        return status_error(RAM_DATA, "the checkpoint stands at batch %lld of an epoch of %lld batches",
+                            (long long)t->state.batch, (long long)t->batches);
+    t->order = memory_new((size_t)samples, sizeof *t->order);
+    t->step = step_new(experiment);
+    t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
+    t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
+    t->saved_at = progress_clock();
+    return status_ok();
+}
+
+static void close_training(Training *t) {
+    evaluator_free(t->validation);
+    step_free(t->step);
+    free(t->order);
+    metrics_close(&t->metrics);
+    optimizer_close(&t->optimizer);
+}
+
+/* --- checkpoints */
+
+static Status mark_metrics(Training *t) {
+    if (comm_rank(t->experiment->comm) != 0) return status_ok();
+    return metrics_mark(&t->metrics, &t->state.metrics_bytes, t->state.metrics_hash);
+}
+
+/* Saves the state as it is; `best`: it is the best model so far. */
+static Status save(Training *t, bool best) {
+    Comm *comm = t->experiment->comm;
+    const char *folder = t->options->folder->checkpoints;
+    TRY(comm_agree(comm, mark_metrics(t)));
+    TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
+    if (best) TRY(checkpoint_mark_best(comm, folder, t->state.step));
+    t->saved_at = progress_clock();
+    return checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep);
+}
+
+/* A checkpoint on the way: where it cannot be written the training goes on, and says so. */
+static bool save_or_warn(Training *t, bool best) {
+    const Status status = save(t, best);
+    if (!status_failed(&status)) return true;
+    log_warning("no checkpoint at step %lld: %s; training goes on", (long long)t->state.step, status.message);
+    t->saved_at = progress_clock();
+    return false;
+}
+
+/* --- an epoch */
+
+static ProgressPoint progress_point(const Training *t) {
+    const Config *config = &t->experiment->config;
+    const SavedState *s = &t->state;
+    const int64_t samples = t->experiment->dataset.count[SPLIT_TRAIN];
+    const int64_t done = s->batch * config->train_batch < samples ? s->batch * config->train_batch : samples;
+    const double rows = s->sum[SUM_ROWS] > 0 ? s->sum[SUM_ROWS] : 1;
+    return (ProgressPoint){.epoch = s->epoch,
+                           .epochs = config->train_epochs,
+                           .images_done = (s->epoch - 1) * samples + done,
+                           .images_total = config->train_epochs * samples,
+                           .part = (double)s->batch / (double)t->batches,
+                           .loss = s->sum[SUM_NLL] / rows,
+                           .accuracy = 100 * s->sum[SUM_REWARD] / rows,
+                           .lr = t->rate};
+}
+
+/* One batch: gradient, update, sums. */
+static Status train_batch(Training *t, bool *stop) {
+    Experiment *experiment = t->experiment;
+    const Config *config = &experiment->config;
+    SavedState *s = &t->state;
+    const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], first = s->batch * config->train_batch;
+    const int64_t n = samples - first < config->train_batch ? samples - first : config->train_batch;
+    const bool save_now =
+        config->checkpoint_seconds > 0 && progress_clock() - t->saved_at >= config->checkpoint_seconds;
+    const double started = progress_clock();
+    ram_load(&experiment->ram, optimizer_parameters(&t->optimizer));
+    const StepSums sums = step_run(t->step, (uint32_t)s->epoch, t->order + first, n, (float)s->moving_average,
+                                   stop_requested(), save_now && comm_rank(experiment->comm) == 0);
+    if (!isfinite(sums.sum[SUM_NLL] + sums.sum[SUM_GLIMPSE_NLL] + sums.sum[SUM_BASELINE] + sums.sum[SUM_REINFORCE]))
+        return status_error(RAM_NUMERIC,
+                            "the loss is not finite at step %lld (epoch %lld): lower train.lr or set train.clip; the "
+                            "last checkpoint is intact",
+                            (long long)s->step + 1, (long long)s->epoch);
+    /* the middle of the step, so that neither a warm-up's first nor a decay's last step is without effect */
+    const double at = (double)(s->epoch - 1) + ((double)s->batch + 0.5) / (double)t->batches;
+    t->rate = schedule_rate(config, &s->schedule, at);
+    optimizer_step(&t->optimizer, config, t->rate, step_gradient(t->step));
+    s->moving_average = 0.9 * s->moving_average + 0.1 * sums.sum[SUM_REWARD] / sums.sum[SUM_ROWS];
+    for (int i = 0; i < SUMS; i++) s->sum[i] += sums.sum[i];
+    s->step++;
+    s->batch++;
+    s->seconds += progress_clock() - started;
+    *stop = sums.stop;
+    if (sums.save && !sums.stop && s->batch < t->batches) save_or_warn(t, false);
+    return status_ok();
+}
+
+static EpochFigures epoch_figures(const Training *t) {
+    const Config *config = &t->experiment->config;
+    const double *sum = t->state.sum, rows = sum[SUM_ROWS], T = (double)config->model_glimpses;
+    EpochFigures f = {.epoch = t->state.epoch, .step = t->state.step, .lr = t->rate, .seconds = t->state.seconds};
+    f.nll = sum[SUM_NLL] / rows;
+    f.glimpse_nll = T > 1 ? sum[SUM_GLIMPSE_NLL] / (rows * (T - 1)) : 0;
+    f.baseline_loss = sum[SUM_BASELINE] / (rows * T);
+    f.reinforce_loss = sum[SUM_REINFORCE] / rows;
+    f.loss = f.nll + config->train_glimpse_nll * f.glimpse_nll + f.baseline_loss +
+             config->train_reinforce_weight * f.reinforce_loss;
+    f.reward = sum[SUM_REWARD] / rows;
+    f.error = 100 * (1 - f.reward);
+    return f;
+}
+
+/* Validation, metrics and schedule at an epoch's end; then the state stands at the beginning of the next one. */
+static Status close_epoch(Training *t, bool *best) {
+    Experiment *experiment = t->experiment;
+    const Config *config = &experiment->config;
+    SavedState *s = &t->state;
+    const EpochFigures figures = epoch_figures(t);
+    ram_load(&experiment->ram, optimizer_evaluated(&t->optimizer));
+    const Evaluation validation =
+        evaluator_run(t->validation, (Policy)config->eval_policy, config->eval_rollouts, NULL);
+    Status status = metrics_epoch(&t->metrics, &figures);
+    if (!status_failed(&status)) status = metrics_evaluation(&t->metrics, s->epoch, s->step, &validation);
+    TRY(comm_agree(experiment->comm, status));
+    *best = schedule_observe(config, &s->schedule, validation.error);
+    if (*best) {
+        s->best_step = s->step;
+        s->best_epoch = s->epoch;
+    }
+    const ProgressPoint point = progress_point(t);
+    progress_epoch(&t->progress, &point, &validation, *best);
+    s->epoch++;
+    s->batch = 0;
+    s->seconds = 0;
+    memset(s->sum, 0, sizeof s->sum);
+    return status_ok();
+}
+
+static Status train_epoch(Training *t, bool *stopped) {
+    SavedState *s = &t->state;
+    dataset_order(&t->experiment->dataset, SPLIT_TRAIN, (uint64_t)t->experiment->config._seed, (uint32_t)s->epoch,
+                  t->order);
+    while (s->batch < t->batches && !*stopped) {
+        TRY(train_batch(t, stopped));
+        const ProgressPoint point = progress_point(t);
+        progress_step(&t->progress, &point);
+    }
+    return status_ok();
+}
+
+/* --- the end */
+
+/* Loads the best model: the one in memory, or the best set. */
+static Status load_best(Training *t, DevFloats values) {
+    Experiment *experiment = t->experiment;
+    Backend *backend = experiment->backend;
+    const Layout *layout = &experiment->ram.parameters.layout;
+    char path[FILE_PATH];
+    Checkpoint *checkpoint = NULL;
+    if (t->state.best_step == t->state.step) {
+        ram_load(&experiment->ram, optimizer_evaluated(&t->optimizer));
+        return status_ok();
+    }
+    TRY(checkpoint_find(experiment->comm, t->options->folder->checkpoints, "best", path));
+    TRY(checkpoint_open(experiment->comm, path, &checkpoint));
+    float *host = memory_new(layout->total, sizeof *host);
+    const Status status = saved_state_read_parameters(experiment->comm, checkpoint, layout, host);
+    if (!status_failed(&status)) {
+        backend->kernels->upload(backend, values.address, host, layout->total * sizeof *host);
+        ram_load(&experiment->ram, values);
+    }
+    free(host);
+    checkpoint_close(checkpoint);
+    return status;
+}
+
+/* The best model on the test set, once, at the end. */
+static Status measure_best(Training *t) {
+    Backend *backend = t->experiment->backend;
+    DevFloats values = backend_floats(backend, (int64_t)t->experiment->ram.parameters.layout.total);
+    Evaluation learned;
+    Status status = load_best(t, values);
+    if (!status_failed(&status)) {
+        log_info("best model: epoch %lld, validation error %.2f %%", (long long)t->state.best_epoch,
+                 t->state.schedule.best_error);
+        status =
+            measure_model(t->experiment, SPLIT_TEST, &t->metrics, t->state.best_epoch, t->state.best_step, &learned);
+    }
+    backend->kernels->release(backend, values.address);
+    return status;
+}
+
+/* Whether a checkpoint is due at this epoch's end. */
+static bool save_is_due(const Training *t) {
+    const int64_t every = t->experiment->config.checkpoint_epochs;
+    return every > 0 && (t->state.epoch - 1) % every == 0;
+}
+
+static Status train_on(Training *t) {
+    while (!finished(t)) {
+        bool stopped = false, best = false;
+        const int64_t best_step = t->state.best_step, best_epoch = t->state.best_epoch;
+        TRY(train_epoch(t, &stopped));
+        if (t->state.batch == t->batches) TRY(close_epoch(t, &best));
+        if (finished(t)) {
+            TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
+            TRY(save(t, best));
+        } else if (stopped) {
+            TRY(save(t, best));
+            return status_error(RAM_STOPPED, "stopped at step %lld as asked: --resume auto goes on from there",
+                                (long long)t->state.step);
+        } else if ((best || save_is_due(t)) && !save_or_warn(t, best)) {
+            t->state.best_step = best_step; /* the best that is on disk */
+            t->state.best_epoch = best_epoch;
+        }
+    }
+    return status_ok();
+}
+
+Status train_run(Experiment *experiment, const TrainOptions *options) {
+    Training t = {.experiment = experiment, .options = options};
+    Status status = open_training(&t);
+    if (!status_failed(&status)) {
+        if (finished(&t))
+            log_info("this run is finished: nothing is left to train (epoch %lld of %lld)",
+                     (long long)t.state.epoch - 1, (long long)experiment->config.train_epochs);
+        else
+            status = train_on(&t);
+    }
+    close_training(&t);
+    return status;
+}

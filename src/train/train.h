@@ -1,0 +1,25 @@
+/* Train: the epochs of a run: steps, validation, schedule, checkpoints, metrics, and the reasons to stop. Owns the
+ * course of the training; the experiment, the run folder and the checkpoint to go on from belong to the caller.
+ * Collective. */
+#ifndef RAM_TRAIN_TRAIN_H
+#define RAM_TRAIN_TRAIN_H
+
+#include "store/checkpoint.h"
+#include "store/provenance.h"
+#include "store/run_folder.h"
+#include "train/evaluate.h"
+#include "train/experiment.h"
+
+typedef struct {
+    const RunFolder *folder;
+    const Checkpoint *resume; /* NULL: from the start */
+    bool own;                 /* `resume` is one of this run's, so that metrics.jsonl goes on where it was saved */
+    Provenance *provenance;
+} TrainOptions;
+
+/* Trains to the end, then measures the best model on the test set. RAM_STOPPED: asked to stop, a checkpoint is saved.
+ * RAM_IO: the run folder cannot be written, what was committed is intact. RAM_DATA: the checkpoint does not fit.
+ * RAM_NUMERIC: the loss is not finite. @collective */
+Status train_run(Experiment *experiment, const TrainOptions *options);
+
+#endif
