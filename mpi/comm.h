@@ -1,0 +1,57 @@
+/* Comm: the ranks of one run and what they exchange. Owns the communicator (self: one rank, no MPI_Init; mpi).
+ * mpi.h appears in mpi/ alone. Must not know what is exchanged: lanes, gradients and checkpoints live above.
+ * Every call marked @collective must be made by all ranks in the same order. Only the main thread may call. */
+#ifndef RAM_MPI_COMM_H
+#define RAM_MPI_COMM_H
+
+#include "base/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Comm Comm;
+
+/* The one rank of a run without a launcher; never calls MPI_Init. */
+Comm *comm_self_new(void);
+
+/* MPI_COMM_WORLD; calls MPI_Init (funneled) after launch_prepare_mpi. Once in a process's life. @collective */
+Comm *comm_mpi_new(void);
+
+/* Ends communication (MPI_Finalize for mpi) and frees. NULL is allowed. @collective */
+void comm_free(Comm *comm);
+
+int comm_rank(const Comm *comm);
+int comm_size(const Comm *comm);
+int comm_local_rank(const Comm *comm); /* among the ranks of this host */
+int comm_local_size(const Comm *comm);
+int comm_host(const Comm *comm); /* lowest rank of this host: ranks with equal values share a host */
+
+/* The library that carries the messages, for provenance: "Open MPI v4.1.4", or "none" for self. */
+const char *comm_library(const Comm *comm);
+
+/* All ranks return the same Status: the one of the lowest rank that failed, or ok. `rank N: ` is not added: a message
+ * that depends on the rank names it itself. @collective */
+Status comm_agree(Comm *comm, Status mine);
+
+void comm_barrier(Comm *comm);                                           /* @collective */
+void comm_broadcast(Comm *comm, void *data, size_t bytes, int root);     /* @collective */
+void comm_gather(Comm *comm, const void *mine, size_t bytes, void *all); /* to every rank, in rank order. @collective */
+void comm_sum(Comm *comm, int64_t *values, int count);                   /* integers: exact in any order. @collective */
+void comm_max(Comm *comm, int64_t *values, int count);                   /* @collective */
+
+/* A point-to-point message; `data` is borrowed until comm_exchange returns. */
+typedef struct {
+    int peer;
+    void *data;
+    size_t bytes;
+} Message;
+
+/* Sends and receives all messages at once and returns when all are done. Between two ranks messages match in array
+ * order. Every send must have a receive of the same size: another size is fatal(), a missing one hangs.
+ * A message to oneself is not allowed. @collective among the peers */
+void comm_exchange(Comm *comm, int sends, const Message *send, int receives, const Message *receive);
+
+/* Ends all ranks at once with `code`; for states from which no agreement is possible. What log_open wants. */
+_Noreturn void comm_abort(int code);
+
+#endif

@@ -1,0 +1,92 @@
+#!/bin/sh
+# launch.sh PROGRAM: `--np N` of tests/cli/launch_ranks.c, seen from outside: output, exit codes, silence of mpirun, signals.
+set -u
+program=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+TERM=xterm
+export TERM
+
+fail() {
+    echo "FAILED: $*"
+    sed 's/^/    /' "$work/out" "$work/err"
+    failures=$((failures + 1))
+}
+
+# run CODE ARGS...: runs the program and checks its exit code; $work/out and err hold what it printed.
+run() {
+    expected=$1
+    shift
+    timeout -k 5 40 "$program" "$@" >"$work/out" 2>"$work/err" </dev/null
+    code=$?
+    [ "$code" -eq "$expected" ] || fail "$*: exit code $code, not $expected"
+}
+errors_are() { [ "$(cat "$work/err")" = "$1" ] || fail "stderr is not: $1"; }
+error_has() { [ "$(wc -l <"$work/err")" -eq 1 ] && grep -q "^ram_dist: error: .*$1" "$work/err" || fail "no one line with: $1"; }
+
+for np in 1 2 5; do
+    run 0 --np "$np" --echo "two words  \"*\" \$HOME"
+    errors_are ""
+    [ "$(grep -c '^rank ' "$work/out")" -eq "$np" ] || fail "not $np ranks"
+    grep -q "^$np of $np ranks .* terminal no, echo two words  \"\*\" \$HOME$" "$work/out" || fail "head line of $np ranks"
+    [ "$(wc -l <"$work/out")" -eq $((np + 1)) ] || fail "more than the ranks' own lines"
+done
+run 0 --np 1
+grep -q 'library none' "$work/out" || fail "one rank called MPI_Init"
+run 0 --np=2
+grep -q '^rank 1 ' "$work/out" || fail "--np=2 is not --np 2"
+
+for code in 64 65 74 75 76; do
+    run "$code" --np 3 --fail "$code"
+    errors_are "ram_dist: error: rank 2 failed"
+done
+run 64 --np 3 --bogus x
+errors_are "ram_dist: error: unknown argument --bogus"
+run 64 --np 2 --self
+error_has "comm.backend"
+run 64 --np 5000
+error_has "1 to 1024"
+run 64 --np 2 --echo :
+error_has "lone"
+run 70 --np 3 --fail 70
+[ "$(wc -l <"$work/err")" -eq 1 ] && grep -q 'rank 2 of 3' "$work/err" || fail "fatal() is not one line"
+run 69 --np 3 --die 9 # the others wait in a barrier for it
+error_has "signal 9"
+run 70 --np 2 --die 6
+grep -q '^ram_dist: error: .*signal 6' "$work/err" || fail "a crash is not explained"
+
+# The first signal asks the ranks to stop.
+"$program" --np 3 --spin >"$work/out" 2>"$work/err" &
+for try in 1 2 3 4 5 6 7 8 9 10; do
+    grep -q spinning "$work/out" && break
+    sleep 0.5
+done
+kill -TERM $!
+wait $!
+code=$?
+[ "$code" -eq 75 ] || fail "SIGTERM ended with $code, not 75"
+errors_are "ram_dist: error: asked to stop"
+
+# What the ranks believe of the terminal.
+if command -v script >/dev/null; then
+    script -qec "'$program' --np 2" /dev/null </dev/null >"$work/out" 2>"$work/err"
+    grep -q 'terminal yes' "$work/out" || fail "a terminal is not seen"
+    TERM=dumb script -qec "'$program' --np 2" /dev/null </dev/null >"$work/out" 2>"$work/err"
+    grep -q 'terminal no' "$work/out" || fail "TERM=dumb is not honoured"
+fi
+
+# As another user where we are root: mpirun asks consent of root alone.
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+    nobody=$(id -u nobody)
+    mkdir -m 755 "$work/home" && chmod 755 "$work" && cp "$program" "$work/home/program" && chown "$nobody" "$work/home"
+    (cd "$work/home" && HOME=$work/home timeout -k 5 40 setpriv --reuid "$nobody" --clear-groups \
+        "$work/home/program" --np 3 --fail 65 >"$work/out" 2>"$work/err" </dev/null)
+    code=$?
+    [ "$code" -eq 65 ] || fail "as nobody: exit code $code"
+    errors_are "ram_dist: error: rank 2 failed"
+    [ "$(grep -c '^rank ' "$work/out")" -eq 3 ] || fail "as nobody: not 3 ranks"
+fi
+
+[ "$failures" -eq 0 ] || exit 1
+echo "launch: all as expected"
