@@ -16,6 +16,7 @@ static const struct {
 } commands[] = {
     {"train", command_train, "train a model (what `ram_dist` does without a command)"},
     {"eval", command_eval, "measure a trained model"},
+    {"inspect", command_inspect, "show what a checkpoint is"},
     {"config", command_config, "list all keys of the configuration, or print resolved values"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
