@@ -26,6 +26,20 @@ static float pool(const Cell *cell, int x, int y) {
     return (float)sum * cell->gain + (float)((right - left) * (bottom - top)) * cell->shift;
 }
 
+/* One row of cells of a single pixel each, the commonest case: the same arithmetic as pool(), but pixels of one channel
+ * lie side by side, so the compiler takes many at once. */
+static void copy_row(const Cell *cell, int x, int y, float *out) {
+    const Retina *retina = cell->retina;
+    const int patch = retina->patch;
+    int from = x < 0 ? -x : 0, to = x + patch > retina->width ? retina->width - x : patch;
+    if (y < 0 || y >= retina->height || from > to) from = to = patch;
+    const int64_t first = (int64_t)y * retina->width + x; /* of the patch's row, which may begin outside */
+    const float gain = cell->gain, shift = cell->shift;
+    for (int i = 0; i < from; i++) out[i] = 0.0f;
+    for (int i = from; i < to; i++) out[i] = (float)cell->picture[first + i] * gain + shift;
+    for (int i = to; i < patch; i++) out[i] = 0.0f;
+}
+
 /* The pixel that a coordinate in [-1, 1] falls on; the first for the NaN of a diverged model, which has none. */
 static int pixel_of(float coordinate, int side) {
     const float pixel = 0.5f * (coordinate + 1.0f) * (float)side;
@@ -43,8 +57,13 @@ static void look(const Retina *retina, const uint8_t *picture, const float locat
             Cell cell = {.retina = retina, .picture = picture, .channel = c, .factor = factor};
             cell.gain = 1.0f / (255.0f * retina->stddev[c] * area);
             cell.shift = -retina->mean[c] / (retina->stddev[c] * area);
-            for (int y = 0; y < retina->patch; y++)
-                for (int x = 0; x < retina->patch; x++) *glimpse++ = pool(&cell, left + x * factor, top + y * factor);
+            for (int y = 0; y < retina->patch; y++, glimpse += retina->patch) {
+                if (factor == 1 && retina->channels == 1) {
+                    copy_row(&cell, left, top + y, glimpse);
+                    continue;
+                }
+                for (int x = 0; x < retina->patch; x++) glimpse[x] = pool(&cell, left + x * factor, top + y * factor);
+            }
         }
     }
 }
