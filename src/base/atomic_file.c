@@ -101,7 +101,7 @@ static Status prefixed(const char *path, const char *prefix, char out[FILE_PATH]
     return status_ok();
 }
 
-static Status sync_folder(const char *path) {
+Status atomic_file_sync_folder(const char *path) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return io_error("open the folder", path, errno);
     /* EINVAL: a file system that has no such thing as syncing a folder */
@@ -114,7 +114,7 @@ static Status sync_folder(const char *path) {
 static Status sync_parent(const char *path) {
     char parent[FILE_PATH];
     TRY(parent_of(path, parent));
-    return sync_folder(parent);
+    return atomic_file_sync_folder(parent);
 }
 
 /* write(2) behind the seam. */
@@ -180,22 +180,25 @@ static bool is_folder(const char *path) {
     return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
 }
 
+Status atomic_file_make_temporary(const char *path) {
+    if (is_struck()) return io_error("make the folder", path, errno);
+    if (mkdir(path, 0777) == 0) return status_ok();
+    int error = errno;
+    if (error == EEXIST && is_folder(path)) return status_ok(); /* someone else was quicker, or a trailing slash */
+    return io_error("make the folder", path, error);
+}
+
 Status atomic_file_make_folder(const char *path) {
     char parent[FILE_PATH];
     if (is_folder(path)) return status_ok();
     TRY(parent_of(path, parent));
     if (strcmp(parent, path) != 0) TRY(atomic_file_make_folder(parent));
-    if (is_struck()) return io_error("make the folder", path, errno);
-    if (mkdir(path, 0777) != 0) {
-        int error = errno;
-        if (error == EEXIST && is_folder(path)) return status_ok(); /* someone else was quicker, or a trailing slash */
-        return io_error("make the folder", path, error);
-    }
+    TRY(atomic_file_make_temporary(path));
     return sync_parent(path);
 }
 
 Status atomic_file_commit_folder(const char *temporary, const char *path) {
-    TRY(sync_folder(temporary));
+    TRY(atomic_file_sync_folder(temporary));
     return atomic_file_rename(temporary, path);
 }
 
@@ -204,7 +207,7 @@ Status atomic_file_switch_link(const char *target, const char *link) {
     TRY(prefixed(link, ".tmp-", temporary));
     TRY(unlink_one(temporary));
     if (is_struck() || symlink(target, temporary) != 0) return io_error("make the link", temporary, errno);
-    return atomic_file_rename(temporary, link);
+    return rename_unsynced(temporary, link);
 }
 
 static Status delete_tree(const char *path);

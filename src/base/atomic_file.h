@@ -24,14 +24,21 @@ Status atomic_file_create(const char *path, const void *data, size_t bytes);
 /* Makes the folder and the missing ones above it, synced; an existing one is fine. RAM_IO. */
 Status atomic_file_make_folder(const char *path);
 
+/* Makes a folder that need not outlive a crash, in one that exists. RAM_IO. */
+Status atomic_file_make_temporary(const char *path);
+
 /* Gives the finished folder `temporary` its name in one step; `path` must not exist. RAM_IO. */
 Status atomic_file_commit_folder(const char *temporary, const char *path);
 
 /* Renames within one folder, synced. RAM_IO. */
 Status atomic_file_rename(const char *from, const char *to);
 
-/* Points the symbolic link `link` at `target` in one step. RAM_IO. */
+/* Points the symbolic link `link` at `target` in one step: a crash leaves the old link or the new one. For the new one
+ * to last, sync its folder. RAM_IO. */
 Status atomic_file_switch_link(const char *target, const char *link);
+
+/* Makes what happened to the names in a folder last. RAM_IO. */
+Status atomic_file_sync_folder(const char *path);
 
 /* Deletes a file or a folder and all that is in it: first renamed `.trash-NAME`, so that no half-deleted folder can
  * pass for a whole one. What does not exist counts as deleted. RAM_IO. */

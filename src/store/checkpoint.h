@@ -1,0 +1,85 @@
+/* Checkpoint: the whole state of a training, saved by all ranks as one committed set of HDF5 files (DESIGN 6).
+ * Owns format, verification, commit and choice of checkpoints. hdf5.h appears in src/store/ alone.
+ * Must not know what a training is: it stores vectors that share one Layout, and named scalars. */
+#ifndef RAM_STORE_CHECKPOINT_H
+#define RAM_STORE_CHECKPOINT_H
+
+#include "base/atomic_file.h"
+#include "base/layout.h"
+#include "base/status.h"
+#include "mpi/comm.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const char *group; /* "param", "adam/m", ...: field f is the data set /<group>/<f's name> */
+    float *values;     /* (layout->total), host memory, the same on every rank; borrowed */
+} StoreVector;
+
+typedef enum { STORE_INT, STORE_REAL, STORE_TEXT } StoreType;
+
+/* Stored as attribute `train.lr` of the group /config where the name is "config/train.lr". */
+typedef struct {
+    const char *name; /* "state/epoch", "config/train.lr", "provenance/host", ... */
+    StoreType type;   /* int64_t, double, or char[bytes] */
+    void *value;      /* borrowed; written by a load */
+    size_t bytes;     /* of a text's buffer */
+    bool optional;    /* a load leaves the value alone where the file has none */
+} StoreScalar;
+
+typedef struct {
+    const Layout *layout;
+    int vectors;
+    StoreVector *vector;
+    int scalars;
+    StoreScalar *scalar;
+} Snapshot;
+
+/* Saves `folder`/step-NNNNNNNN and points `folder`/latest at it. Each rank writes its rows of every vector; scalars go
+ * into every file, index.h5 holds those of rank 0. Sets of this or a later step that are there already are renamed
+ * `.bad-*`: they are damaged, or belong to a course of the training that was left. RAM_IO, on all ranks alike; what was
+ * committed before is then intact. One writer per folder (run_folder_open). @collective */
+Status checkpoint_save(Comm *comm, const char *folder, int64_t step, const Snapshot *snapshot);
+
+/* Points `folder`/best at the set of `step`. @collective */
+Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step);
+
+/* Deletes all but the last `keep` (>= 1) sets and the best, and what crashes left behind. @collective */
+Status checkpoint_prune(Comm *comm, const char *folder, int64_t keep);
+
+/* Which set to go on from, the same on all ranks. `request`: "latest" (the newest good one), "best" (the newest good
+ * one where the best is damaged), "auto" (as latest; path "" where there is none at all), else the path of a set, of
+ * one of its files, or of a folder of sets or a run folder (as latest there). A damaged set is named in a warning and
+ * passed over, unless it was asked for by path. RAM_DATA. @collective */
+Status checkpoint_find(Comm *comm, const char *folder, const char *request, char path[FILE_PATH]);
+
+/* Reads the set at `path` once and compares all of it with its MANIFEST; opens nothing with HDF5. RAM_DATA. */
+Status checkpoint_verify(const char *path);
+
+/* A verified set, open for reading. Any number of ranks reads a set of any number of shards. */
+typedef struct Checkpoint Checkpoint;
+
+/* Reads and verifies all files before HDF5 sees any of them. checkpoint_close() the result. RAM_DATA. @collective */
+Status checkpoint_open(Comm *comm, const char *path, Checkpoint **checkpoint);
+void checkpoint_close(Checkpoint *checkpoint); /* NULL is allowed */
+
+int64_t checkpoint_step(const Checkpoint *checkpoint);
+int checkpoint_shards(const Checkpoint *checkpoint);
+
+/* Whether the set holds vectors under `group`. */
+bool checkpoint_has_vector(const Checkpoint *checkpoint, const char *group);
+
+/* Fills the scalars. The answer is the same on every rank. RAM_DATA names the scalar. */
+Status checkpoint_read_scalars(const Checkpoint *checkpoint, int scalars, const StoreScalar *scalar);
+
+/* Fills the vectors on every rank; padding becomes zero. The set must hold exactly the layout's fields under each
+ * vector's group, else RAM_DATA names the field, and the values are undefined. @collective */
+Status checkpoint_read_vectors(Comm *comm, const Checkpoint *checkpoint, const Layout *layout, int vectors,
+                               const StoreVector *vector);
+
+/* Open, scalars, vectors, close: for a caller that knows the layout. @collective */
+Status checkpoint_load(Comm *comm, const char *path, const Snapshot *snapshot);
+
+#endif

@@ -1,0 +1,138 @@
+#include "base/log.h"
+#include "store/checkpoint.h"
+#include "store/manifest.h"
+#include "store/step_folder.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+Status checkpoint_verify(const char *path) {
+    Manifest manifest;
+    TRY(manifest_read(path, &manifest));
+    Status status = status_ok();
+    for (int i = 0; i <= manifest.shards && !status_failed(&status); i++) {
+        void *data;
+        status = manifest_read_file(path, &manifest.file[i], &data);
+        if (!status_failed(&status)) free(data);
+    }
+    manifest_free(&manifest);
+    return status;
+}
+
+/* Verifies folder/name; a damaged one is named in a warning. */
+static bool is_good(const char *folder, const char *name, char path[FILE_PATH]) {
+    Status status = atomic_file_join(path, folder, name);
+    if (!status_failed(&status)) status = checkpoint_verify(path);
+    if (status_failed(&status)) log_warning("passed over the checkpoint %s: %s", name, status.message);
+    return !status_failed(&status);
+}
+
+/* The newest good set, or RAM_DATA; path "" where there are no sets at all. Those set aside come last: they count when
+ * a crash between two renames left no other. `tried` was found damaged before. */
+static Status find_newest(const char *folder, const char *tried, char path[FILE_PATH]) {
+    StepList list;
+    path[0] = 0;
+    TRY(step_folder_list(folder, &list));
+    bool found = false;
+    for (int i = 0; i < list.count && !found; i++)
+        found = strcmp(list.folder[i].name, tried) != 0 && is_good(folder, list.folder[i].name, path);
+    free(list.folder);
+    if (found || list.count == 0) return status_ok();
+    path[0] = 0;
+    return status_error(RAM_DATA, "no checkpoint in %.400s is good; start again in another run folder (run.dir)",
+                        folder);
+}
+
+static Status find_best(const char *folder, char path[FILE_PATH]) {
+    char best[STEP_NAME];
+    step_folder_read_link(folder, "best", best);
+    if (best[0] && is_good(folder, best, path)) return status_ok();
+    log_warning("there is no good best checkpoint in %s; the newest takes its place", folder);
+    return find_newest(folder, best, path);
+}
+
+static bool is_kind(const char *folder, const char *name, mode_t kind) {
+    char path[FILE_PATH];
+    struct stat facts;
+    Status joined = atomic_file_join(path, folder, name);
+    return !status_failed(&joined) && stat(path, &facts) == 0 && (facts.st_mode & S_IFMT) == kind;
+}
+
+/* A path given by the user: a set, a file of a set, a folder of sets or a run folder. */
+static Status find_path(const char *request, char path[FILE_PATH]) {
+    char folder[FILE_PATH];
+    struct stat facts;
+    TRY(atomic_file_join(folder, request, "checkpoints"));
+    if (stat(request, &facts) != 0)
+        return status_error(RAM_DATA, "there is no checkpoint %.400s; give latest, best or the path of one", request);
+    TRY(atomic_file_join(path, request, "."));
+    path[strlen(path) - 2] = 0;
+    char *slash = strrchr(path, '/');
+    if (!S_ISDIR(facts.st_mode) && slash) *slash = 0;
+    if (!S_ISDIR(facts.st_mode) && !slash) strcpy(path, ".");
+    if (is_kind(path, "MANIFEST", S_IFREG) || !S_ISDIR(facts.st_mode)) return checkpoint_verify(path);
+    snprintf(folder, sizeof folder, is_kind(request, "checkpoints", S_IFDIR) ? "%s/checkpoints" : "%s", request);
+    TRY(find_newest(folder, "", path));
+    if (path[0]) return status_ok();
+    return status_error(RAM_DATA, "there is no checkpoint in %.400s; give latest, best or the path of one", request);
+}
+
+static Status find_request(const char *folder, const char *request, char path[FILE_PATH]) {
+    path[0] = 0;
+    bool latest = strcmp(request, "latest") == 0;
+    if (!latest && strcmp(request, "auto") != 0 && strcmp(request, "best") != 0) return find_path(request, path);
+    TRY(strcmp(request, "best") == 0 ? find_best(folder, path) : find_newest(folder, "", path));
+    if (path[0] || strcmp(request, "auto") == 0) return status_ok();
+    return status_error(RAM_DATA, "there is no checkpoint in %.400s; train first, or name another run folder", folder);
+}
+
+Status checkpoint_find(Comm *comm, const char *folder, const char *request, char path[FILE_PATH]) {
+    TRY(comm_agree(comm, comm_rank(comm) == 0 ? find_request(folder, request, path) : status_ok()));
+    comm_broadcast(comm, path, FILE_PATH, 0);
+    return status_ok();
+}
+
+static Status mark_best(const char *folder, int64_t step) {
+    char name[STEP_NAME], link[FILE_PATH];
+    step_folder_name(name, step);
+    if (!is_kind(folder, name, S_IFDIR))
+        return status_error(RAM_IO, "the best checkpoint %.400s/%s is gone; someone deleted it", folder, name);
+    TRY(atomic_file_join(link, folder, "best"));
+    TRY(atomic_file_switch_link(name, link));
+    return atomic_file_sync_folder(folder);
+}
+
+Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step) {
+    return comm_agree(comm, comm_rank(comm) == 0 ? mark_best(folder, step) : status_ok());
+}
+
+/* Deletes what is older than the last `keep` and not the best; sets set aside go with those of their age. */
+static Status prune(const char *folder, int64_t keep) {
+    char best[STEP_NAME], path[FILE_PATH];
+    StepList list;
+    require(keep >= 1);
+    step_folder_read_link(folder, "best", best);
+    TRY(step_folder_sweep(folder));
+    TRY(step_folder_list(folder, &list));
+    Status status = status_ok();
+    int64_t kept = 0, oldest = 0;
+    for (int i = 0; i < list.count && !status_failed(&status); i++) {
+        const StepFolder *set = &list.folder[i];
+        if (!set->set_aside && kept < keep) {
+            kept++;
+            oldest = set->step;
+        } else if (strcmp(set->name, best) != 0 && kept > 0 && set->step < oldest) {
+            status = atomic_file_join(path, folder, set->name);
+            if (!status_failed(&status)) status = atomic_file_remove_tree(path);
+        }
+    }
+    free(list.folder);
+    return status;
+}
+
+Status checkpoint_prune(Comm *comm, const char *folder, int64_t keep) {
+    return comm_agree(comm, comm_rank(comm) == 0 ? prune(folder, keep) : status_ok());
+}

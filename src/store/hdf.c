@@ -1,0 +1,324 @@
+#define _GNU_SOURCE /* memfd_create */
+#include "store/hdf.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/partition.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Links and attributes stay in their group's header, under its checksum, instead of in heaps and trees beside it. */
+enum { CHUNK_BYTES = 1 << 20, COMPACT = 4096 };
+
+/* The innermost reason on HDF5's error stack. */
+static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *reason) {
+    if (depth == 0) snprintf(reason, 100, "%s: %s", error->func_name, error->desc);
+    return 0;
+}
+
+/* Records the first failure; `result` is any HDF5 return value. */
+static bool check(HdfWriter *writer, int64_t result, const char *name) {
+    if (result >= 0) return true;
+    char reason[100] = "no reason given";
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, reason);
+    writer->failed = true;
+    snprintf(writer->failure, sizeof writer->failure, "%s: %s", name, reason);
+    return false;
+}
+
+/* HDF5 prints its error stack unless told not to; the store speaks for itself. */
+static void silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
+
+void hdf_begin(HdfWriter *writer) {
+    *writer = (HdfWriter){.file = -1, .group_list = -1, .row_list = -1, .memory = -1};
+    silence();
+    writer->memory = memfd_create("ram_dist", MFD_CLOEXEC);
+    if (writer->memory < 0) {
+        writer->failed = true;
+        snprintf(writer->failure, sizeof writer->failure, "memfd_create: %s", strerror(errno));
+        return;
+    }
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", writer->memory);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    hid_t creation = H5Pcreate(H5P_FILE_CREATE);
+    /* readable by HDF5 1.10 and everything newer, with checksums on all metadata */
+    check(writer, H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), "version bounds");
+    check(writer, H5Pset_attr_phase_change(creation, COMPACT, 0), "root group");
+    /* the one driver that does not look for the real path of what it opens: a memfd has none */
+    check(writer, H5Pset_fapl_stdio(access), "driver");
+    if (!writer->failed) writer->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
+    check(writer, writer->file, path);
+    writer->group_list = H5Pcreate(H5P_GROUP_CREATE);
+    writer->row_list = H5Pcreate(H5P_DATASET_CREATE);
+    if (writer->failed) return;
+    check(writer, H5Pset_attr_phase_change(writer->group_list, COMPACT, 0), "group list");
+    check(writer, H5Pset_link_phase_change(writer->group_list, COMPACT, 0), "group list");
+    check(writer, H5Pset_fletcher32(writer->row_list), "fletcher32");
+    H5Pclose(access);
+    H5Pclose(creation);
+}
+
+/* Makes the groups above the last name of `name`. */
+static void make_groups(HdfWriter *writer, const char *name) {
+    char group[HDF_NAME];
+    for (const char *slash = strchr(name + 1, '/'); slash && !writer->failed; slash = strchr(slash + 1, '/')) {
+        snprintf(group, sizeof group, "%.*s", (int)(slash - name), name);
+        htri_t exists = H5Lexists(writer->file, group, H5P_DEFAULT);
+        if (!check(writer, exists, group) || exists) continue;
+        hid_t made = H5Gcreate2(writer->file, group, H5P_DEFAULT, writer->group_list, H5P_DEFAULT);
+        if (check(writer, made, group)) check(writer, H5Gclose(made), group);
+    }
+}
+
+/* Type in the file; for texts of `bytes` with the end. H5Tclose() it. */
+static hid_t file_type(StoreType type, size_t bytes) {
+    if (type == STORE_INT) return H5Tcopy(H5T_STD_I64LE);
+    if (type == STORE_REAL) return H5Tcopy(H5T_IEEE_F64LE);
+    hid_t text = H5Tcopy(H5T_C_S1);
+    H5Tset_size(text, bytes);
+    H5Tset_cset(text, H5T_CSET_UTF8);
+    return text;
+}
+
+/* Cuts "config/train.lr" into object "/config" and attribute "train.lr". */
+static const char *split_name(const char *name, char object[HDF_NAME]) {
+    const char *slash = strrchr(name, '/');
+    int length = slash ? (int)(slash - name) : 0;
+    require(strlen(name) + 2 < HDF_NAME && name[0] != '/');
+    snprintf(object, HDF_NAME, "/%.*s", length, name);
+    return slash ? slash + 1 : name;
+}
+
+static void put_attribute(HdfWriter *writer, const char *object, const char *name, StoreType type, const void *value) {
+    if (writer->failed) return;
+    hid_t stored = file_type(type, type == STORE_TEXT ? strlen(value) + 1 : 0);
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t attribute =
+        H5Acreate_by_name(writer->file, object, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (!check(writer, attribute, name)) return;
+    hid_t memory = type == STORE_INT ? H5T_NATIVE_INT64 : type == STORE_REAL ? H5T_NATIVE_DOUBLE : stored;
+    if (!check(writer, H5Awrite(attribute, memory, value), name)) return;
+    H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(stored);
+}
+
+void hdf_put_scalar(HdfWriter *writer, const StoreScalar *scalar) {
+    char object[HDF_NAME], below[HDF_NAME + 2];
+    const char *attribute = split_name(scalar->name, object);
+    snprintf(below, sizeof below, "%s/.", object);
+    if (object[1]) make_groups(writer, below);
+    put_attribute(writer, object, attribute, scalar->type, scalar->value);
+}
+
+/* The space of rows x columns, or of rows alone. */
+static hid_t make_space(int64_t rows, int64_t columns) {
+    return H5Screate_simple(columns ? 2 : 1, (hsize_t[2]){(hsize_t)rows, (hsize_t)columns}, NULL);
+}
+
+void hdf_put_rows(HdfWriter *writer, const char *name, const float *values, int64_t rows, int64_t columns,
+                  int64_t first_row) {
+    make_groups(writer, name);
+    if (writer->failed) return;
+    int64_t row_bytes = (columns ? columns : 1) * (int64_t)sizeof(float), chunk_rows = CHUNK_BYTES / row_bytes;
+    if (chunk_rows < 1) chunk_rows = 1;
+    if (chunk_rows > rows) chunk_rows = rows;
+    hsize_t chunk[2] = {(hsize_t)chunk_rows, (hsize_t)columns};
+    if (!check(writer, H5Pset_chunk(writer->row_list, columns ? 2 : 1, chunk), name)) return;
+    hid_t space = make_space(rows, columns);
+    hid_t set = H5Dcreate2(writer->file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, writer->row_list, H5P_DEFAULT);
+    if (!check(writer, set, name)) return;
+    if (!check(writer, H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), name)) return;
+    if (!check(writer, H5Dclose(set), name)) return;
+    H5Sclose(space);
+    put_attribute(writer, name, "first_row", STORE_INT, &first_row);
+}
+
+void hdf_put_virtual(HdfWriter *writer, const char *name, int64_t rows, int64_t columns, int sources,
+                     void (*source_name)(char name[HDF_NAME], int i, int sources)) {
+    make_groups(writer, name);
+    if (writer->failed) return;
+    hid_t list = H5Pcreate(H5P_DATASET_CREATE), space = make_space(rows, columns);
+    if (!check(writer, H5Pset_fill_value(list, H5T_NATIVE_FLOAT, &(float){NAN}), name)) return;
+    for (int i = 0; i < sources; i++) {
+        int64_t first = partition_begin(rows, i, sources), count = partition_count(rows, i, sources);
+        if (count == 0) continue;
+        char source[HDF_NAME];
+        source_name(source, i, sources);
+        hid_t source_space = make_space(count, columns);
+        hsize_t start[2] = {(hsize_t)first, 0}, size[2] = {(hsize_t)count, (hsize_t)columns};
+        if (!check(writer, H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL), name)) return;
+        if (!check(writer, H5Pset_virtual(list, space, source, name, source_space), name)) return;
+        H5Sclose(source_space);
+    }
+    if (!check(writer, H5Sselect_all(space), name)) return;
+    hid_t set = H5Dcreate2(writer->file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    if (!check(writer, set, name)) return;
+    H5Dclose(set);
+    H5Sclose(space);
+    H5Pclose(list);
+}
+
+/* The memfd's content, in memory of our own. */
+static Status take_bytes(int memory, HdfImage *image) {
+    struct stat facts;
+    if (fstat(memory, &facts) != 0)
+        return status_error(RAM_IO, "cannot build an HDF5 file in memory: %s", strerror(errno));
+    *image = (HdfImage){.data = memory_new((size_t)facts.st_size, 1), .bytes = (size_t)facts.st_size};
+    for (size_t done = 0; done < image->bytes;) {
+        ssize_t count = pread(memory, (char *)image->data + done, image->bytes - done, (off_t)done);
+        if (count <= 0) {
+            free(image->data);
+            return status_error(RAM_IO, "cannot read an HDF5 file back from memory: %s", strerror(errno));
+        }
+        done += (size_t)count;
+    }
+    return status_ok();
+}
+
+Status hdf_finish(HdfWriter *writer, HdfImage *image) {
+    if (!writer->failed) {
+        H5Pclose(writer->group_list);
+        H5Pclose(writer->row_list);
+        check(writer, H5Fclose(writer->file), "closing");
+    }
+    Status status =
+        writer->failed ? status_error(RAM_IO, "cannot build an HDF5 file in memory (%s); check the memory of this host",
+                                      writer->failure)
+                       : take_bytes(writer->memory, image);
+    if (writer->memory >= 0) close(writer->memory);
+    return status;
+}
+
+hid_t hdf_open(HdfImage image) {
+    silence();
+    /* HDF5 takes two open in-memory files of one name for the same file, so the content is the name */
+    char name[HASH_TEXT];
+    hash_memory(image.data, image.bytes, name);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    hid_t file = -1;
+    if (H5Pset_fapl_core(access, 1 << 16, false) >= 0 && H5Pset_file_image(access, image.data, image.bytes) >= 0)
+        file = H5Fopen(name, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    return file;
+}
+
+/* Like H5Lexists, also where a group on the way is missing. */
+static bool path_exists(hid_t file, const char *name) {
+    char part[HDF_NAME];
+    for (const char *slash = strchr(name + 1, '/');; slash = strchr(slash + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", slash ? (int)(slash - name) : (int)strlen(name), name);
+        if (H5Lexists(file, part, H5P_DEFAULT) <= 0) return false;
+        if (!slash) return true;
+    }
+}
+
+/* Whether a stored attribute is what the scalar asks for. */
+static bool type_fits(hid_t stored, const StoreScalar *scalar) {
+    H5T_class_t class = H5Tget_class(stored);
+    size_t bytes = H5Tget_size(stored);
+    if (scalar->type == STORE_INT) return class == H5T_INTEGER && bytes == sizeof(int64_t);
+    if (scalar->type == STORE_REAL) return class == H5T_FLOAT && bytes == sizeof(double);
+    return class == H5T_STRING && H5Tis_variable_str(stored) == 0 && bytes <= scalar->bytes;
+}
+
+HdfOutcome hdf_get_scalar(hid_t file, const StoreScalar *scalar) {
+    char object[HDF_NAME];
+    const char *name = split_name(scalar->name, object);
+    if (object[1] && !path_exists(file, object)) return HDF_ABSENT;
+    htri_t exists = H5Aexists_by_name(file, object, name, H5P_DEFAULT);
+    if (exists <= 0) return exists == 0 ? HDF_ABSENT : HDF_WRONG;
+    hid_t attribute = H5Aopen_by_name(file, object, name, H5P_DEFAULT, H5P_DEFAULT);
+    if (attribute < 0) return HDF_WRONG;
+    hid_t stored = H5Aget_type(attribute), space = H5Aget_space(attribute);
+    HdfOutcome outcome = HDF_WRONG;
+    if (type_fits(stored, scalar) && H5Sget_simple_extent_npoints(space) == 1) {
+        hid_t memory = file_type(scalar->type, H5Tget_size(stored));
+        if (H5Aread(attribute, memory, scalar->value) >= 0) outcome = HDF_READ;
+        if (scalar->type == STORE_TEXT) ((char *)scalar->value)[H5Tget_size(stored) - 1] = 0;
+        H5Tclose(memory);
+    }
+    H5Sclose(space);
+    H5Tclose(stored);
+    H5Aclose(attribute);
+    return outcome;
+}
+
+HdfOutcome hdf_get_shape(hid_t file, const char *name, int64_t *rows, int64_t *columns) {
+    if (!path_exists(file, name)) return HDF_ABSENT;
+    hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
+    if (set < 0) return HDF_WRONG;
+    hid_t stored = H5Dget_type(set), space = H5Dget_space(set);
+    HdfOutcome outcome = HDF_WRONG;
+    hsize_t size[2] = {0, 0};
+    int dimensions = H5Sget_simple_extent_ndims(space);
+    if (H5Tequal(stored, H5T_IEEE_F32LE) > 0 && (dimensions == 1 || dimensions == 2)) {
+        H5Sget_simple_extent_dims(space, size, NULL);
+        *rows = (int64_t)size[0];
+        *columns = (int64_t)size[1];
+        outcome = HDF_READ;
+    }
+    H5Sclose(space);
+    H5Tclose(stored);
+    H5Dclose(set);
+    return outcome;
+}
+
+bool hdf_get_rows(hid_t file, const char *name, float *values) {
+    hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
+    if (set < 0) return false;
+    bool read = H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+    H5Dclose(set);
+    return read;
+}
+
+typedef struct {
+    void (*visit)(const char *name, bool is_group, void *context);
+    void *context;
+} Visit;
+
+static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *info, void *context) {
+    (void)info;
+    const Visit *visit = context;
+    H5O_info_t object;
+    if (H5Oget_info_by_name2(group, name, &object, H5O_INFO_BASIC, H5P_DEFAULT) < 0) return -1;
+    visit->visit(name, object.type == H5O_TYPE_GROUP, visit->context);
+    return 0;
+}
+
+bool hdf_visit_group(hid_t file, const char *group, void (*visit)(const char *name, bool is_group, void *context),
+                     void *context) {
+    if (group[1] && !path_exists(file, group)) return false;
+    hid_t opened = H5Gopen2(file, group, H5P_DEFAULT);
+    if (opened < 0) return false;
+    Visit each = {visit, context};
+    bool done = H5Literate(opened, H5_INDEX_NAME, H5_ITER_INC, NULL, visit_link, &each) >= 0;
+    H5Gclose(opened);
+    return done;
+}
+
+typedef struct {
+    void (*visit)(const char *name, void *context);
+    void *context;
+} AttributeVisit;
+
+static herr_t visit_attribute(hid_t object, const char *name, const H5A_info_t *info, void *context) {
+    (void)object, (void)info;
+    const AttributeVisit *visit = context;
+    visit->visit(name, visit->context);
+    return 0;
+}
+
+bool hdf_visit_attributes(hid_t file, const char *object, void (*visit)(const char *name, void *context),
+                          void *context) {
+    AttributeVisit each = {visit, context};
+    return H5Aiterate_by_name(file, object, H5_INDEX_NAME, H5_ITER_INC, NULL, visit_attribute, &each, H5P_DEFAULT) >= 0;
+}

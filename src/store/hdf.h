@@ -1,0 +1,60 @@
+/* HDF5 files in memory: written to a memfd and read from a verified image, so that the disk is only ever touched by
+ * base/atomic_file and libhdf5 never meets a damaged byte or a failing write. Owns how the store uses HDF5: bounds,
+ * checksums, string and number types. Must not know what a checkpoint is. Nothing here is collective. */
+#ifndef RAM_STORE_HDF_H
+#define RAM_STORE_HDF_H
+
+#include "store/checkpoint.h"
+
+#include <hdf5.h>
+
+enum { HDF_NAME = 128 }; /* longest object path: "/adam/m/rnn.i2h.weight" */
+
+/* A file being written. After its first failure no further HDF5 call is made for it: every call is then a no-op, and
+ * hdf_finish() tells. */
+typedef struct {
+    hid_t file;
+    hid_t group_list, row_list; /* property lists that all objects share */
+    int memory;                 /* descriptor of the memfd */
+    bool failed;
+    char failure[200]; /* object and HDF5's own reason */
+} HdfWriter;
+
+/* The bytes of a whole file. free() data. */
+typedef struct {
+    void *data;
+    size_t bytes;
+} HdfImage;
+
+void hdf_begin(HdfWriter *writer);
+void hdf_put_scalar(HdfWriter *writer, const StoreScalar *scalar);
+/* A data set of rows x columns floats (columns 0: a vector of rows), with checksum and attribute `first_row`. */
+void hdf_put_rows(HdfWriter *writer, const char *name, const float *values, int64_t rows, int64_t columns,
+                  int64_t first_row);
+/* A data set that presents the rows of the same name in `sources` files, cut as base/partition says; NaN where a file
+ * is missing. source_name() writes the name of file `i`, relative to this one. */
+void hdf_put_virtual(HdfWriter *writer, const char *name, int64_t rows, int64_t columns, int sources,
+                     void (*source_name)(char name[HDF_NAME], int i, int sources));
+/* Closes the file and takes its bytes; frees all but them. */
+Status hdf_finish(HdfWriter *writer, HdfImage *image);
+
+/* Opens an image read-only (the bytes are copied); negative where HDF5 refuses it. H5Fclose() it. */
+hid_t hdf_open(HdfImage image);
+
+typedef enum { HDF_READ, HDF_ABSENT, HDF_WRONG } HdfOutcome;
+/* HDF_WRONG: of another type, or longer than the buffer. */
+HdfOutcome hdf_get_scalar(hid_t file, const StoreScalar *scalar);
+/* Shape of a float data set; columns 0 for a vector. */
+HdfOutcome hdf_get_shape(hid_t file, const char *name, int64_t *rows, int64_t *columns);
+/* All of a data set whose shape was asked before. */
+bool hdf_get_rows(hid_t file, const char *name, float *values);
+
+/* Calls `visit` for each link of `group` by name; false when the group is absent or unreadable. */
+bool hdf_visit_group(hid_t file, const char *group, void (*visit)(const char *name, bool is_group, void *context),
+                     void *context);
+
+/* Calls `visit` for each attribute of `object` by name. */
+bool hdf_visit_attributes(hid_t file, const char *object, void (*visit)(const char *name, void *context),
+                          void *context);
+
+#endif

@@ -1,0 +1,165 @@
+#include "store/inspect.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/partition.h"
+#include "store/checkpoint_parts.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The paths of all groups or of all data sets of a file, in the order of a walk by name. */
+typedef struct {
+    hid_t file;
+    int groups, sets;
+    char (*group)[HDF_NAME];
+    char (*set)[HDF_NAME];
+    char here[HDF_NAME]; /* the group being visited, "" for the root */
+    bool failed;
+} Tree;
+
+static void append(char (**names)[HDF_NAME], int *count, const char *name) {
+    *names = realloc(*names, (size_t)(*count + 1) * sizeof **names);
+    require(*names);
+    snprintf((*names)[(*count)++], HDF_NAME, "%s", name);
+}
+
+static void walk_link(const char *name, bool is_group, void *context) {
+    Tree *tree = context;
+    char path[HDF_NAME], outer[HDF_NAME];
+    if (snprintf(path, sizeof path, "%s/%s", tree->here, name) >= HDF_NAME) {
+        tree->failed = true;
+        return;
+    }
+    if (!is_group) {
+        append(&tree->set, &tree->sets, path);
+        return;
+    }
+    append(&tree->group, &tree->groups, path);
+    memcpy(outer, tree->here, sizeof outer);
+    memcpy(tree->here, path, sizeof path);
+    if (!hdf_visit_group(tree->file, path, walk_link, tree)) tree->failed = true;
+    memcpy(tree->here, outer, sizeof outer);
+}
+
+static void free_tree(Tree *tree) {
+    free(tree->group);
+    free(tree->set);
+}
+
+static Status walk(const Checkpoint *checkpoint, Tree *tree) {
+    *tree = (Tree){.file = checkpoint->index};
+    append(&tree->group, &tree->groups, "/");
+    if (hdf_visit_group(tree->file, "/", walk_link, tree) && !tree->failed) return status_ok();
+    free_tree(tree);
+    return status_error(RAM_DATA, "cannot list what is in %.300s/" MANIFEST_INDEX, checkpoint->path);
+}
+
+/* Norm and range, added up in the order of the elements. */
+static void measure(InspectField *field, const float *values, int64_t count) {
+    double squares = 0;
+    bool first = true;
+    for (int64_t i = 0; i < count; i++) {
+        squares += (double)values[i] * values[i];
+        if (!isfinite(values[i])) {
+            field->not_finite++;
+            continue;
+        }
+        if (first || values[i] < field->least) field->least = values[i];
+        if (first || values[i] > field->most) field->most = values[i];
+        first = false;
+    }
+    field->norm = sqrt(squares);
+}
+
+static Status inspect_one(const Checkpoint *checkpoint, const char *path, InspectField *field) {
+    const char *name = strrchr(path, '/') + 1;
+    snprintf(field->group, sizeof field->group, "%.*s", (int)(name - path > 1 ? name - path - 2 : 0), path + 1);
+    snprintf(field->name, sizeof field->name, "%s", name);
+    if (hdf_get_shape(checkpoint->index, path, &field->rows, &field->columns) != HDF_READ)
+        return status_error(RAM_DATA, "%s in %.300s/" MANIFEST_INDEX " is no array of floats", path, checkpoint->path);
+    int64_t width = field->columns ? field->columns : 1;
+    float *values = memory_new((size_t)(field->rows * width), sizeof *values);
+    Status status = status_ok();
+    for (int i = 0; i < checkpoint->manifest.shards && !status_failed(&status); i++) {
+        require(checkpoint->shard[i] > 0); /* opened by one rank */
+        int64_t first = partition_begin(field->rows, i, checkpoint->manifest.shards);
+        status = checkpoint_read_shard_rows(checkpoint, i, path, field->rows, field->columns, values + first * width);
+    }
+    if (!status_failed(&status)) measure(field, values, field->rows * width);
+    free(values);
+    return status;
+}
+
+Status inspect_fields(const Checkpoint *checkpoint, int *fields, InspectField **field) {
+    Tree tree;
+    TRY(walk(checkpoint, &tree));
+    *fields = tree.sets;
+    *field = memory_new((size_t)tree.sets, sizeof **field);
+    Status status = status_ok();
+    for (int i = 0; i < tree.sets && !status_failed(&status); i++)
+        status = inspect_one(checkpoint, tree.set[i], &(*field)[i]);
+    if (status_failed(&status)) free(*field);
+    free_tree(&tree);
+    return status;
+}
+
+typedef struct {
+    const char *group; /* "" for the root, else "config/" */
+    int count;
+    InspectScalar *scalar;
+} ScalarList;
+
+static void append_scalar(const char *name, void *context) {
+    ScalarList *list = context;
+    list->scalar = realloc(list->scalar, (size_t)(list->count + 1) * sizeof *list->scalar);
+    require(list->scalar);
+    InspectScalar *scalar = &list->scalar[list->count++];
+    snprintf(scalar->name, sizeof scalar->name, "%s%s", list->group, name);
+}
+
+/* The fewest digits that give the same number again. */
+static void print_real(char text[INSPECT_TEXT], double value) {
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, INSPECT_TEXT, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) return;
+    }
+}
+
+static void print_scalar(hid_t index, InspectScalar *scalar) {
+    int64_t integer;
+    double real;
+    StoreScalar as_integer = {.name = scalar->name, .type = STORE_INT, .value = &integer};
+    StoreScalar as_real = {.name = scalar->name, .type = STORE_REAL, .value = &real};
+    StoreScalar as_text = {.name = scalar->name, .type = STORE_TEXT, .value = scalar->text, .bytes = INSPECT_TEXT};
+    if (hdf_get_scalar(index, &as_integer) == HDF_READ)
+        snprintf(scalar->text, INSPECT_TEXT, "%" PRId64, integer);
+    else if (hdf_get_scalar(index, &as_real) == HDF_READ)
+        print_real(scalar->text, real);
+    else if (hdf_get_scalar(index, &as_text) != HDF_READ)
+        snprintf(scalar->text, INSPECT_TEXT, "(a value that this version cannot read)");
+}
+
+Status inspect_scalars(const Checkpoint *checkpoint, int *scalars, InspectScalar **scalar) {
+    Tree tree;
+    ScalarList list = {0};
+    TRY(walk(checkpoint, &tree));
+    bool listed = true;
+    for (int i = 0; i < tree.groups && listed; i++) {
+        char group[HDF_NAME + 1];
+        snprintf(group, sizeof group, "%s%s", tree.group[i] + 1, tree.group[i][1] ? "/" : "");
+        list.group = group;
+        listed = hdf_visit_attributes(checkpoint->index, tree.group[i], append_scalar, &list);
+    }
+    free_tree(&tree);
+    if (!listed) {
+        free(list.scalar);
+        return status_error(RAM_DATA, "cannot list the scalars in %.300s/" MANIFEST_INDEX, checkpoint->path);
+    }
+    for (int i = 0; i < list.count; i++) print_scalar(checkpoint->index, &list.scalar[i]);
+    *scalars = list.count;
+    *scalar = list.scalar;
+    return status_ok();
+}

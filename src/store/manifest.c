@@ -1,0 +1,129 @@
+#include "store/manifest.h"
+#include "base/atomic_file.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char FIRST_LINE[] = "ram_dist checkpoint format 1\n";
+static const char LAST_WORD[] = "manifest ";
+enum {
+    LINE = MANIFEST_NAME + 24 + HASH_TEXT,
+    LAST_LINE = sizeof LAST_WORD - 1 + HASH_TEXT, /* the hash's end makes room for the newline */
+};
+
+void manifest_shard_name(char name[MANIFEST_NAME], int shard, int shards) {
+    snprintf(name, MANIFEST_NAME, "shard-%05d-of-%05d.h5", shard, shards);
+}
+
+ManifestFile manifest_describe(const char *name, const void *data, size_t bytes) {
+    ManifestFile file = {.bytes = bytes};
+    require(strlen(name) < sizeof file.name);
+    strcpy(file.name, name);
+    hash_memory(data, bytes, file.hash);
+    return file;
+}
+
+/* The whole text; free() it. One function makes it for writing and for comparing, so what is read back is exactly what
+ * could have been written. */
+static char *compose(const Manifest *manifest, size_t *bytes) {
+    char *text = memory_new(sizeof FIRST_LINE + (size_t)(manifest->shards + 1) * LINE + LAST_LINE + 1, 1);
+    size_t length = (size_t)sprintf(text, "%s", FIRST_LINE);
+    for (int i = 0; i <= manifest->shards; i++) {
+        const ManifestFile *file = &manifest->file[i];
+        length +=
+            (size_t)sprintf(text + length, "%s %llu %s\n", file->name, (unsigned long long)file->bytes, file->hash);
+    }
+    char hash[HASH_TEXT];
+    hash_memory(text, length, hash);
+    *bytes = length + (size_t)sprintf(text + length, "%s%s\n", LAST_WORD, hash);
+    return text;
+}
+
+Status manifest_write(const char *folder, const Manifest *manifest) {
+    char path[FILE_PATH];
+    TRY(atomic_file_join(path, folder, "MANIFEST"));
+    size_t bytes;
+    char *text = compose(manifest, &bytes);
+    Status status = atomic_file_create(path, text, bytes);
+    free(text);
+    return status;
+}
+
+/* Fills `manifest` from the file lines; false at the first one that cannot be. */
+static bool parse(const char *text, Manifest *manifest) {
+    int lines = 0, shards;
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++) lines++;
+    shards = lines - 3; /* the first line, index.h5 and the last line */
+    if (shards < 1 || shards > MANIFEST_SHARDS) return false;
+    *manifest = (Manifest){.shards = shards, .file = memory_new((size_t)shards + 1, sizeof *manifest->file)};
+    const char *at = text;
+    for (int i = 0; i <= shards; i++) {
+        at = strchr(at, '\n') + 1;
+        ManifestFile *file = &manifest->file[i];
+        char expected[MANIFEST_NAME] = MANIFEST_INDEX;
+        unsigned long long bytes;
+        if (i < shards) manifest_shard_name(expected, i, shards);
+        if (sscanf(at, "%63s %19llu %32s", file->name, &bytes, file->hash) != 3) return false;
+        if (strcmp(file->name, expected) != 0) return false;
+        file->bytes = bytes;
+    }
+    return true;
+}
+
+/* Whether the last line is the hash of those above. */
+static bool ends_with_hash(const char *text, size_t bytes) {
+    char hash[HASH_TEXT], line[LAST_LINE + 1];
+    if (strlen(text) != bytes || bytes <= LAST_LINE) return false;
+    hash_memory(text, bytes - LAST_LINE, hash);
+    snprintf(line, sizeof line, "%s%s\n", LAST_WORD, hash);
+    return text[bytes - LAST_LINE - 1] == '\n' && strcmp(text + bytes - LAST_LINE, line) == 0;
+}
+
+static Status check_text(const char *path, const char *text, size_t bytes, Manifest *manifest) {
+    if (!ends_with_hash(text, bytes))
+        return status_error(RAM_DATA, "%.400s is damaged: it does not end with its own hash", path);
+    if (strncmp(text, FIRST_LINE, strlen(FIRST_LINE)) != 0)
+        return status_error(RAM_DATA, "%.400s is of another format (%.*s); use the ram_dist that wrote it", path,
+                            (int)strcspn(text, "\n"), text);
+    size_t composed_bytes;
+    bool same = parse(text, manifest);
+    if (same) {
+        char *composed = compose(manifest, &composed_bytes);
+        same = composed_bytes == bytes && memcmp(composed, text, bytes) == 0;
+        free(composed);
+    }
+    if (same) return status_ok();
+    manifest_free(manifest);
+    return status_error(RAM_DATA, "%.400s does not list a whole set of files", path);
+}
+
+Status manifest_read(const char *folder, Manifest *manifest) {
+    char path[FILE_PATH];
+    *manifest = (Manifest){0};
+    TRY(atomic_file_join(path, folder, "MANIFEST"));
+    void *text;
+    size_t bytes;
+    TRY(atomic_file_read(path, (size_t)MANIFEST_SHARDS * LINE, &text, &bytes));
+    Status status = check_text(path, text, bytes, manifest);
+    free(text);
+    return status;
+}
+
+void manifest_free(Manifest *manifest) {
+    free(manifest->file);
+    *manifest = (Manifest){0};
+}
+
+Status manifest_read_file(const char *folder, const ManifestFile *file, void **data) {
+    char path[FILE_PATH];
+    TRY(atomic_file_join(path, folder, file->name));
+    size_t bytes;
+    TRY(atomic_file_read(path, file->bytes, data, &bytes));
+    ManifestFile found = manifest_describe(file->name, *data, bytes);
+    if (found.bytes == file->bytes && strcmp(found.hash, file->hash) == 0) return status_ok();
+    free(*data);
+    return status_error(RAM_DATA, "%.400s is damaged: it is not what MANIFEST says was written", path);
+}

@@ -1,0 +1,42 @@
+/* MANIFEST: the text file that makes a folder of HDF5 files a committed set: name, size and XXH3-128 of each, and a
+ * last line with the hash of the lines above. Written last, read first. Must not know what the files hold. Nothing here
+ * is collective. */
+#ifndef RAM_STORE_MANIFEST_H
+#define RAM_STORE_MANIFEST_H
+
+#include "base/hash.h"
+#include "base/status.h"
+
+#include <stdint.h>
+
+enum { MANIFEST_NAME = 64, MANIFEST_SHARDS = 65536 /* at most; names have five digits */ };
+
+typedef struct {
+    char name[MANIFEST_NAME];
+    uint64_t bytes;
+    char hash[HASH_TEXT];
+} ManifestFile;
+
+typedef struct {
+    int shards;
+    ManifestFile *file; /* [shards + 1]: shard 0 ... shards - 1, then index.h5 */
+} Manifest;
+
+/* "shard-00000-of-00004.h5" */
+void manifest_shard_name(char name[MANIFEST_NAME], int shard, int shards);
+#define MANIFEST_INDEX "index.h5"
+
+/* What MANIFEST says of a file with this content. */
+ManifestFile manifest_describe(const char *name, const void *data, size_t bytes);
+
+/* RAM_IO. */
+Status manifest_write(const char *folder, const Manifest *manifest);
+
+/* Refuses anything but exactly what manifest_write() wrote. manifest_free() the result. RAM_DATA. */
+Status manifest_read(const char *folder, Manifest *manifest);
+void manifest_free(Manifest *manifest);
+
+/* Reads a file and compares it with its line. free() *data. RAM_DATA. */
+Status manifest_read_file(const char *folder, const ManifestFile *file, void **data);
+
+#endif

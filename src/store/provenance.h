@@ -1,0 +1,31 @@
+/* Provenance: where a file of the store came from. Owns which facts every file carries. Must not know MPI, LIBXSMM or
+ * Slurm: their strings are passed in. Nothing here is collective; each rank collects its own, host and date included.
+ */
+#ifndef RAM_STORE_PROVENANCE_H
+#define RAM_STORE_PROVENANCE_H
+
+#include "store/checkpoint.h"
+
+enum { PROVENANCE_TEXT = 256, PROVENANCE_COMMAND = 4096, PROVENANCE_FACTS = 12 };
+
+/* Each becomes an attribute of /provenance in every file; zero-initialise, fill in what is known, and collect. */
+typedef struct {
+    char program[PROVENANCE_TEXT], revision[PROVENANCE_TEXT], compiler[PROVENANCE_TEXT], hdf5[PROVENANCE_TEXT];
+    char mpi[PROVENANCE_TEXT];     /* to fill in: comm_library() */
+    char libxsmm[PROVENANCE_TEXT]; /* to fill in: version and target */
+    char command[PROVENANCE_COMMAND];
+    char host[PROVENANCE_TEXT];
+    char slurm_job[PROVENANCE_TEXT];      /* to fill in; "" outside Slurm */
+    char date[PROVENANCE_TEXT];           /* of the save, UTC: "2026-01-31T12:00:00Z" */
+    char data_hashes[PROVENANCE_COMMAND]; /* to fill in: "train-images-idx3-ubyte=<XXH3-128> ..." */
+    int64_t ranks;
+} Provenance;
+
+/* Fills program, revision, compiler, hdf5, command (from `words`), host and ranks. */
+void provenance_collect(Provenance *provenance, int ranks, int words, char *const *word);
+
+/* Fills `scalar` (PROVENANCE_FACTS of them, they borrow from `provenance`) for a snapshot or a trace, and sets the
+ * date. */
+void provenance_scalars(Provenance *provenance, StoreScalar scalar[PROVENANCE_FACTS]);
+
+#endif

@@ -1,0 +1,22 @@
+/* Run folder: the folder of one training run, and the kernel lock that keeps a second run out of it. The lock vanishes
+ * with its owner, however that ends. Must not know what lies in it besides the two folders that it makes. */
+#ifndef RAM_STORE_RUN_FOLDER_H
+#define RAM_STORE_RUN_FOLDER_H
+
+#include "base/atomic_file.h"
+#include "mpi/comm.h"
+
+typedef struct {
+    char path[FILE_PATH];
+    char checkpoints[FILE_PATH]; /* path/checkpoints */
+    char traces[FILE_PATH];      /* path/traces */
+    int lock;                    /* descriptor on rank 0, else -1 */
+} RunFolder;
+
+/* Makes RUN, RUN/checkpoints and RUN/traces where missing and locks RUN for this run until run_folder_close().
+ * RAM_USAGE where another process holds it, named with host and pid; RAM_IO. @collective */
+Status run_folder_open(Comm *comm, const char *path, RunFolder *folder);
+
+void run_folder_close(RunFolder *folder);
+
+#endif

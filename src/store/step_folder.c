@@ -1,0 +1,110 @@
+#include "store/step_folder.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char BAD[] = ".bad-";
+
+void step_folder_name(char name[STEP_NAME], int64_t step) {
+    require(step >= 0);
+    snprintf(name, STEP_NAME, "step-%08" PRId64, step);
+}
+
+/* Whether `name` is that of a set: at least eight digits, and after BAD perhaps a counter. */
+static bool parse_name(const char *name, StepFolder *folder) {
+    char expected[STEP_NAME];
+    int64_t step;
+    *folder = (StepFolder){.set_aside = strncmp(name, BAD, strlen(BAD)) == 0};
+    const char *plain = folder->set_aside ? name + strlen(BAD) : name;
+    if (strlen(name) >= STEP_NAME || sscanf(plain, "step-%18" SCNd64, &step) != 1 || step < 0) return false;
+    step_folder_name(expected, step);
+    const char *rest = plain + strlen(expected);
+    if (strncmp(plain, expected, strlen(expected)) != 0) return false;
+    if (*rest && !(folder->set_aside && *rest == '-')) return false;
+    folder->step = step;
+    snprintf(folder->name, STEP_NAME, "%s", name);
+    return true;
+}
+
+static int newest_first(const void *left, const void *right) {
+    const StepFolder *a = left, *b = right;
+    if (a->set_aside != b->set_aside) return a->set_aside ? 1 : -1;
+    if (a->step != b->step) return a->step > b->step ? -1 : 1;
+    return strcmp(a->name, b->name);
+}
+
+Status step_folder_list(const char *folder, StepList *list) {
+    *list = (StepList){0};
+    DIR *directory = opendir(folder);
+    if (!directory && errno == ENOENT) return status_ok();
+    if (!directory) return status_error(RAM_DATA, "cannot look into %.400s: %s", folder, strerror(errno));
+    struct dirent *entry;
+    int room = 0;
+    while ((entry = readdir(directory)) != NULL) {
+        StepFolder found;
+        if (!parse_name(entry->d_name, &found)) continue;
+        if (list->count == room) {
+            room = 2 * room + 16;
+            list->folder = realloc(list->folder, (size_t)room * sizeof found);
+            require(list->folder);
+        }
+        list->folder[list->count++] = found;
+    }
+    closedir(directory);
+    if (list->count) qsort(list->folder, (size_t)list->count, sizeof *list->folder, newest_first);
+    return status_ok();
+}
+
+Status step_folder_sweep(const char *folder) {
+    DIR *directory = opendir(folder);
+    if (!directory) return status_error(RAM_IO, "cannot look into %.400s: %s", folder, strerror(errno));
+    Status status = status_ok();
+    struct dirent *entry;
+    while (!status_failed(&status) && (entry = readdir(directory)) != NULL) {
+        char path[FILE_PATH];
+        if (strncmp(entry->d_name, ".tmp-", 5) != 0 && strncmp(entry->d_name, ".trash-", 7) != 0) continue;
+        status = atomic_file_join(path, folder, entry->d_name);
+        if (!status_failed(&status)) status = atomic_file_remove_tree(path);
+    }
+    closedir(directory);
+    return status;
+}
+
+/* The first free name .bad-NAME, .bad-NAME-2, ... */
+static Status rename_bad(const char *folder, const char *name) {
+    char from[FILE_PATH], to[FILE_PATH], bad[STEP_NAME + 32];
+    TRY(atomic_file_join(from, folder, name));
+    for (int copy = 1;; copy++) {
+        snprintf(bad, sizeof bad, copy == 1 ? "%s%s" : "%s%s-%d", BAD, name, copy);
+        TRY(atomic_file_join(to, folder, bad));
+        if (access(to, F_OK) != 0) return atomic_file_rename(from, to);
+    }
+}
+
+Status step_folder_set_aside(const char *folder, int64_t step) {
+    StepList list;
+    TRY(step_folder_list(folder, &list));
+    Status status = status_ok();
+    for (int i = 0; i < list.count && !status_failed(&status); i++)
+        if (!list.folder[i].set_aside && list.folder[i].step >= step) status = rename_bad(folder, list.folder[i].name);
+    free(list.folder);
+    return status;
+}
+
+void step_folder_read_link(const char *folder, const char *name, char target[STEP_NAME]) {
+    char path[FILE_PATH];
+    StepFolder found;
+    target[0] = 0;
+    Status joined = atomic_file_join(path, folder, name);
+    if (status_failed(&joined)) return;
+    ssize_t length = readlink(path, target, STEP_NAME - 1);
+    target[length > 0 ? length : 0] = 0;
+    if (!parse_name(target, &found) || found.set_aside) target[0] = 0;
+}

@@ -1,0 +1,36 @@
+/* Step folders: how checkpoints/ is laid out (step-NNNNNNNN, latest, best, and what crashes leave: .tmp-*, .bad-*,
+ * .trash-*), and moving sets in and out of it. Must not know what is in a set. Nothing here is collective: rank 0. */
+#ifndef RAM_STORE_STEP_FOLDER_H
+#define RAM_STORE_STEP_FOLDER_H
+
+#include "base/atomic_file.h"
+
+enum { STEP_NAME = 64 };
+
+typedef struct {
+    int64_t step;
+    char name[STEP_NAME]; /* "step-00017724", or ".bad-step-00017724", ".bad-step-00017724-2", ... */
+    bool set_aside;       /* .bad-* */
+} StepFolder;
+
+typedef struct {
+    int count;
+    StepFolder *folder; /* those in use before those set aside, each newest first; free() it */
+} StepList;
+
+/* "step-00017724" */
+void step_folder_name(char name[STEP_NAME], int64_t step);
+
+/* The sets in `folder`; a missing folder has none. RAM_DATA. */
+Status step_folder_list(const char *folder, StepList *list);
+
+/* Deletes .tmp-* and .trash-*. RAM_IO. */
+Status step_folder_sweep(const char *folder);
+
+/* Renames the sets in use from `step` on .bad-*. RAM_IO. */
+Status step_folder_set_aside(const char *folder, int64_t step);
+
+/* Reads the link `name` (latest, best); target "" where there is none. */
+void step_folder_read_link(const char *folder, const char *name, char target[STEP_NAME]);
+
+#endif
