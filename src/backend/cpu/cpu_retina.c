@@ -18,7 +18,7 @@ static float pool(const Cell *cell, int x, int y) {
     int left = x > 0 ? x : 0, right = x + cell->factor < retina->width ? x + cell->factor : retina->width;
     int top = y > 0 ? y : 0, bottom = y + cell->factor < retina->height ? y + cell->factor : retina->height;
     if (left >= right || top >= bottom) return 0.0f;
-    int sum = 0;
+    int64_t sum = 0;
     for (int row = top; row < bottom; row++) {
         const uint8_t *pixel = cell->picture + ((int64_t)row * retina->width + left) * retina->channels + cell->channel;
         for (int column = left; column < right; column++, pixel += retina->channels) sum += *pixel;

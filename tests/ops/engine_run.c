@@ -1,0 +1,205 @@
+#include "engine_run.h"
+#include "base/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct {
+    const PlainCase *c;
+    const EngineOptions *options;
+    Backend *backend;
+    Ram ram;
+    Loss loss;
+    Pass *pass;         /* (workers) */
+    DevBytes pixels;    /* of the whole batch */
+    DevFloats gradient; /* (lanes, layout.total) */
+    DevDoubles sums;    /* (lanes, SUMS) */
+    PlainOutcome *out;  /* may be NULL */
+} Engine;
+
+static void upload_floats(Backend *backend, DevFloats to, const double *from, int64_t count) {
+    float *host = memory_new((size_t)count, sizeof *host);
+    for (int64_t i = 0; i < count; i++) host[i] = (float)from[i];
+    backend->kernels->upload(backend, to.address, host, (size_t)count * sizeof *host);
+    free(host);
+}
+
+/* `blocks` blocks of `rows` rows of `columns` into rows [first, first + rows) of blocks of all rows. */
+static void download_rows(const Engine *e, int64_t first, int64_t rows, int64_t blocks, int64_t columns, Matrix from,
+                          double *to) {
+    const int64_t all = plain_rows(e->c);
+    float *host = memory_new((size_t)columns, sizeof *host);
+    for (int64_t block = 0; block < blocks; block++)
+        for (int64_t r = 0; r < rows; r++) {
+            const DevFloats row = dev_floats_at(from.at, (block * rows + r) * from.stride);
+            e->backend->kernels->download(e->backend, host, row.address, (size_t)columns * sizeof *host);
+            for (int64_t i = 0; i < columns; i++) to[(block * all + first + r) * columns + i] = (double)host[i];
+        }
+    free(host);
+}
+
+static void set_inputs(const Engine *e, const Span *span, Pass *pass) {
+    const PlainCase *c = e->c;
+    const Kernels *kernels = e->backend->kernels;
+    const int64_t images = span_images(span), first_image = span_first_image(span);
+    const int64_t rows = span_rows(span), first = first_image * c->samples;
+    int32_t *number = memory_new((size_t)images, sizeof *number);
+    for (int64_t i = 0; i < images; i++) number[i] = (int32_t)(first_image + i);
+    pass->pictures.pixels = e->pixels;
+    kernels->upload(e->backend, pass->pictures.picture.address, number, (size_t)images * sizeof *number);
+    kernels->upload(e->backend, pass->pictures.sample.address, number, (size_t)images * sizeof *number);
+    kernels->upload(e->backend, pass->pictures.label.address, c->labels + first_image, (size_t)images);
+    free(number);
+    const Draws draws = {.seed = e->options->draw_seed, .epoch = 1, .policy = e->options->policy};
+    if (draws.seed)
+        kernels->draw(e->backend, span, &draws, &pass->pictures, c->dims.glimpses, pass->location, pass->noise);
+    else
+        for (int64_t t = 0; t < c->dims.glimpses; t++)
+            upload_floats(e->backend, dev_floats_at(pass->noise, t * rows * 2),
+                          c->noise + (t * plain_rows(c) + first) * 2, rows * 2);
+    upload_floats(e->backend, pass->location, c->start + first * 2, rows * 2);
+}
+
+static void take_outputs(const Engine *e, const Span *span, const Pass *pass) {
+    const Dims *dims = &e->c->dims;
+    const int64_t rows = span_rows(span), first = span_first_image(span) * e->c->samples, T = dims->glimpses;
+    const int features = dims_glimpse(dims), classes = dims->classes;
+    PlainOutcome *out = e->out;
+    download_rows(e, first, rows, T, features, matrix(pass->glimpse, features), out->glimpse);
+    download_rows(e, first, rows, T + 1, 2, matrix(pass->location, 2), out->location);
+    download_rows(e, first, rows, T, dims->hidden, pass_hidden(pass, &e->ram, span), out->hidden);
+    download_rows(e, first, rows, T, 2, matrix(pass->mean, 2), out->mean);
+    download_rows(e, first, rows, T, 1, matrix(pass->log_pi, 1), out->log_pi);
+    download_rows(e, first, rows, T, 1, matrix(pass->baseline, 1), out->baseline);
+    download_rows(e, first, rows, T, classes, matrix(pass->log_prob, classes), out->log_prob);
+    download_rows(e, first, rows, 1, 1, matrix(pass->reward, 1), out->reward);
+}
+
+static void compute(const Engine *e, const Span *span, Pass *pass) {
+    const int64_t total = (int64_t)e->ram.parameters.layout.total;
+    ram_forward(&e->ram, span, e->options->policy, e->out || e->loss.glimpse_nll > 0, pass);
+    ram_backward(&e->ram, span, &e->loss, pass, dev_floats_at(e->gradient, span->first_lane * total),
+                 (DevDoubles){e->sums.address + span->first_lane * SUMS});
+}
+
+static void work(void *context, int worker, const Span *span) {
+    const Engine *e = context;
+    Pass *pass = &e->pass[worker];
+    set_inputs(e, span, pass);
+    compute(e, span, pass);
+    if (e->out) take_outputs(e, span, pass);
+}
+
+/* Every row of a worker's memory is left as a step with NaN parameters leaves it. */
+static void poison(Engine *e) {
+    const int64_t total = (int64_t)e->ram.parameters.layout.total;
+    const Span span = {.batch = (e->c->batch + e->options->lanes - 1) / e->options->lanes,
+                       .lanes = 1,
+                       .lane_count = 1,
+                       .samples = e->c->samples};
+    DevFloats values = backend_floats(e->backend, total);
+    float *nans = memory_new((size_t)total, sizeof *nans);
+    for (int64_t i = 0; i < total; i++) nans[i] = NAN;
+    e->backend->kernels->upload(e->backend, values.address, nans, (size_t)total * sizeof *nans);
+    free(nans);
+    const DevFloats good = e->ram.values;
+    ram_load(&e->ram, values);
+    for (int worker = 0; worker < e->backend->workers; worker++) {
+        set_inputs(e, &span, &e->pass[worker]);
+        compute(e, &span, &e->pass[worker]);
+    }
+    ram_load(&e->ram, good);
+    e->backend->kernels->release(e->backend, values.address);
+    double *zeros = memory_new((size_t)e->options->lanes * SUMS, sizeof *zeros);
+    e->backend->kernels->upload(e->backend, e->sums.address, zeros, (size_t)e->options->lanes * SUMS * sizeof *zeros);
+    free(zeros);
+}
+
+static void run_lanes(Engine *e) {
+    const EngineOptions *options = e->options;
+    const int step = options->lanes_per_run ? options->lanes_per_run : options->lanes;
+    for (int first = 0; first < options->lanes; first += step) {
+        const int count = first + step < options->lanes ? step : options->lanes - first;
+        const Span span = {e->c->batch, options->lanes, first, count, e->c->samples};
+        e->backend->kernels->run(e->backend, span, work, e);
+    }
+}
+
+/* Sums over lanes, as the step sums them; divides what is a mean. */
+static void reduce(Engine *e, EngineResult *result) {
+    const PlainCase *c = e->c;
+    const int lanes = e->options->lanes;
+    const size_t total = c->parameters.layout.total;
+    const Kernels *kernels = e->backend->kernels;
+    LaneNode *node = memory_new((size_t)lanes, sizeof *node);
+    DevFloats *vector = memory_new((size_t)lanes, sizeof *vector), sum = backend_floats(e->backend, (int64_t)total);
+    double *sums = memory_new((size_t)lanes * SUMS, sizeof *sums);
+    for (int lane = 0; lane < lanes; lane++) {
+        node[lane] = (LaneNode){lane, 1};
+        vector[lane] = dev_floats_at(e->gradient, lane * (int64_t)total);
+    }
+    kernels->tree_sum(e->backend, lanes, lanes, node, vector, (int64_t)total, sum);
+    result->gradient = memory_new(total, sizeof(float));
+    result->lane_gradient = memory_new((size_t)lanes * total, sizeof(float));
+    kernels->download(e->backend, result->gradient, sum.address, total * sizeof(float));
+    kernels->download(e->backend, result->lane_gradient, e->gradient.address, (size_t)lanes * total * sizeof(float));
+    kernels->download(e->backend, sums, e->sums.address, (size_t)lanes * SUMS * sizeof *sums);
+    lane_tree_sum_double(lanes, node, sums, SUMS, SUMS, result->sums);
+    kernels->release(e->backend, sum.address);
+    free(sums);
+    free(vector);
+    free(node);
+    if (!e->out) return;
+    const double rows = result->sums[SUM_ROWS], T = c->dims.glimpses;
+    PlainTerms *terms = &e->out->terms;
+    for (size_t i = 0; i < total; i++) e->out->gradient[i] = (double)result->gradient[i];
+    *terms = (PlainTerms){.nll = result->sums[SUM_NLL] / rows,
+                          .glimpse_nll = T > 1 ? result->sums[SUM_GLIMPSE_NLL] / (rows * (T - 1)) : 0,
+                          .baseline = result->sums[SUM_BASELINE] / (rows * T),
+                          .reinforce = result->sums[SUM_REINFORCE] / rows,
+                          .reward = result->sums[SUM_REWARD] / rows};
+    terms->total =
+        terms->nll + terms->baseline + c->reinforce_weight * terms->reinforce + c->glimpse_nll * terms->glimpse_nll;
+}
+
+void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *result, PlainOutcome *out) {
+    const Retina *retina = &c->dims.retina;
+    const size_t bytes = (size_t)(c->batch * retina->height * retina->width * retina->channels);
+    const int64_t total = (int64_t)c->parameters.layout.total;
+    const BackendOptions backend_options = {options->device, options->threads, true};
+    Engine e = {.c = c, .options = options, .out = out};
+    Status status = backend_open(&backend_options, &e.backend);
+    if (status_failed(&status)) abort();
+    const Kernels *kernels = e.backend->kernels;
+    e.loss = (Loss){c->baseline, (float)c->moving_average, c->reinforce_weight, c->glimpse_nll, plain_rows(c)};
+    ram_open(&e.ram, e.backend, &c->dims);
+    DevFloats values = backend_floats(e.backend, total);
+    upload_floats(e.backend, values, c->values, total);
+    ram_load(&e.ram, values);
+    e.pixels.address = kernels->allocate(e.backend, bytes);
+    kernels->upload(e.backend, e.pixels.address, c->pixels, bytes);
+    e.gradient = backend_floats(e.backend, options->lanes * total);
+    e.sums.address = kernels->allocate(e.backend, (size_t)options->lanes * SUMS * sizeof(double));
+    e.pass = memory_new((size_t)e.backend->workers, sizeof *e.pass);
+    const int span_lanes = options->lanes < e.backend->span_lanes ? options->lanes : e.backend->span_lanes;
+    const int64_t rows_most = span_lane_rows_most(c->batch, options->lanes, c->samples) * span_lanes;
+    for (int worker = 0; worker < e.backend->workers; worker++)
+        pass_open(&e.pass[worker], &e.ram, rows_most, rows_most / c->samples, true);
+    if (options->poisoned) poison(&e);
+    run_lanes(&e);
+    reduce(&e, result);
+    for (int worker = 0; worker < e.backend->workers; worker++) pass_close(&e.pass[worker], &e.ram);
+    free(e.pass);
+    kernels->release(e.backend, e.sums.address);
+    kernels->release(e.backend, e.gradient.address);
+    kernels->release(e.backend, e.pixels.address);
+    kernels->release(e.backend, values.address);
+    ram_close(&e.ram);
+    backend_close(e.backend);
+}
+
+void engine_result_close(EngineResult *result) {
+    free(result->gradient);
+    free(result->lane_gradient);
+    *result = (EngineResult){0};
+}
