@@ -1,0 +1,248 @@
+#include "train/bench.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "train/evaluate.h"
+#include "train/optimizer.h"
+#include "train/progress.h"
+#include "train/reduction.h"
+#include "train/saved_state.h"
+#include "train/step.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPEATS = 5, PEAK_ROWS = 16, PEAK_SIDE = 256, PEAK_CALLS = 2000 };
+
+static int compare(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int count) {
+    qsort(values, (size_t)count, sizeof *values, compare);
+    return values[count / 2];
+}
+
+/* Seconds that the slowest rank took. @collective */
+static double slowest(Comm *comm, double seconds) {
+    int64_t nanoseconds = (int64_t)(1e9 * seconds);
+    comm_max(comm, &nanoseconds, 1);
+    return 1e-9 * (double)nanoseconds;
+}
+
+/* --- the products' peak */
+
+typedef struct {
+    Backend *backend;
+    DevFloats *matrix; /* (workers): input, weight and output side by side */
+} PeakWork;
+
+static void multiply(void *context, int worker, const Span *lane) {
+    const PeakWork *work = context;
+    const DevFloats x = work->matrix[worker], weight = dev_floats_at(x, PEAK_ROWS * PEAK_SIDE);
+    const DevFloats y = dev_floats_at(weight, PEAK_SIDE * PEAK_SIDE);
+    for (int i = 0; i < PEAK_CALLS; i++)
+        work->backend->kernels->linear_backward_data(work->backend, lane, 1, PEAK_SIDE, PEAK_SIDE, matrix(x, PEAK_SIDE),
+                                                     weight, false, matrix(y, PEAK_SIDE));
+}
+
+/* Products of 16 x 256 x 256 on all workers of all ranks at once, one lane of 16 rows each. @collective */
+static double measure_peak(const Experiment *experiment) {
+    Backend *backend = experiment->backend;
+    PeakWork work = {backend, memory_new((size_t)backend->workers, sizeof(DevFloats))};
+    double rate[REPEATS];
+    const int workers = backend->workers;
+    const Span lanes = {.batch = (int64_t)workers * PEAK_ROWS, .lanes = workers, .lane_count = workers, .samples = 1};
+    int64_t all_workers = workers;
+    comm_sum(experiment->comm, &all_workers, 1);
+    for (int i = 0; i < workers; i++) work.matrix[i] = backend_floats(backend, (2 * PEAK_ROWS + PEAK_SIDE) * PEAK_SIDE);
+    for (int i = 0; i < REPEATS; i++) {
+        comm_barrier(experiment->comm);
+        const double started = progress_clock();
+        backend->kernels->run(backend, lanes, multiply, &work);
+        const double seconds = slowest(experiment->comm, progress_clock() - started);
+        rate[i] = 2.0 * PEAK_ROWS * PEAK_SIDE * PEAK_SIDE * PEAK_CALLS * (double)all_workers / seconds;
+    }
+    for (int i = 0; i < workers; i++) backend->kernels->release(backend, work.matrix[i].address);
+    free(work.matrix);
+    return median(rate, REPEATS);
+}
+
+/* --- steps */
+
+typedef struct {
+    Experiment *experiment;
+    Step *step;
+    Optimizer optimizer;
+    int32_t *order;
+    int64_t done; /* steps */
+} Steps;
+
+static void steps_open(Steps *steps, Experiment *experiment) {
+    const Parameters *parameters = &experiment->ram.parameters;
+    const int64_t total = (int64_t)parameters->layout.total;
+    float *initial = memory_new((size_t)total, sizeof *initial);
+    *steps = (Steps){.experiment = experiment};
+    parameters_initialize(&experiment->ram.dims, parameters, (uint64_t)experiment->config._seed, initial);
+    optimizer_open(&steps->optimizer, experiment->backend, &experiment->config, total, initial);
+    steps->step = step_new(experiment);
+    steps->order = memory_new((size_t)experiment->dataset.count[SPLIT_TRAIN], sizeof *steps->order);
+    free(initial);
+}
+
+static void steps_close(Steps *steps) {
+    free(steps->order);
+    step_free(steps->step);
+    optimizer_close(&steps->optimizer);
+}
+
+/* Trains `count` full batches. @collective */
+static void steps_run(Steps *steps, int64_t count) {
+    Experiment *experiment = steps->experiment;
+    const Config *config = &experiment->config;
+    const int64_t per_epoch = experiment->dataset.count[SPLIT_TRAIN] / config->train_batch;
+    for (int64_t end = steps->done + count; steps->done < end; steps->done++) {
+        const int64_t batch = steps->done % per_epoch;
+        const uint32_t epoch = (uint32_t)(steps->done / per_epoch + 1);
+        if (batch == 0) dataset_order(&experiment->dataset, SPLIT_TRAIN, (uint64_t)config->_seed, epoch, steps->order);
+        ram_load(&experiment->ram, optimizer_parameters(&steps->optimizer));
+        step_run(steps->step, epoch, steps->order + batch * config->train_batch, config->train_batch, 0, false, false);
+        optimizer_step(&steps->optimizer, config, config->train_lr, step_gradient(steps->step));
+    }
+}
+
+/* Seconds of one step. @collective */
+static double time_steps(Steps *steps, int64_t count) {
+    double seconds[REPEATS];
+    steps_run(steps, count / 10 + 1);
+    for (int i = 0; i < REPEATS; i++) {
+        comm_barrier(steps->experiment->comm);
+        const double started = progress_clock();
+        steps_run(steps, count / REPEATS + 1);
+        seconds[i] = slowest(steps->experiment->comm, progress_clock() - started) / (double)(count / REPEATS + 1);
+    }
+    return median(seconds, REPEATS);
+}
+
+/* Products per image in the costs of `images` images. */
+static double flops_per_image(const TimedCost *cost, int costs, double images) {
+    double flops = 0;
+    for (int i = 0; i < costs; i++) flops += cost[i].flops;
+    return flops / images;
+}
+
+/* --- the reduction alone */
+
+static double time_reduction(const Experiment *experiment) {
+    enum { TAIL = 8, CALLS = 50 };
+    Backend *backend = experiment->backend;
+    const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
+    const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
+    Reduction *reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL);
+    DevFloats vectors = backend_floats(backend, lanes.lane_count * total), sum = backend_floats(backend, total);
+    double *tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof *tails), tail[TAIL], seconds[REPEATS];
+    for (int i = 0; i < REPEATS; i++) {
+        comm_barrier(experiment->comm);
+        const double started = progress_clock();
+        for (int call = 0; call < CALLS; call++) reduction_run(reduction, vectors, tails, sum, tail);
+        seconds[i] = slowest(experiment->comm, progress_clock() - started) / CALLS;
+    }
+    free(tails);
+    backend->kernels->release(backend, vectors.address);
+    backend->kernels->release(backend, sum.address);
+    reduction_free(reduction);
+    return median(seconds, REPEATS);
+}
+
+/* --- the rest */
+
+static int64_t peak_memory(Comm *comm) {
+    char line[256];
+    long long kib = 0;
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmHWM: %lld", &kib) == 1) break;
+    if (file) fclose(file);
+    int64_t bytes = kib * 1024;
+    comm_max(comm, &bytes, 1);
+    return bytes;
+}
+
+/* Training and evaluation through the timed backend: where the time goes. @collective */
+static void measure_kernels(Experiment *experiment, int64_t steps, BenchFigures *figures) {
+    Backend *inner = experiment->backend, *timed = timed_new(inner);
+    Steps timed_steps;
+    TimedCost cost[BENCH_COSTS];
+    experiment->backend = experiment->ram.backend = timed;
+    steps_open(&timed_steps, experiment);
+    steps_run(&timed_steps, 5);
+    timed_clear(timed);
+    const double started = progress_clock();
+    steps_run(&timed_steps, steps);
+    figures->timed_seconds = progress_clock() - started;
+    figures->timed_steps = steps;
+    figures->costs = timed_costs(timed, figures->cost, BENCH_COSTS);
+    /* lanes of this rank only: their images in a batch */
+    const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
+    figures->train_flops = flops_per_image(figures->cost, figures->costs, (double)steps * (double)span_images(&lanes));
+    Evaluator *evaluator = evaluator_new(experiment, SPLIT_VALIDATION);
+    timed_clear(timed);
+    evaluator_run(evaluator, POLICY_SAMPLE, 1, NULL);
+    const int costs = timed_costs(timed, cost, BENCH_COSTS);
+    int64_t flops = (int64_t)flops_per_image(cost, costs, 1);
+    comm_sum(experiment->comm, &flops, 1);
+    figures->eval_flops = (double)flops / (double)experiment->dataset.count[SPLIT_VALIDATION];
+    evaluator_free(evaluator);
+    steps_close(&timed_steps);
+    experiment->backend = experiment->ram.backend = inner;
+    backend_close(timed);
+}
+
+static void measure_evaluation(Experiment *experiment, BenchFigures *figures) {
+    Evaluator *evaluator = evaluator_new(experiment, SPLIT_TEST);
+    double seconds[REPEATS];
+    for (int i = 0; i < REPEATS; i++) {
+        comm_barrier(experiment->comm);
+        const double started = progress_clock();
+        evaluator_run(evaluator, POLICY_SAMPLE, 1, NULL);
+        seconds[i] = slowest(experiment->comm, progress_clock() - started);
+    }
+    figures->eval_rate = (double)experiment->dataset.count[SPLIT_TEST] / median(seconds, REPEATS);
+    evaluator_free(evaluator);
+}
+
+static Status measure_checkpoint(const Experiment *experiment, const Optimizer *optimizer, const char *folder,
+                                 Provenance *provenance, BenchFigures *figures) {
+    SavedState state = saved_state_start();
+    double seconds[REPEATS];
+    for (int i = 0; i < REPEATS; i++) {
+        state.step = i + 1;
+        comm_barrier(experiment->comm);
+        const double started = progress_clock();
+        TRY(saved_state_save(experiment, folder, &state, optimizer, provenance));
+        seconds[i] = slowest(experiment->comm, progress_clock() - started);
+    }
+    figures->checkpoint_seconds = median(seconds, REPEATS);
+    return status_ok();
+}
+
+Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Provenance *provenance,
+                 BenchFigures *figures) {
+    Steps plain;
+    int64_t cores = experiment->backend->workers;
+    comm_sum(experiment->comm, &cores, 1);
+    *figures = (BenchFigures){.cores = (int)cores, .cores_of_rank = experiment->backend->workers};
+    figures->peak = measure_peak(experiment);
+    steps_open(&plain, experiment);
+    figures->step_seconds = time_steps(&plain, steps);
+    figures->train_rate = (double)experiment->config.train_batch / figures->step_seconds;
+    figures->reduction_seconds = time_reduction(experiment);
+    ram_load(&experiment->ram, optimizer_parameters(&plain.optimizer));
+    measure_evaluation(experiment, figures);
+    const Status status = measure_checkpoint(experiment, &plain.optimizer, folder, provenance, figures);
+    steps_close(&plain);
+    measure_kernels(experiment, steps / 4 + 1, figures);
+    figures->memory_bytes = peak_memory(experiment->comm);
+    return status;
+}
