@@ -1,7 +1,11 @@
 #include "train/experiment.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Normalisation per channel: the configured constants, or measured on the training split where they say `auto`. */
@@ -59,29 +63,62 @@ static Status open_model(Experiment *experiment) {
     return status_ok();
 }
 
-/* The promise of equal bits holds for one instruction set: all ranks' products must use the same. */
-static Status check_backends(const Experiment *experiment) {
-    enum { NOTE = 32, RANKS_MOST = LANES_MOST };
-    char mine[NOTE] = {0}, all[RANKS_MOST][NOTE];
-    strncpy(mine, experiment->backend->note, NOTE - 1);
-    comm_gather(experiment->comm, mine, NOTE, all);
-    for (int rank = 1; rank < comm_size(experiment->comm); rank++)
-        if (memcmp(all[0], all[rank], NOTE) != 0)
-            return status_error(RAM_UNAVAILABLE,
-                                "rank 0 computes with %s, rank %d with %s: the ranks of a run need one instruction set "
-                                "(LIBXSMM_TARGET=%s on all hosts makes them equal)",
-                                all[0], rank, all[rank], "hsw");
-    return status_ok();
+/* What must be equal on all ranks, or they would compute different things, or wait for each other for ever. */
+typedef struct {
+    char products[64];            /* the instruction set: equal bits are promised for one */
+    char config[HASH_TEXT];       /* of all values */
+    char data[SPLITS][HASH_TEXT]; /* of the files and the split */
+} Premises;
+
+static Premises own_premises(const Experiment *experiment) {
+    char text[CONFIG_KEYS][CONFIG_TEXT];
+    Premises premises;
+    memset(&premises, 0, sizeof premises);
+    memset(text, 0, sizeof text);
+    for (int key = 0; key < CONFIG_KEYS; key++) config_get_text(&experiment->config, key, text[key], CONFIG_TEXT);
+    hash_memory(text, sizeof text, premises.config);
+    memcpy(premises.data, experiment->dataset.hash, sizeof premises.data);
+    snprintf(premises.products, sizeof premises.products, "%s", experiment->backend->note);
+    return premises;
+}
+
+static Status check_premises(const Experiment *experiment) {
+    const int ranks = comm_size(experiment->comm);
+    const Premises mine = own_premises(experiment);
+    Premises *all = memory_new((size_t)ranks, sizeof *all);
+    Status status = status_ok();
+    comm_gather(experiment->comm, &mine, sizeof mine, all);
+    for (int rank = 1; rank < ranks && !status_failed(&status); rank++) {
+        if (strcmp(all[0].products, all[rank].products) != 0)
+            status = status_error(RAM_UNAVAILABLE,
+                                  "rank 0 computes with %s, rank %d with %s: the ranks of a run need one instruction "
+                                  "set (LIBXSMM_TARGET=hsw on all hosts makes them equal)",
+                                  all[0].products, rank, all[rank].products);
+        else if (strcmp(all[0].config, all[rank].config) != 0)
+            status = status_error(RAM_USAGE,
+                                  "rank 0 and rank %d read different configurations: give all hosts the same files and "
+                                  "arguments",
+                                  rank);
+        else if (memcmp(all[0].data, all[rank].data, sizeof mine.data) != 0)
+            status = status_error(RAM_DATA,
+                                  "rank 0 and rank %d read different data: rank 0 from %.300s; give all hosts the same "
+                                  "files (data.dir, $RAM_DATA)",
+                                  rank, experiment->dataset.directory);
+    }
+    free(all);
+    return comm_agree(experiment->comm, status);
+}
+
+Status experiment_check_ranks(const Config *config, int ranks) {
+    if (ranks <= config->train_lanes) return status_ok();
+    return status_error(RAM_USAGE,
+                        "%d ranks share %lld lanes, so some would have none: start at most %lld, or raise "
+                        "train.lanes (it is part of the result)",
+                        ranks, (long long)config->train_lanes, (long long)config->train_lanes);
 }
 
 static Status open_all(Experiment *experiment, const char *data_fallback) {
-    const int ranks = comm_size(experiment->comm);
-    if (ranks > experiment->config.train_lanes)
-        return status_error(RAM_USAGE,
-                            "%d ranks share %lld lanes, so some would have none: start at most %lld, or raise "
-                            "train.lanes (it is part of the result)",
-                            ranks, (long long)experiment->config.train_lanes,
-                            (long long)experiment->config.train_lanes);
+    TRY(experiment_check_ranks(&experiment->config, comm_size(experiment->comm)));
     TRY(open_data(experiment, data_fallback));
     return open_model(experiment);
 }
@@ -95,7 +132,7 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
         experiment->threads = mine.count;
     }
     Status status = comm_agree(comm, open_all(experiment, data_fallback));
-    if (!status_failed(&status)) status = check_backends(experiment);
+    if (!status_failed(&status)) status = check_premises(experiment);
     if (status_failed(&status)) experiment_close(experiment);
     return status;
 }

@@ -20,6 +20,9 @@ typedef struct {
     Ram ram;
 } Experiment;
 
+/* Every rank needs a lane: RAM_USAGE. Not collective. */
+Status experiment_check_ranks(const Config *config, int ranks);
+
 /* `threads` of this rank; `data_fallback`: folder to read where data.dir is empty, or NULL. Every rank reads the data
  * set; a rank that cannot ends all with its message. On failure everything is closed. @collective */
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,

@@ -79,12 +79,18 @@ Status metrics_cut(const char *path, const char *lost_path, int64_t bytes, const
     TRY(atomic_file_read(path, METRICS_MOST, &data, &size));
     Status status = status_ok();
     if ((int64_t)size < bytes) {
-        status = status_error(RAM_DATA, "%s has %zu bytes, the checkpoint was saved at %lld: the run's curve is gone",
-                              path, size, (long long)bytes);
+        status =
+            status_error(RAM_DATA,
+                         "%s has %zu bytes, but had %lld when the checkpoint was saved: put the file back, or go on "
+                         "in another folder (--resume PATH --run-dir DIR)",
+                         path, size, (long long)bytes);
     } else {
         hash_memory(data, (size_t)bytes, found);
         if (strcmp(found, hash) != 0)
-            status = status_error(RAM_DATA, "%s differs from what it was when the checkpoint was saved", path);
+            status = status_error(RAM_DATA,
+                                  "%s differs from what it was when the checkpoint was saved: put the file back, or go "
+                                  "on in another folder (--resume PATH --run-dir DIR)",
+                                  path);
         else if ((int64_t)size > bytes) {
             status = append(lost_path, (const char *)data + bytes, size - (size_t)bytes);
             if (!status_failed(&status)) status = atomic_file_write(path, data, (size_t)bytes);

@@ -14,6 +14,7 @@ static void take_request(int signal) {
 void stop_watch(void) {
     static const int SIGNALS[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
     const struct sigaction action = {.sa_handler = take_request, .sa_flags = SA_RESTART};
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit of file sizes fails like any other */
     for (size_t i = 0; i < sizeof SIGNALS / sizeof *SIGNALS; i++) sigaction(SIGNALS[i], &action, NULL);
 }
 

@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-/* Installs the handlers. */
+/* Installs the handlers; and a write beyond the limit of file sizes fails from then on, instead of ending the process.
+ */
 void stop_watch(void);
 
 /* Whether this rank was asked to stop. */

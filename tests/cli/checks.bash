@@ -1,0 +1,77 @@
+# shellcheck shell=bash
+# checks.bash: what the scripts of this folder share. Sourced with the path of ram_dist in $1; leaves the shell in an
+# empty folder of its own that is deleted at the end. A failed check is told and counted; `finish` ends the script.
+set -u
+ram_dist=$1
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+python=/usr/bin/python3 # Debian's, which has h5py and numpy
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+unset RAM_DATA RAM_FAULT
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    for output in out err; do
+        [ ! -s "$work/$output" ] || tail -n 12 "$work/$output" | sed "s/^/    $output: /"
+    done
+    failures=$((failures + 1))
+}
+
+# run CODE ARGUMENT...: ram_dist; its output goes to $work/out and $work/err. It must neither hang nor print more.
+run() {
+    command_run "$1" "$ram_dist" "${@:2}"
+}
+
+# command_run CODE COMMAND...: the same for any command.
+command_run() {
+    local expected=$1 code=0
+    shift
+    timeout -k 5 20 "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    [ "$code" -eq "$expected" ] || fail "exit code $code, not $expected: ${*#"$ram_dist"}"
+}
+
+# quiet: nothing on stderr.
+quiet() { [ ! -s "$work/err" ] || fail "stderr is not empty"; }
+
+# error_has TEXT...: stderr is one line `ram_dist: error: ...` that holds all texts.
+error_has() {
+    local text
+    [ "$(wc -l <"$work/err")" -eq 1 ] || fail "stderr is not one line ($*)"
+    grep -q '^ram_dist: error: ' "$work/err" || fail "no 'ram_dist: error: ' ($*)"
+    for text; do grep -qF -- "$text" "$work/err" || fail "the error does not say '$text'"; done
+}
+
+# refuses CODE TEXT ARGUMENT...: code, one line of error with TEXT, nothing on stdout.
+refuses() {
+    run "$1" "${@:3}"
+    error_has "$2"
+    [ ! -s "$work/out" ] || fail "an error printed to stdout: ${*:3}"
+}
+
+says() { grep -qF -- "$2" "$1" || fail "'$2' is not in $1"; }
+lacks() { ! grep -qF -- "$2" "$1" || fail "'$2' is in $1"; }
+
+# check MODE ARGUMENT...: check_run.py has no objection.
+check() { "$python" "$here/check_run.py" "$@" >"$work/out" 2>&1 || fail "check_run.py $*"; }
+
+# blobs FOLDER TRAIN TEST: a small data set.
+blobs() { mkdir -p "$1" && "$python" "$here/blobs.py" "$@" || exit 1; }
+
+# A model that trains in a moment: small.yaml.
+small_model() {
+    cat >small.yaml <<'YAML'
+model: {hidden: 16, glimpse_hidden: 8, location_hidden: 8, locator_hidden: 8, patch: 4, glimpses: 3}
+train: {epochs: 4, batch: 32, lr: 0.003}
+YAML
+}
+
+# rows RUN: lines of its metrics.jsonl.
+rows() { if [ -e "$1/metrics.jsonl" ]; then wc -l <"$1/metrics.jsonl"; else echo 0; fi; }
+
+finish() {
+    [ "$failures" -eq 0 ] || exit 1
+    echo "$(basename "$0"): all as expected"
+    exit 0
+}

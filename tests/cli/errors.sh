@@ -1,0 +1,186 @@
+#!/usr/bin/env bash
+# errors.sh RAM_DIST: what a user, a disk or another run can do wrong, on one rank and on several: one line of error,
+# the right code, no rank that waits for ever, nothing lost.
+# shellcheck disable=SC1091,SC2154 # checks.bash sets work, ram_dist, here and python
+. "$(dirname "$0")/checks.bash"
+blobs data 600 200
+small_model
+export RAM_DATA=$work/data
+mpirun=$here/../mpirun.sh
+small=(--config small.yaml)
+
+# --- data that one rank alone cannot read
+
+# on_rank RANK RANKS VARIABLE=VALUE...: ram_dist on RANKS ranks, with the variables set for one of them alone.
+# shellcheck disable=SC2016 # the rank's shell expands it
+on_rank() {
+    local rank=$1 ranks=$2
+    shift 2
+    if [ "$ranks" -eq 1 ]; then
+        env "$@" "$ram_dist" "${small[@]}" --run-dir "run$((++runs))"
+    else
+        "$mpirun" "$ranks" sh -c 'run=$1 rank=$2 program=$3 variable=$4
+            [ "$OMPI_COMM_WORLD_RANK" != "$rank" ] || export "$variable"
+            exec "$program" --config small.yaml --run-dir "$run"' sh "run$((++runs))" "$rank" "$ram_dist" "$1"
+    fi
+}
+runs=0
+export -f on_rank
+
+# bad_data CODE TEXT FOLDER [RANK/RANKS...]: with the folder as one rank's data, alone and beside another.
+bad_data() {
+    local pair rank ranks
+    for pair in 0/1 1/2 ${4-}; do
+        rank=${pair%/*} ranks=${pair#*/}
+        limited "$1" on_rank "$rank" "$ranks" RAM_DATA="$work/$3"
+        error_has "$2"
+        [ ! -s out ] || fail "an error printed to stdout: $3 on rank $rank of $ranks"
+    done
+}
+limited() { # CODE FUNCTION...: `command_run` for a function, which `timeout` cannot call
+    local expected=$1 code=0 process guard
+    shift
+    "$@" >out 2>err </dev/null &
+    process=$!
+    (sleep 20 && kill -KILL $process) 2>/dev/null &
+    guard=$!
+    wait $process || code=$?
+    kill $guard 2>/dev/null
+    wait $guard 2>/dev/null
+    [ $code -eq "$expected" ] || fail "exit code $code, not $expected: $*"
+}
+
+images=train-images-idx3-ubyte labels=train-labels-idx1-ubyte
+spoil() { # FOLDER: a copy of the data to spoil
+    cp -r data "$1" && cd "$1" || exit 1
+}
+(spoil truncated && truncate -s -1 $images)
+(spoil longer && echo >>t10k-labels-idx1-ubyte)
+(spoil magic && printf 'IDX?' | dd of=$images conv=notrunc status=none)
+(spoil fewer && cp t10k-labels-idx1-ubyte $labels)
+(spoil lacking && rm t10k-images-idx3-ubyte)
+(spoil folder && rm $labels && mkdir $labels)
+(spoil pipe && rm $labels && mkfifo $labels)
+(spoil packed && gzip $images && truncate -s -9 $images.gz)
+(spoil empty && : >$images)
+bad_data 65 $images truncated "0/2 2/3"
+bad_data 65 t10k-labels longer
+bad_data 65 $images magic
+bad_data 65 $labels fewer
+bad_data 64 t10k-images lacking
+bad_data 65 $labels folder
+bad_data 65 $labels pipe
+bad_data 65 $images.gz packed
+bad_data 65 $images empty
+bad_data 64 "$work/absent" absent "0/3"
+# good files, but not those of the other ranks
+(spoil other && printf x | dd of=$images bs=1 seek=99 conv=notrunc status=none)
+for pair in 1/2 2/3; do
+    limited 65 on_rank ${pair%/*} ${pair#*/} RAM_DATA="$work/other"
+    error_has "different data" "rank ${pair%/*}"
+done
+
+# --- arguments and keys: one line on any number of ranks
+
+: >file
+for ranks in 1 2; do
+    start=(--np "$ranks" "${small[@]}" --run-dir bad)
+    refuses 64 "did you mean 'train.lr'" "${start[@]}" --set train.lrr=1
+    refuses 64 "train.lr" "${start[@]}" --set train.lr=1e30
+    refuses 64 "train.samples" "${start[@]}" --set train.baseline=others
+    refuses 64 "bogus" "${start[@]}" --bogus
+    refuses 64 "absent.yaml" --np $ranks --config absent.yaml --run-dir bad
+    refuses 64 "file" "${start[@]}" --set data.dir=file
+    refuses 64 "canvas" "${start[@]}" --set data.task=cluttered --set data.canvas=5
+    refuses 74 "file" "${start[@]}" --run-dir file/run
+    refuses 64 "run.dir" "${start[@]}" --run-dir "$(printf '%0600d' 0)"
+    RAM_FAULT=rust:1 refuses 64 "rust" "${start[@]}"
+done
+refuses 64 "comm.backend" --np 2 "${small[@]}" --set comm.backend=self
+[ ! -e bad/checkpoints/latest ] || fail "a run that was refused trained"
+
+# More ranks than lanes: refused before anything is made.
+rm -rf logs
+for resume in "" "--resume auto"; do
+    # shellcheck disable=SC2086 # words
+    refuses 64 "9 ranks share 8 lanes" --np 9 "${small[@]}" $resume
+    # shellcheck disable=SC2086
+    refuses 64 "3 ranks share 2 lanes" --np 3 "${small[@]}" --set train.lanes=2 $resume
+done
+[ ! -e logs ] || fail "a refused run left a folder"
+
+# --- folders that cannot be written
+
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
+    nobody=$(id -u nobody)
+    chmod 755 "$work" && mkdir closed && cp "$ram_dist" "$work/program"
+    as_nobody() { command_run "$1" setpriv --reuid "$nobody" --clear-groups env HOME="$work" "$work/program" "${@:2}"; }
+    cp -r data secret && chmod 000 secret/$images
+else
+    mkdir closed && chmod 555 closed
+    as_nobody() { run "$@"; }
+    cp -r data secret && chmod 000 secret/$images
+fi
+for ranks in 1 2; do
+    as_nobody 74 --np $ranks --config small.yaml --run-dir closed/run
+    error_has "closed" "ermission denied"
+    as_nobody 74 --np $ranks --config small.yaml --run-dir closed
+    error_has "closed" "ermission denied"
+done
+mkdir open && chmod 777 open
+as_nobody 74 --config small.yaml --run-dir open/run --set data.dir=secret
+error_has $images "ermission denied"
+
+# --- disks that fill up
+
+# A checkpoint that cannot be written is a warning; the one at the end is not, and what was there is intact.
+run 0 "${small[@]}" --run-dir whole
+for ranks in 1 2; do
+    RAM_FAULT=eio:70@0 run 0 --np $ranks "${small[@]}" --run-dir "bump$ranks"
+    [ "$(grep -c '^ram_dist: warning: no checkpoint at step .*training goes on' err)" -eq 1 ] || fail "not one warning"
+    [ "$(wc -l <err)" -eq 1 ] || fail "more than one line"
+    check metrics "bump$ranks" 540 32 4
+    RAM_FAULT=enospc:70+@0 run 74 --np $ranks "${small[@]}" --run-dir "full$ranks"
+    grep -q '^ram_dist: warning: no checkpoint at step .*No space left' err || fail "no warning of a full disk"
+    tail -n 1 err | grep -q '^ram_dist: error: .*No space left' || fail "the last line is no error"
+    run 0 --np $ranks --run-dir "full$ranks" --resume auto
+    check same whole "full$ranks"
+done
+
+# A limit that metrics.jsonl itself meets: 74, and the run goes on from there.
+many=(--set train.epochs=600 --set checkpoint.epochs=0 --set model.hidden=4 --set train.batch=540)
+run 0 "${small[@]}" "${many[@]}" --run-dir long
+# shellcheck disable=SC2016 # the inner shell expands it
+command_run 74 bash -c 'ulimit -f 192; exec "$@"' bash "$ram_dist" "${small[@]}" "${many[@]}" --run-dir short
+error_has "cannot write short/metrics.jsonl"
+run 0 "${small[@]}" "${many[@]}" --run-dir short --resume auto
+check same long short
+if [ "$(id -u)" -eq 0 ] && mkdir disk && mount -t tmpfs -o size=256k none disk 2>/dev/null; then
+    run 74 "${small[@]}" --run-dir disk/run --set train.epochs=40 --set checkpoint.keep=9
+    grep -q '^ram_dist: warning: no checkpoint at step .*No space left' err || fail "no warning of a full disk"
+    tail -n 1 err | grep -q '^ram_dist: error: .*No space left' || fail "the last line is no error"
+    mount -o remount,size=64m disk
+    run 0 "${small[@]}" --run-dir disk/run --set train.epochs=40 --resume auto
+    run 0 "${small[@]}" --run-dir forty --set train.epochs=40
+    check same forty disk/run
+    umount disk
+fi
+
+# --- two runs in one folder
+
+"$ram_dist" "${small[@]}" --run-dir shared --set train.epochs=100000 >first 2>&1 </dev/null &
+first=$!
+for _ in {1..400}; do
+    ! grep -q '^epoch 1/' first || break
+    sleep 0.02
+done
+for ranks in 1 2; do
+    refuses 64 "process $first on $(uname -n)" --np $ranks "${small[@]}" --run-dir shared --resume auto
+    error_has "shared is in use"
+done
+kill -TERM $first
+code=0
+wait $first || code=$?
+[ $code -eq 75 ] || fail "the first run ended with $code"
+run 0 "${small[@]}" --run-dir shared --resume auto --set train.epochs=1
+finish

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# eval.sh RAM_DIST: `eval` repeats the recorded figures of a checkpoint exactly, on any number of ranks and threads,
+# finds what it is asked for, and refuses what is damaged or missing.
+# shellcheck disable=SC1091,SC2154 # checks.bash sets work, ram_dist, here and python
+. "$(dirname "$0")/checks.bash"
+blobs data 600 203
+small_model
+export RAM_DATA=$work/data
+settings=(--config small.yaml --set train.ema=0.9 --set eval.batch=64 --set eval.rollouts=2 --set checkpoint.keep=9)
+run 0 "${settings[@]}" --run-dir one
+figures() { grep -E '^test, |^ +(is|[0-9]) *' out; }
+figures >trained # three policies and the confusion matrix of five classes
+[ "$(wc -l <trained)" -eq 9 ] || fail "not three policies and a matrix"
+"$python" "$here/check_run.py" lines one >recorded || exit 1
+find one -type f -exec cksum {} + | sort >before
+
+# The same lines as at the end of the training, and the figures of metrics.jsonl.
+for arguments in "--np 1" "--np 2" "--np 3" "--np 8" "--set threads=1" "--set threads=2" "--np 2 --set threads=2"; do
+    # shellcheck disable=SC2086 # words
+    run 0 eval one $arguments
+    quiet
+    figures | diff trained - || fail "other figures with $arguments"
+    while read -r line; do says out "$line"; done <recorded
+    tail -n 1 out | grep -q '^test error: [0-9.]* %$' || fail "no last line with the test error"
+done
+
+# Ways to name a checkpoint: the folder of the run means its best.
+best=$(readlink one/checkpoints/best)
+for name in one one/ "$work/one" one/checkpoints/best "one/checkpoints/$best" "one/checkpoints/$best/index.h5"; do
+    run 0 eval "$name"
+    quiet
+    says out "step $((10#${best#step-})))"
+    figures | diff trained - >/dev/null || fail "other figures from $name"
+done
+run 0 eval --checkpoint one/checkpoints/best
+figures | diff trained - >/dev/null || fail "other figures by --checkpoint"
+run 0 eval --run-dir one
+figures | diff trained - >/dev/null || fail "other figures by --run-dir"
+run 0 "${settings[@]}"
+run 0 eval "${settings[@]}" # logs/small, the default place of small.yaml's run
+figures | diff trained - >/dev/null || fail "other figures by --config"
+
+# Every saved epoch's validation, as recorded: rows of metrics.jsonl by step.
+for set in one/checkpoints/step-*; do
+    run 0 eval "$set" --split validation
+    step=$((10#${set##*step-}))
+    row=$(grep '"split":"validation"' one/metrics.jsonl | grep "\"step\":$step,")
+    wrong=${row#*\"wrong\":} loss=${row#*\"loss\":}
+    says out "${wrong%%,*} of 60 wrong, loss $(printf '%.4f' "${loss%%,*}")"
+done
+[ "$(find one/checkpoints -maxdepth 1 -name 'step-*' | wc -l)" -eq 4 ] || fail "not four checkpoints kept"
+
+# Other splits, roll-outs and policies; a change of both is the same on any number of ranks.
+run 0 eval one --split train
+says out "of 540 wrong"
+for set in eval.rollouts=3 eval.policy=mean eval.policy=center eval.batch=50 seed=9; do
+    run 0 eval one --set $set
+    quiet
+    grep '^test, ' out >changed
+    run 0 eval one --set $set --np 3
+    grep '^test, ' out | diff changed - || fail "$set differs on 3 ranks"
+    [ $set = eval.batch=50 ] || [ "$(head -n 1 changed)" != "$(head -n 1 trained)" ] || fail "$set changes nothing"
+done
+run 0 eval one --set eval.rollouts=3
+says out "M = 3"
+run 0 eval one --set eval.policy=mean
+says out "test, policy's mean"
+find one -type f -exec cksum {} + | sort | diff before - >/dev/null || fail "an evaluation changed the run"
+
+# What cannot be evaluated.
+flip() { # FILE: all bits of its middle byte
+    "$python" - "$1" <<'PYTHON'
+import sys
+with open(sys.argv[1], "r+b") as file:
+    data = bytearray(file.read())
+    data[len(data) // 2] ^= 255
+    file.seek(0)
+    file.write(data)
+PYTHON
+}
+for ranks in 1 2; do
+    for file in shard-00000-of-00001.h5 index.h5 MANIFEST; do
+        rm -rf damaged && cp -r "one/checkpoints/$best" damaged
+        flip damaged/$file
+        refuses 65 "damaged" eval --np $ranks damaged
+        [ $file = MANIFEST ] || error_has $file
+        rm damaged/$file
+        refuses 65 "" eval --np $ranks damaged
+    done
+    refuses 65 "absent" eval --np $ranks absent
+    refuses 65 "empty" eval --np $ranks "$(mkdir -p empty && echo empty)"
+    refuses 64 "one" eval --np $ranks one two
+    refuses 64 "--split is 'tset'" eval --np $ranks one --split tset
+    run 65 eval --np $ranks one --set model.hidden=32
+    error_has "in the checkpoint one/checkpoints/$best and"
+    run 64 eval --np $ranks one --set train.lr=fast
+    error_has "train.lr"
+done
+refuses 65 "logs/default" eval
+run 64 eval --np 9 one
+error_has "9 ranks share 8 lanes"
+
+# A damaged best in a run: named in a warning, and the newest good one is measured.
+cp -r one half
+flip "half/checkpoints/$best/index.h5"
+run 0 eval half
+grep -q "^ram_dist: warning: .*$best.*index.h5" err || fail "the damaged best is not named"
+finish

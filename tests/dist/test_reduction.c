@@ -1,0 +1,135 @@
+/* The reduction on every rank count against a sum in tree order written down anew: any number of lanes and elements. */
+#include "base/layout.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "mpi/launch.h"
+#include "train/reduction.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { TAIL = 7 };
+
+typedef struct {
+    int lanes, round;
+    int64_t count;
+} Case;
+
+/* Values whose sum depends on its order: magnitudes from 2^-12 to 2^12, either sign. */
+static double any_value(const Case *c, int lane, int64_t element) {
+    uint64_t bits = (uint64_t)element * 0x9e3779b97f4a7c15u + (uint64_t)lane * 0xbf58476d1ce4e5b9u +
+                    (uint64_t)(c->lanes + 131 * c->round) * 0x94d049bb133111ebu;
+    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9u;
+    bits = (bits ^ bits >> 27) * 0x94d049bb133111ebu;
+    bits ^= bits >> 31;
+    const double size = (double)(1 << (bits >> 40) % 25) / 4096.0;
+    return (bits & 1 ? size : -size) * (1.0 + (double)(bits >> 41) / (double)(1 << 23));
+}
+
+static float tree_float(const Case *c, int first, int count, int64_t element) {
+    if (count == 1) return (float)any_value(c, first, element);
+    return tree_float(c, first, count / 2, element) + tree_float(c, first + count / 2, count / 2, element);
+}
+
+static double tree_double(const Case *c, int first, int count, int64_t element) {
+    if (count == 1) return any_value(c, first, -1 - element);
+    return tree_double(c, first, count / 2, element) + tree_double(c, first + count / 2, count / 2, element);
+}
+
+static void upload_lanes(const Case *c, Backend *backend, LaneNode mine, DevFloats vectors, double *tails) {
+    float *lane = memory_new((size_t)c->count, sizeof *lane);
+    for (int v = 0; v < mine.count; v++) {
+        for (int64_t i = 0; i < c->count; i++) lane[i] = (float)any_value(c, mine.first + v, i);
+        backend->kernels->upload(backend, dev_floats_at(vectors, v * c->count).address, lane,
+                                 (size_t)c->count * sizeof *lane);
+        for (int i = 0; i < TAIL; i++) tails[v * TAIL + i] = any_value(c, mine.first + v, -1 - i);
+    }
+    free(lane);
+}
+
+static void check_sums(const Case *c, Backend *backend, DevFloats total, const double *total_tail) {
+    float *sum = memory_new((size_t)c->count, sizeof *sum);
+    backend->kernels->download(backend, sum, total.address, (size_t)c->count * sizeof *sum);
+    for (int64_t i = 0; i < c->count; i++) {
+        const float expected = tree_float(c, 0, c->lanes, i);
+        if (memcmp(&sum[i], &expected, sizeof expected) != 0)
+            fail_msg("%d lanes, %lld elements, round %d: element %lld is %.9g, not %.9g", c->lanes, (long long)c->count,
+                     c->round, (long long)i, (double)sum[i], (double)expected);
+    }
+    for (int i = 0; i < TAIL; i++) {
+        const double expected = tree_double(c, 0, c->lanes, i);
+        if (memcmp(&total_tail[i], &expected, sizeof expected) != 0)
+            fail_msg("%d lanes, round %d: tail %d is %.17g, not %.17g", c->lanes, c->round, i, total_tail[i], expected);
+    }
+    free(sum);
+}
+
+/* One Reduction used twice with other values, so that nothing of the first round may remain. */
+static void reduce(Comm *comm, Backend *backend, int lanes, int64_t count) {
+    const LaneNode mine = lane_tree_rank(lanes, comm_rank(comm), comm_size(comm));
+    DevFloats vectors = backend_floats(backend, mine.count * count), total = backend_floats(backend, count);
+    double *tails = memory_new((size_t)mine.count * TAIL, sizeof *tails), total_tail[TAIL];
+    Reduction *reduction = reduction_new(comm, backend, lanes, count, TAIL);
+    for (int round = 0; round < 2; round++) {
+        const Case c = {lanes, round, count};
+        upload_lanes(&c, backend, mine, vectors, tails);
+        memset(total_tail, 0xff, sizeof total_tail);
+        reduction_run(reduction, vectors, tails, total, total_tail);
+        check_sums(&c, backend, total, total_tail);
+    }
+    reduction_free(reduction);
+    backend->kernels->release(backend, vectors.address);
+    backend->kernels->release(backend, total.address);
+    free(tails);
+}
+
+/* Counts below, at and beyond one block of the sum; with many ranks the small ones leave some without a part. */
+static void test_every_shape(void **state) {
+    static const int64_t COUNTS[] = {LAYOUT_ALIGN, 3 * LAYOUT_ALIGN, LANE_BLOCK, 37 * LAYOUT_ALIGN, 259 * LAYOUT_ALIGN};
+    Comm *comm = *state;
+    for (int threads = 1; threads <= 3; threads += 2) {
+        Backend *backend;
+        const BackendOptions options = {.device = DEVICE_CPU, .threads = threads};
+        const Status status = backend_open(&options, &backend);
+        assert_int_equal(status.code, RAM_OK);
+        for (int lanes = 1; lanes <= 64; lanes *= 2)
+            for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS && lanes >= comm_size(comm); i++)
+                reduce(comm, backend, lanes, COUNTS[i]);
+        backend_close(backend);
+    }
+}
+
+/* The test can fail: in another order these values have another sum. */
+static void test_order_matters(void **state) {
+    (void)state;
+    const Case c = {.lanes = 8, .count = 64};
+    int differ = 0;
+    for (int64_t i = 0; i < c.count; i++) {
+        float sum = 0;
+        for (int lane = 0; lane < c.lanes; lane++) sum += (float)any_value(&c, lane, i);
+        differ += sum != tree_float(&c, 0, c.lanes, i);
+    }
+    assert_in_range(differ, 16, 64);
+}
+
+int main(void) {
+    Launch launch;
+    Comm *comm;
+    Status status = launch_detect(&launch);
+    if (status_failed(&status)) fatal("%s", status.message);
+    status = launch_comm(&launch, COMM_AUTO, &comm);
+    log_open(comm_rank(comm), comm_size(comm), false, comm_abort);
+    if (status_failed(&status)) fatal("%s", status.message);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(test_every_shape, comm),
+        cmocka_unit_test(test_order_matters),
+    };
+    const int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    if (failures > 0) comm_abort(1); /* the others may wait for this rank */
+    comm_free(comm);
+    return 0;
+}
