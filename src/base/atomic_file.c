@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* renameat2 */
 #include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -246,6 +247,19 @@ Status atomic_file_remove_tree(const char *path) {
     TRY(delete_tree(trash)); /* left by a deletion that was cut short */
     TRY(atomic_file_rename(path, trash));
     return delete_tree(trash);
+}
+
+Status atomic_file_replace_folder(const char *temporary, const char *path) {
+    TRY(atomic_file_sync_folder(temporary));
+    if (is_struck()) return io_error("replace", path, errno);
+    if (renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_EXCHANGE) == 0) {
+        TRY(sync_parent(path));
+        return atomic_file_remove_tree(temporary);
+    }
+    const bool cannot_exchange = errno == EINVAL || errno == ENOSYS;
+    if (errno != ENOENT && !cannot_exchange) return io_error("replace", path, errno);
+    if (cannot_exchange) TRY(atomic_file_remove_tree(path));
+    return atomic_file_rename(temporary, path);
 }
 
 /* 0, or an errno; EIO where the file ends early. */

@@ -30,6 +30,10 @@ Status atomic_file_make_temporary(const char *path);
 /* Gives the finished folder `temporary` its name in one step; `path` must not exist. RAM_IO. */
 Status atomic_file_commit_folder(const char *temporary, const char *path);
 
+/* The same where `path` may exist: the two change places in one step, then the old one is deleted. Where the file
+ * system cannot do that (NFS), the old one is gone a moment before the new one is there. RAM_IO. */
+Status atomic_file_replace_folder(const char *temporary, const char *path);
+
 /* Renames within one folder, synced. RAM_IO. */
 Status atomic_file_rename(const char *from, const char *to);
 

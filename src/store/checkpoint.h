@@ -46,6 +46,10 @@ Status checkpoint_save(Comm *comm, const char *folder, int64_t step, const Snaps
 /* Points `folder`/best at the set of `step`. @collective */
 Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step);
 
+/* Points `folder`/latest and `folder`/best at these sets where they point elsewhere: a crash may have come between a
+ * set's commit and its links. A set that is not there (0: none) leaves its link alone. @collective */
+Status checkpoint_repair_links(Comm *comm, const char *folder, int64_t latest, int64_t best);
+
 /* Deletes all but the last `keep` (>= 1) sets and the best, and what crashes left behind. @collective */
 Status checkpoint_prune(Comm *comm, const char *folder, int64_t keep);
 

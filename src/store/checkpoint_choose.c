@@ -9,18 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-Status checkpoint_verify(const char *path) {
-    Manifest manifest;
-    TRY(manifest_read(path, &manifest));
-    Status status = status_ok();
-    for (int i = 0; i <= manifest.shards && !status_failed(&status); i++) {
-        void *data;
-        status = manifest_read_file(path, &manifest.file[i], &data);
-        if (!status_failed(&status)) free(data);
-    }
-    manifest_free(&manifest);
-    return status;
-}
+Status checkpoint_verify(const char *path) { return manifest_verify(path, MANIFEST_CHECKPOINT); }
 
 /* Verifies folder/name; a damaged one is named in a warning. */
 static bool is_good(const char *folder, const char *name, char path[FILE_PATH]) {
@@ -107,6 +96,25 @@ static Status mark_best(const char *folder, int64_t step) {
 
 Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step) {
     return comm_agree(comm, comm_rank(comm) == 0 ? mark_best(folder, step) : status_ok());
+}
+
+static Status repair_link(const char *folder, const char *link, int64_t step) {
+    char name[STEP_NAME], target[STEP_NAME], path[FILE_PATH];
+    step_folder_name(name, step);
+    step_folder_read_link(folder, link, target);
+    if (strcmp(name, target) == 0 || !is_kind(folder, name, S_IFDIR)) return status_ok();
+    TRY(atomic_file_join(path, folder, link));
+    TRY(atomic_file_switch_link(name, path));
+    return atomic_file_sync_folder(folder);
+}
+
+static Status repair_links(const char *folder, int64_t latest, int64_t best) {
+    TRY(repair_link(folder, "latest", latest));
+    return repair_link(folder, "best", best);
+}
+
+Status checkpoint_repair_links(Comm *comm, const char *folder, int64_t latest, int64_t best) {
+    return comm_agree(comm, comm_rank(comm) == 0 ? repair_links(folder, latest, best) : status_ok());
 }
 
 /* Deletes what is older than the last `keep` and not the best; sets set aside go with those of their age. */

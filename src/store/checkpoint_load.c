@@ -44,7 +44,7 @@ static Status open_shards(Comm *comm, Checkpoint *checkpoint) {
 
 static Status share_manifest(Comm *comm, const char *path, Manifest *manifest) {
     bool leads = comm_rank(comm) == 0;
-    TRY(comm_agree(comm, leads ? manifest_read(path, manifest) : status_ok()));
+    TRY(comm_agree(comm, leads ? manifest_read(path, MANIFEST_CHECKPOINT, manifest) : status_ok()));
     comm_broadcast(comm, &manifest->shards, sizeof manifest->shards, 0);
     size_t files = (size_t)manifest->shards + 1;
     if (!leads) manifest->file = memory_new(files, sizeof *manifest->file);

@@ -11,11 +11,11 @@
 
 /* What every file of a set says about itself. */
 static void put_facts(HdfWriter *writer, int64_t step, int64_t shard, int64_t shards, const Snapshot *snapshot) {
-    static char about[] = "Checkpoint of a Recurrent Attention Model by ram_dist. index.h5 presents all shards as "
-                          "whole data sets: /param are "
-                          "the parameters ([out, in]), /adam/m and the like the state of the optimiser; attributes of "
-                          "/state, /config and "
-                          "/provenance say how far the training was, how it was configured and where it came from.";
+    char about[] = "Checkpoint of a Recurrent Attention Model by ram_dist. index.h5 presents all shards as "
+                   "whole data sets: /param are "
+                   "the parameters ([out, in]), /adam/m and the like the state of the optimiser; attributes of "
+                   "/state, /config and "
+                   "/provenance say how far the training was, how it was configured and where it came from.";
     int64_t version = 1;
     StoreScalar fact[] = {
         {.name = "about", .type = STORE_TEXT, .value = about},
@@ -36,7 +36,11 @@ static void object_name(char name[HDF_NAME], const StoreVector *vector, const Fi
     require(length < HDF_NAME);
 }
 
-static int64_t field_columns(const Field *field) { return field->dimensions == 2 ? field->shape[1] : 0; }
+/* `rows` rows of the field as a data set. */
+static HdfArray field_array(const char *name, const Field *field, int64_t rows) {
+    return (HdfArray){
+        .name = name, .element = HDF_FLOAT, .dimensions = field->dimensions, .size = {rows, field->shape[1]}};
+}
 
 static Status build_shard(int64_t step, int shard, int shards, const Snapshot *snapshot, HdfImage *image) {
     HdfWriter writer;
@@ -51,7 +55,8 @@ static Status build_shard(int64_t step, int shard, int shards, const Snapshot *s
             if (rows == 0) continue;
             object_name(name, &snapshot->vector[v], field);
             const float *values = snapshot->vector[v].values + field->offset + first * field->shape[1];
-            hdf_put_rows(&writer, name, values, rows, field_columns(field), first);
+            const HdfArray part = field_array(name, field, rows);
+            hdf_put_rows(&writer, &part, values, first);
         }
     return hdf_finish(&writer, image);
 }
@@ -65,19 +70,10 @@ static Status build_index(int64_t step, int shards, const Snapshot *snapshot, Hd
         for (int f = 0; f < snapshot->layout->fields; f++) {
             const Field *field = &snapshot->layout->field[f];
             object_name(name, &snapshot->vector[v], field);
-            hdf_put_virtual(&writer, name, field->shape[0], field_columns(field), shards, manifest_shard_name);
+            const HdfArray whole = field_array(name, field, field->shape[0]);
+            hdf_put_virtual(&writer, &whole, shards, manifest_shard_name);
         }
     return hdf_finish(&writer, image);
-}
-
-/* Writes a built file into the folder and describes it for MANIFEST; frees the image. */
-static Status write_image(const char *folder, const char *name, HdfImage image, ManifestFile *file) {
-    char path[FILE_PATH];
-    *file = manifest_describe(name, image.data, image.bytes);
-    Status status = atomic_file_join(path, folder, name);
-    if (!status_failed(&status)) status = atomic_file_create(path, image.data, image.bytes);
-    free(image.data);
-    return status;
 }
 
 /* Rank 0: a folder to write into, nothing left of earlier attempts. */
@@ -93,7 +89,7 @@ static Status write_shard(Comm *comm, const char *temporary, int64_t step, const
     HdfImage image;
     manifest_shard_name(name, comm_rank(comm), comm_size(comm));
     TRY(build_shard(step, comm_rank(comm), comm_size(comm), snapshot, &image));
-    return write_image(temporary, name, image, file);
+    return manifest_write_file(temporary, name, image.data, image.bytes, file);
 }
 
 /* Rank 0: index and MANIFEST, then the names that make it all valid. */
@@ -105,7 +101,7 @@ static Status commit(const char *folder, const char *temporary, int64_t step, co
     TRY(atomic_file_join(latest, folder, "latest"));
     HdfImage image;
     TRY(build_index(step, manifest->shards, snapshot, &image));
-    TRY(write_image(temporary, MANIFEST_INDEX, image, &manifest->file[manifest->shards]));
+    TRY(manifest_write_file(temporary, MANIFEST_INDEX, image.data, image.bytes, &manifest->file[manifest->shards]));
     TRY(manifest_write(temporary, manifest));
     TRY(step_folder_set_aside(folder, step));
     TRY(atomic_file_commit_folder(temporary, path));
@@ -121,7 +117,8 @@ static Status write_set(Comm *comm, const char *folder, const char *temporary, i
     TRY(comm_agree(comm, leads ? prepare(folder, temporary) : status_ok()));
     ManifestFile mine = {0};
     TRY(comm_agree(comm, write_shard(comm, temporary, step, snapshot, &mine)));
-    Manifest manifest = {.shards = shards, .file = memory_new((size_t)shards + 1, sizeof *manifest.file)};
+    Manifest manifest = {
+        .kind = MANIFEST_CHECKPOINT, .shards = shards, .file = memory_new((size_t)shards + 1, sizeof *manifest.file)};
     comm_gather(comm, &mine, sizeof mine, manifest.file);
     Status status = comm_agree(comm, leads ? commit(folder, temporary, step, snapshot, &manifest) : status_ok());
     manifest_free(&manifest);

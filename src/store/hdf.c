@@ -6,6 +6,7 @@
 #include "base/partition.h"
 
 #include <errno.h>
+#include <hdf5_hl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,52 +120,110 @@ void hdf_put_scalar(HdfWriter *writer, const StoreScalar *scalar) {
     put_attribute(writer, object, attribute, scalar->type, scalar->value);
 }
 
-/* The space of rows x columns, or of rows alone. */
-static hid_t make_space(int64_t rows, int64_t columns) {
-    return H5Screate_simple(columns ? 2 : 1, (hsize_t[2]){(hsize_t)rows, (hsize_t)columns}, NULL);
+static hid_t element_type(HdfElement element, bool in_file) {
+    if (element == HDF_FLOAT) return H5Tcopy(in_file ? H5T_IEEE_F32LE : H5T_NATIVE_FLOAT);
+    if (element == HDF_INT) return H5Tcopy(in_file ? H5T_STD_I32LE : H5T_NATIVE_INT32);
+    hid_t letter = H5Tcopy(H5T_C_S1);
+    H5Tset_strpad(letter, H5T_STR_NULLPAD); /* without an end there is room for one */
+    return letter;
 }
 
-void hdf_put_rows(HdfWriter *writer, const char *name, const float *values, int64_t rows, int64_t columns,
-                  int64_t first_row) {
+static int64_t row_bytes(const HdfArray *array) {
+    int64_t bytes = array->element == HDF_LETTER ? 1 : 4;
+    for (int i = 1; i < array->dimensions; i++) bytes *= array->size[i];
+    return bytes;
+}
+
+/* The space of `rows` rows of the array. */
+static hid_t make_space(const HdfArray *array, int64_t rows) {
+    hsize_t size[HDF_DIMENSIONS] = {(hsize_t)rows};
+    for (int i = 1; i < array->dimensions; i++) size[i] = (hsize_t)array->size[i];
+    return H5Screate_simple(array->dimensions, size, NULL);
+}
+
+static bool set_chunk(HdfWriter *writer, const HdfArray *array) {
+    hsize_t chunk[HDF_DIMENSIONS];
+    const int64_t bytes = row_bytes(array), most = bytes < CHUNK_BYTES ? CHUNK_BYTES / bytes : 1;
+    const int64_t chunks = (array->size[0] + most - 1) / most;
+    for (int i = 1; i < array->dimensions; i++) chunk[i] = (hsize_t)array->size[i];
+    chunk[0] = (hsize_t)((array->size[0] + chunks - 1) / chunks); /* all about as long: every chunk takes whole space */
+    return check(writer, H5Pset_chunk(writer->row_list, array->dimensions, chunk), array->name);
+}
+
+void hdf_put_array(HdfWriter *writer, const HdfArray *array, const void *values) {
+    const char *name = array->name;
     make_groups(writer, name);
-    if (writer->failed) return;
-    int64_t row_bytes = (columns ? columns : 1) * (int64_t)sizeof(float), chunk_rows = CHUNK_BYTES / row_bytes;
-    if (chunk_rows < 1) chunk_rows = 1;
-    if (chunk_rows > rows) chunk_rows = rows;
-    hsize_t chunk[2] = {(hsize_t)chunk_rows, (hsize_t)columns};
-    if (!check(writer, H5Pset_chunk(writer->row_list, columns ? 2 : 1, chunk), name)) return;
-    hid_t space = make_space(rows, columns);
-    hid_t set = H5Dcreate2(writer->file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, writer->row_list, H5P_DEFAULT);
+    if (writer->failed || !set_chunk(writer, array)) return;
+    hid_t stored = element_type(array->element, true), memory = element_type(array->element, false);
+    hid_t space = make_space(array, array->size[0]);
+    hid_t set = H5Dcreate2(writer->file, name, stored, space, H5P_DEFAULT, writer->row_list, H5P_DEFAULT);
     if (!check(writer, set, name)) return;
-    if (!check(writer, H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), name)) return;
+    if (!check(writer, H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), name)) return;
     if (!check(writer, H5Dclose(set), name)) return;
     H5Sclose(space);
-    put_attribute(writer, name, "first_row", STORE_INT, &first_row);
+    H5Tclose(stored);
+    H5Tclose(memory);
 }
 
-void hdf_put_virtual(HdfWriter *writer, const char *name, int64_t rows, int64_t columns, int sources,
+void hdf_put_rows(HdfWriter *writer, const HdfArray *part, const void *values, int64_t first_row) {
+    hdf_put_array(writer, part, values);
+    put_attribute(writer, part->name, "first_row", STORE_INT, &first_row);
+}
+
+/* Says that row `first` and the `count` - 1 after it are all rows of the same name in the file `source`. */
+static bool map_rows(HdfWriter *writer, const HdfArray *whole, hid_t list, hid_t space, const char *source,
+                     int64_t first, int64_t count) {
+    hsize_t start[HDF_DIMENSIONS] = {(hsize_t)first}, size[HDF_DIMENSIONS] = {(hsize_t)count};
+    for (int i = 1; i < whole->dimensions; i++) size[i] = (hsize_t)whole->size[i];
+    hid_t part = make_space(whole, count);
+    if (!check(writer, H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL), whole->name)) return false;
+    if (!check(writer, H5Pset_virtual(list, space, source, whole->name, part), whole->name)) return false;
+    H5Sclose(part);
+    return true;
+}
+
+static bool set_fill(HdfWriter *writer, const HdfArray *array, hid_t list) {
+    herr_t set = array->element == HDF_FLOAT ? H5Pset_fill_value(list, H5T_NATIVE_FLOAT, &(float){NAN})
+                                             : H5Pset_fill_value(list, H5T_NATIVE_INT32, &(int32_t){-1});
+    return check(writer, set, array->name);
+}
+
+void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
                      void (*source_name)(char name[HDF_NAME], int i, int sources)) {
+    const char *name = whole->name;
+    require(whole->element != HDF_LETTER);
     make_groups(writer, name);
     if (writer->failed) return;
-    hid_t list = H5Pcreate(H5P_DATASET_CREATE), space = make_space(rows, columns);
-    if (!check(writer, H5Pset_fill_value(list, H5T_NATIVE_FLOAT, &(float){NAN}), name)) return;
+    hid_t list = H5Pcreate(H5P_DATASET_CREATE), space = make_space(whole, whole->size[0]);
+    hid_t stored = element_type(whole->element, true);
+    if (!set_fill(writer, whole, list)) return;
     for (int i = 0; i < sources; i++) {
-        int64_t first = partition_begin(rows, i, sources), count = partition_count(rows, i, sources);
-        if (count == 0) continue;
+        int64_t first = partition_begin(whole->size[0], i, sources);
+        int64_t count = partition_count(whole->size[0], i, sources);
         char source[HDF_NAME];
+        if (count == 0) continue;
         source_name(source, i, sources);
-        hid_t source_space = make_space(count, columns);
-        hsize_t start[2] = {(hsize_t)first, 0}, size[2] = {(hsize_t)count, (hsize_t)columns};
-        if (!check(writer, H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL), name)) return;
-        if (!check(writer, H5Pset_virtual(list, space, source, name, source_space), name)) return;
-        H5Sclose(source_space);
+        if (!map_rows(writer, whole, list, space, source, first, count)) return;
     }
     if (!check(writer, H5Sselect_all(space), name)) return;
-    hid_t set = H5Dcreate2(writer->file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    hid_t set = H5Dcreate2(writer->file, name, stored, space, H5P_DEFAULT, list, H5P_DEFAULT);
     if (!check(writer, set, name)) return;
     H5Dclose(set);
     H5Sclose(space);
     H5Pclose(list);
+    H5Tclose(stored);
+}
+
+void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char *scale) {
+    if (writer->failed) return;
+    const char *slash = strrchr(scale, '/'), *label = slash ? slash + 1 : scale;
+    hid_t scaled = H5Dopen2(writer->file, name, H5P_DEFAULT), scaling = H5Dopen2(writer->file, scale, H5P_DEFAULT);
+    if (!check(writer, scaled, name) || !check(writer, scaling, scale)) return;
+    if (H5DSis_scale(scaling) <= 0 && !check(writer, H5DSset_scale(scaling, label), scale)) return;
+    if (!check(writer, H5DSattach_scale(scaled, scaling, (unsigned)axis), name)) return;
+    if (!check(writer, H5DSset_label(scaled, (unsigned)axis, label), name)) return;
+    H5Dclose(scaling);
+    H5Dclose(scaled);
 }
 
 /* The memfd's content, in memory of our own. */

@@ -8,7 +8,7 @@
 
 #include <hdf5.h>
 
-enum { HDF_NAME = 128 }; /* longest object path: "/adam/m/rnn.i2h.weight" */
+enum { HDF_NAME = 128 /* longest object path: "/adam/m/rnn.i2h.weight" */, HDF_DIMENSIONS = 4 };
 
 /* A file being written. After its first failure no further HDF5 call is made for it: every call is then a no-op, and
  * hdf_finish() tells. */
@@ -26,15 +26,28 @@ typedef struct {
     size_t bytes;
 } HdfImage;
 
+typedef enum { HDF_FLOAT, HDF_INT /* int32_t */, HDF_LETTER /* char: a text of one */ } HdfElement;
+
+/* A data set: its rows are the first dimension, the one that is cut over files. */
+typedef struct {
+    const char *name;
+    HdfElement element;
+    int dimensions;
+    int64_t size[HDF_DIMENSIONS];
+} HdfArray;
+
 void hdf_begin(HdfWriter *writer);
 void hdf_put_scalar(HdfWriter *writer, const StoreScalar *scalar);
-/* A data set of rows x columns floats (columns 0: a vector of rows), with checksum and attribute `first_row`. */
-void hdf_put_rows(HdfWriter *writer, const char *name, const float *values, int64_t rows, int64_t columns,
-                  int64_t first_row);
-/* A data set that presents the rows of the same name in `sources` files, cut as base/partition says; NaN where a file
- * is missing. source_name() writes the name of file `i`, relative to this one. */
-void hdf_put_virtual(HdfWriter *writer, const char *name, int64_t rows, int64_t columns, int sources,
+/* A data set that is whole in this file, with checksum. */
+void hdf_put_array(HdfWriter *writer, const HdfArray *array, const void *values);
+/* The rows from `first_row` on of a data set that is cut over files: `part` is what lies in this one. */
+void hdf_put_rows(HdfWriter *writer, const HdfArray *part, const void *values, int64_t first_row);
+/* A data set that presents the rows of the same name in `sources` files, cut as base/partition says; NaN or -1 where a
+ * file is missing. source_name() writes the name of file `i`, relative to this one. */
+void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
                      void (*source_name)(char name[HDF_NAME], int i, int sources));
+/* Makes the data set `scale` of this file the dimension scale of dimension `axis` of `name`, under its last name. */
+void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char *scale);
 /* Closes the file and takes its bytes; frees all but them. */
 Status hdf_finish(HdfWriter *writer, HdfImage *image);
 

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char FIRST_LINE[] = "ram_dist checkpoint format 1\n";
+static const char *const FIRST_LINE[] = {
+    [MANIFEST_CHECKPOINT] = "ram_dist checkpoint format 1\n", [MANIFEST_TRACE] = "ram_dist trace format 1\n"};
 static const char LAST_WORD[] = "manifest ";
 enum {
     LINE = MANIFEST_NAME + 24 + HASH_TEXT,
@@ -26,11 +27,21 @@ ManifestFile manifest_describe(const char *name, const void *data, size_t bytes)
     return file;
 }
 
+Status manifest_write_file(const char *folder, const char *name, void *data, size_t bytes, ManifestFile *file) {
+    char path[FILE_PATH];
+    *file = manifest_describe(name, data, bytes);
+    Status status = atomic_file_join(path, folder, name);
+    if (!status_failed(&status)) status = atomic_file_create(path, data, bytes);
+    free(data);
+    return status;
+}
+
 /* The whole text; free() it. One function makes it for writing and for comparing, so what is read back is exactly what
  * could have been written. */
 static char *compose(const Manifest *manifest, size_t *bytes) {
-    char *text = memory_new(sizeof FIRST_LINE + (size_t)(manifest->shards + 1) * LINE + LAST_LINE + 1, 1);
-    size_t length = (size_t)sprintf(text, "%s", FIRST_LINE);
+    const char *first_line = FIRST_LINE[manifest->kind];
+    char *text = memory_new(strlen(first_line) + (size_t)(manifest->shards + 1) * LINE + LAST_LINE + 1, 1);
+    size_t length = (size_t)sprintf(text, "%s", first_line);
     for (int i = 0; i <= manifest->shards; i++) {
         const ManifestFile *file = &manifest->file[i];
         length +=
@@ -58,7 +69,8 @@ static bool parse(const char *text, Manifest *manifest) {
     for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++) lines++;
     shards = lines - 3; /* the first line, index.h5 and the last line */
     if (shards < 1 || shards > MANIFEST_SHARDS) return false;
-    *manifest = (Manifest){.shards = shards, .file = memory_new((size_t)shards + 1, sizeof *manifest->file)};
+    manifest->shards = shards;
+    manifest->file = memory_new((size_t)shards + 1, sizeof *manifest->file);
     const char *at = text;
     for (int i = 0; i <= shards; i++) {
         at = strchr(at, '\n') + 1;
@@ -85,9 +97,12 @@ static bool ends_with_hash(const char *text, size_t bytes) {
 static Status check_text(const char *path, const char *text, size_t bytes, Manifest *manifest) {
     if (!ends_with_hash(text, bytes))
         return status_error(RAM_DATA, "%.400s is damaged: it does not end with its own hash", path);
-    if (strncmp(text, FIRST_LINE, strlen(FIRST_LINE)) != 0)
-        return status_error(RAM_DATA, "%.400s is of another format (%.*s); use the ram_dist that wrote it", path,
-                            (int)strcspn(text, "\n"), text);
+    if (strncmp(text, FIRST_LINE[manifest->kind], strlen(FIRST_LINE[manifest->kind])) != 0)
+        return status_error(RAM_DATA,
+                            "%.300s is of another format ('%.*s', not '%.*s'); give another path, or use the ram_dist "
+                            "that wrote it",
+                            path, (int)strcspn(text, "\n"), text, (int)strlen(FIRST_LINE[manifest->kind]) - 1,
+                            FIRST_LINE[manifest->kind]);
     size_t composed_bytes;
     bool same = parse(text, manifest);
     if (same) {
@@ -100,9 +115,9 @@ static Status check_text(const char *path, const char *text, size_t bytes, Manif
     return status_error(RAM_DATA, "%.400s does not list a whole set of files", path);
 }
 
-Status manifest_read(const char *folder, Manifest *manifest) {
+Status manifest_read(const char *folder, ManifestKind kind, Manifest *manifest) {
     char path[FILE_PATH];
-    *manifest = (Manifest){0};
+    *manifest = (Manifest){.kind = kind};
     TRY(atomic_file_join(path, folder, "MANIFEST"));
     void *text;
     size_t bytes;
@@ -126,4 +141,17 @@ Status manifest_read_file(const char *folder, const ManifestFile *file, void **d
     if (found.bytes == file->bytes && strcmp(found.hash, file->hash) == 0) return status_ok();
     free(*data);
     return status_error(RAM_DATA, "%.400s is damaged: it is not what MANIFEST says was written", path);
+}
+
+Status manifest_verify(const char *folder, ManifestKind kind) {
+    Manifest manifest;
+    TRY(manifest_read(folder, kind, &manifest));
+    Status status = status_ok();
+    for (int i = 0; i <= manifest.shards && !status_failed(&status); i++) {
+        void *data;
+        status = manifest_read_file(folder, &manifest.file[i], &data);
+        if (!status_failed(&status)) free(data);
+    }
+    manifest_free(&manifest);
+    return status;
 }

@@ -17,7 +17,11 @@ typedef struct {
     char hash[HASH_TEXT];
 } ManifestFile;
 
+/* Which program's reader a set is for: a word of the first line. */
+typedef enum { MANIFEST_CHECKPOINT, MANIFEST_TRACE } ManifestKind;
+
 typedef struct {
+    ManifestKind kind;
     int shards;
     ManifestFile *file; /* [shards + 1]: shard 0 ... shards - 1, then index.h5 */
 } Manifest;
@@ -29,14 +33,20 @@ void manifest_shard_name(char name[MANIFEST_NAME], int shard, int shards);
 /* What MANIFEST says of a file with this content. */
 ManifestFile manifest_describe(const char *name, const void *data, size_t bytes);
 
+/* Writes a file of the set and describes it; frees `data`. RAM_IO. */
+Status manifest_write_file(const char *folder, const char *name, void *data, size_t bytes, ManifestFile *file);
+
 /* RAM_IO. */
 Status manifest_write(const char *folder, const Manifest *manifest);
 
-/* Refuses anything but exactly what manifest_write() wrote. manifest_free() the result. RAM_DATA. */
-Status manifest_read(const char *folder, Manifest *manifest);
+/* Refuses anything but exactly what manifest_write() wrote, of this kind. manifest_free() the result. RAM_DATA. */
+Status manifest_read(const char *folder, ManifestKind kind, Manifest *manifest);
 void manifest_free(Manifest *manifest);
 
 /* Reads a file and compares it with its line. free() *data. RAM_DATA. */
 Status manifest_read_file(const char *folder, const ManifestFile *file, void **data);
+
+/* Reads the whole set once and compares all of it with its MANIFEST. RAM_DATA. */
+Status manifest_verify(const char *folder, ManifestKind kind);
 
 #endif

@@ -113,7 +113,7 @@ static void forge(Fixture *fixture, int file, const void *data, size_t bytes) {
     Manifest manifest;
     join(path, fixture->set, files[file]);
     assert_int_equal(atomic_file_write(path, data, bytes).code, RAM_OK);
-    assert_int_equal(manifest_read(fixture->set, &manifest).code, RAM_OK);
+    assert_int_equal(manifest_read(fixture->set, MANIFEST_CHECKPOINT, &manifest).code, RAM_OK);
     manifest.file[file == 1 ? 1 : 0] = manifest_describe(files[file], data, bytes);
     assert_int_equal(manifest_write(fixture->set, &manifest).code, RAM_OK);
     manifest_free(&manifest);
@@ -129,8 +129,9 @@ static void test_forged_content(void **state) {
         assert_refused(fixture, files[file], 0);
         HdfWriter writer; /* HDF5, but not a checkpoint */
         HdfImage image;
+        const HdfArray part = {"/param/rnn.i2h.weight", HDF_FLOAT, 2, {2, 3}};
         hdf_begin(&writer);
-        hdf_put_rows(&writer, "/param/rnn.i2h.weight", (float[6]){0}, 2, 3, 0);
+        hdf_put_rows(&writer, &part, (float[6]){0}, 0);
         assert_int_equal(hdf_finish(&writer, &image).code, RAM_OK);
         forge(fixture, file, image.data, image.bytes);
         free(image.data);

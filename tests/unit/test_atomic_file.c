@@ -173,6 +173,38 @@ static void test_folders(void **state) {
     assert_true(exists(inner, "file") && exists(folder, "other"));
 }
 
+/* Whatever fails, the folder of that name is the old one or the new one, whole. */
+static void test_replace_folder(void **state) {
+    char path[FILE_PATH], temporary[FILE_PATH], file[FILE_PATH];
+    join(path, *state, "set");
+    join(temporary, *state, ".tmp-set");
+    bool failed = true;
+    int64_t n = 1;
+    for (; failed; n++) {
+        assert_ok(atomic_file_remove_tree(path));
+        assert_ok(atomic_file_remove_tree(temporary));
+        assert_ok(atomic_file_make_folder(path));
+        assert_ok(atomic_file_make_folder(temporary));
+        join(file, path, "old");
+        assert_ok(atomic_file_create(file, OLD, strlen(OLD)));
+        join(file, temporary, "new");
+        assert_ok(atomic_file_create(file, OLD, strlen(OLD)));
+        atomic_file_set_fault((FileFault){FAULT_EIO, n, false});
+        Status status = atomic_file_replace_folder(temporary, path);
+        atomic_file_set_fault((FileFault){.kind = FAULT_NONE});
+        failed = status_failed(&status);
+        if (failed) assert_int_equal(status.code, RAM_IO);
+        assert_true(exists(path, "old") != exists(path, "new"));
+    }
+    assert_true(n > 5 && exists(path, "new") && !exists(*state, ".tmp-set"));
+    assert_ok(atomic_file_make_folder(temporary));
+    assert_ok(atomic_file_remove_tree(path)); /* nothing there to replace */
+    assert_ok(atomic_file_replace_folder(temporary, path));
+    assert_true(exists(*state, "set") && !exists(*state, ".tmp-set"));
+    assert_int_equal(atomic_file_replace_folder(temporary, path).code, RAM_IO); /* nothing to replace it by */
+    assert_true(exists(*state, "set"));
+}
+
 /* A deletion that stops anywhere leaves no half folder under the old name, and can be done again. */
 static void test_remove_tree(void **state) {
     char folder[FILE_PATH], path[FILE_PATH], outside[FILE_PATH];
@@ -265,6 +297,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_write_killed, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_links, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_folders, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_replace_folder, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_remove_tree, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_read, make_folder, remove_folder),
         cmocka_unit_test(test_long_paths),
