@@ -32,6 +32,8 @@ test_packages() {
 libcmocka-dev         the tests' framework
 python3-h5py          opens checkpoints as a user would
 python3-numpy         compares what is in them
+python3-xarray        opens traces as a user would,
+python3-h5netcdf      with named axes
 hdf5-tools            h5ls, h5dump
 valgrind              memory errors in the unit tests
 shellcheck            the scripts

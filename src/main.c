@@ -16,6 +16,7 @@ static const struct {
 } commands[] = {
     {"train", command_train, "train a model (what `ram_dist` does without a command)"},
     {"eval", command_eval, "measure a trained model"},
+    {"trace", command_trace, "record where a trained model looks, glimpse by glimpse"},
     {"inspect", command_inspect, "show what a checkpoint is"},
     {"bench", command_bench, "measure how fast this build is here"},
     {"config", command_config, "list all keys of the configuration, or print resolved values"},

@@ -1,15 +1,7 @@
 #include "base/log.h"
-#include "base/memory.h"
 #include "cmd/commands.h"
-#include "cmd/session.h"
-#include "store/checkpoint.h"
+#include "cmd/saved_model.h"
 #include "train/measure.h"
-#include "train/saved_state.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { OPTION_SPLIT = OWN_OPTION, OPTION_CHECKPOINT };
 
@@ -26,75 +18,21 @@ static const struct argp_option OWN_OPTIONS[] = {
 
 static Status take(void *input, int key, const char *value) {
     Wanted *wanted = input;
-    if (key == OPTION_CHECKPOINT) {
-        wanted->checkpoint = value;
-        return status_ok();
-    }
-    for (int split = 0; split < SPLITS; split++)
-        if (strcmp(value, split_name((Split)split)) == 0) {
-            wanted->split = (Split)split;
-            return status_ok();
-        }
-    return status_error(RAM_USAGE, "--split is '%.64s': give train, validation or test", value);
-}
-
-/* A run folder stands for its best model. @collective */
-static Status find_checkpoint(const Session *session, const Wanted *wanted, char path[FILE_PATH]) {
-    char run[FILE_PATH], checkpoints[FILE_PATH];
-    const Arguments *arguments = &session->arguments;
-    const char *asked = wanted->checkpoint ? wanted->checkpoint : arguments->operand;
-    if (!asked && *arguments->config.run_dir) asked = arguments->config.run_dir;
-    if (!asked) {
-        TRY(atomic_file_join(run, "logs", arguments->name));
-        asked = run;
-    }
-    TRY(atomic_file_join(checkpoints, asked, "checkpoints"));
-    const bool is_run = access(checkpoints, F_OK) == 0;
-    return checkpoint_find(session->comm, is_run ? checkpoints : "", is_run ? "best" : asked, path);
-}
-
-/* Reads the parameters and measures them. @collective */
-static Status measure(Experiment *experiment, const Checkpoint *checkpoint, Split split) {
-    Backend *backend = experiment->backend;
-    const Layout *layout = &experiment->ram.parameters.layout;
-    Metrics none = {0};
-    Evaluation learned;
-    SavedState state;
-    float *host = memory_new(layout->total, sizeof *host);
-    DevFloats values = backend_floats(backend, (int64_t)layout->total);
-    Status status = saved_state_read_parameters(experiment->comm, checkpoint, layout, host);
-    if (!status_failed(&status)) status = saved_state_read(checkpoint, &state);
-    if (!status_failed(&status)) {
-        backend->kernels->upload(backend, values.address, host, layout->total * sizeof *host);
-        ram_load(&experiment->ram, values);
-        status = measure_model(experiment, split, &none, state.epoch, checkpoint_step(checkpoint), &learned);
-    }
-    if (!status_failed(&status)) log_info("%s error: %.2f %%", split_name(split), learned.error);
-    backend->kernels->release(backend, values.address);
-    free(host);
-    return status;
+    if (key == OPTION_SPLIT) return saved_model_take_split(value, &wanted->split);
+    wanted->checkpoint = value;
+    return status_ok();
 }
 
 /* @collective */
 static Status evaluate(Session *session, ArgumentsSpec spec, const Wanted *wanted) {
-    char path[FILE_PATH];
-    Checkpoint *checkpoint = NULL;
-    Experiment experiment = {0};
-    Config saved;
-    Comm *comm = session->comm;
-    TRY(find_checkpoint(session, wanted, path));
-    TRY(checkpoint_open(comm, path, &checkpoint));
-    Status status = saved_state_read_config(checkpoint, &saved);
-    if (!status_failed(&status) && !session->arguments.config_path) status = session_parse_again(session, spec, &saved);
-    status = comm_agree(comm, status);
-    if (!status_failed(&status)) {
-        const int threads = launch_threads(comm, session->arguments.config._threads);
-        log_info("checkpoint: %s (step %lld)", path, (long long)checkpoint_step(checkpoint));
-        status = experiment_open(&experiment, &session->arguments.config, comm, threads, launch_data_directory());
-    }
-    if (!status_failed(&status)) status = measure(&experiment, checkpoint, wanted->split);
-    experiment_close(&experiment);
-    checkpoint_close(checkpoint);
+    SavedModel model;
+    Metrics none = {0};
+    Evaluation learned;
+    TRY(saved_model_open(session, spec, wanted->checkpoint ? wanted->checkpoint : session->arguments.operand, &model));
+    Status status = measure_model(&model.experiment, wanted->split, &none, model.state.epoch,
+                                  checkpoint_step(model.checkpoint), &learned);
+    if (!status_failed(&status)) log_info("%s error: %.2f %%", split_name(wanted->split), learned.error);
+    saved_model_close(&model);
     return status;
 }
 

@@ -29,14 +29,21 @@ static Status run_path(const Arguments *arguments, char path[FILE_PATH]) {
     return atomic_file_join(path, "logs", arguments->name);
 }
 
-/* Without --resume a folder that holds a run is not touched. Rank 0 looks. */
-static Status refuse_existing(const Session *session, const char *path) {
+/* What can be refused before the run folder is made: without --resume a folder that holds a run is not touched, and a
+ * run that starts anew needs a lane for each rank. Rank 0 looks. */
+static Status check_start(const Session *session, const char *path) {
     char metrics[FILE_PATH];
-    if (comm_rank(session->comm) != 0 || session->arguments.resume) return status_ok();
+    const char *resume = session->arguments.resume;
+    if (comm_rank(session->comm) != 0) return status_ok();
     TRY(atomic_file_join(metrics, path, "metrics.jsonl"));
-    if (access(metrics, F_OK) != 0) return status_ok();
-    return status_error(
-        RAM_USAGE, "%s holds a run already: add --resume auto to go on with it, or --run-dir DIR for a new one", path);
+    const bool exists = access(metrics, F_OK) == 0;
+    if (exists && !resume)
+        return status_error(RAM_USAGE,
+                            "%s holds a run already: add --resume auto to go on with it, or --run-dir DIR for a new "
+                            "one",
+                            path);
+    if (exists || (resume && strcmp(resume, "auto") != 0)) return status_ok(); /* the checkpoint's lanes count */
+    return experiment_check_ranks(&session->arguments.config, comm_size(session->comm));
 }
 
 /* Lists what differs from the checkpoint's configuration and refuses what may not change. */
@@ -61,6 +68,16 @@ static Status check_changes(const Config *saved, const Config *config, bool with
     return status_ok();
 }
 
+/* Whether the set at `path` is one of the folder's, however the user wrote the path. */
+static bool is_inside(const char *path, const char *folder) {
+    char *inner = realpath(path, NULL), *outer = realpath(folder, NULL);
+    const size_t length = outer ? strlen(outer) : 0;
+    const bool inside = inner && outer && strncmp(inner, outer, length) == 0 && inner[length] == '/';
+    free(inner);
+    free(outer);
+    return inside;
+}
+
 /* Finds and opens the checkpoint that --resume asks for, if any, and settles the configuration. @collective */
 static Status open_resume(Session *session, const RunFolder *folder, Checkpoint **checkpoint, bool *own) {
     char path[FILE_PATH];
@@ -73,10 +90,11 @@ static Status open_resume(Session *session, const RunFolder *folder, Checkpoint 
         return status_ok();
     }
     TRY(checkpoint_open(session->comm, path, checkpoint));
+    *own = is_inside(path, folder->checkpoints);
+    comm_broadcast(session->comm, own, sizeof *own, 0); /* rank 0's view of the folders counts */
     TRY(saved_state_read_config(*checkpoint, &saved));
     TRY(saved_state_read(*checkpoint, &state));
     if (!session->arguments.config_path) TRY(session_parse_again(session, SPEC, &saved));
-    *own = strncmp(path, folder->checkpoints, strlen(folder->checkpoints)) == 0;
     log_info("going on from %s", path);
     return check_changes(&saved, &session->arguments.config, state.batch > 0);
 }
@@ -150,7 +168,7 @@ int command_train(int argc, char **argv) {
     if (!session_open(&session, &SPEC, argc, argv, &code)) return code;
     stop_watch();
     Status status = run_path(&session.arguments, path);
-    if (!status_failed(&status)) status = comm_agree(session.comm, refuse_existing(&session, path));
+    if (!status_failed(&status)) status = comm_agree(session.comm, check_start(&session, path));
     if (!status_failed(&status)) status = run_folder_open(session.comm, path, &folder);
     if (!status_failed(&status)) {
         status = train_in(&session, &folder);

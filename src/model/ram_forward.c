@@ -62,6 +62,19 @@ static void locate(const Ram *ram, const Span *span, int t, Policy policy, Pass 
                     dev_floats_at(pass->location, (t + 1) * n * 2), dev_floats_at(pass->log_pi, t * n));
 }
 
+/* Classifier: log-probabilities from h_t of `glimpses` glimpses from t on. */
+static void classify(const Ram *ram, const Span *span, int t, int glimpses, Pass *pass, Matrix all_hidden) {
+    const Kernels *kernels = ram->backend->kernels;
+    const Parameters *p = &ram->parameters;
+    const int64_t n = span_rows(span);
+    const int classes = ram->dims.classes;
+    const Matrix hidden = matrix(dev_floats_at(all_hidden.at, t * n * all_hidden.stride), all_hidden.stride);
+    const DevFloats log_prob = dev_floats_at(pass->log_prob, t * n * classes);
+    kernels->linear(ram->backend, span, glimpses, p->classifier.in, classes, hidden, ram->forward.classifier,
+                    bias_of(ram, &p->classifier), ACTIVATION_NONE, matrix(log_prob, classes));
+    kernels->log_softmax(ram->backend, span, glimpses, classes, log_prob);
+}
+
 void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_glimpse, Pass *pass) {
     Backend *backend = ram->backend;
     const Kernels *kernels = backend->kernels;
@@ -78,13 +91,9 @@ void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_gli
     }
     kernels->linear(backend, span, T, p->baseliner.in, 1, all_hidden, ram->forward.baseliner,
                     bias_of(ram, &p->baseliner), ACTIVATION_NONE, matrix(pass->baseline, 1));
-    /* one product with the shape of all glimpses, or of the last one alone */
-    const int first = every_glimpse ? 0 : T - 1;
-    const DevFloats log_prob = dev_floats_at(pass->log_prob, first * n * classes);
-    kernels->linear(backend, span, T - first, p->classifier.in, classes,
-                    matrix(dev_floats_at(all_hidden.at, first * n * stride), stride), ram->forward.classifier,
-                    bias_of(ram, &p->classifier), ACTIVATION_NONE, matrix(log_prob, classes));
-    kernels->log_softmax(backend, span, T - first, classes, log_prob);
+    /* the last glimpse by itself: its bits must not depend on whether the others are asked for */
+    if (every_glimpse && T > 1) classify(ram, span, 0, T - 1, pass, all_hidden);
+    classify(ram, span, T - 1, 1, pass, all_hidden);
     kernels->reward(backend, span, classes, &pass->pictures, dev_floats_at(pass->log_prob, (T - 1) * n * classes),
                     pass->reward);
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATE_FACTS = 20, KEY_NAME = 64 };
+enum { STATE_FACTS = 20 };
 
 /* Names of the epoch's sums, in the order of enum Sum. */
 static const char *const SUM_NAMES[SUMS] = {"state/sum_nll",       "state/sum_glimpse_nll", "state/sum_baseline",
@@ -39,16 +39,10 @@ static int state_scalars(SavedState *s, StoreScalar scalar[STATE_FACTS]) {
     return FACTS + SUMS;
 }
 
-/* Text of every key, for files. */
-typedef struct {
-    char name[CONFIG_KEYS][KEY_NAME];
-    char text[CONFIG_KEYS][CONFIG_TEXT];
-} ConfigTexts;
-
-/* Scalars for all keys that borrow from `texts`. */
-static void config_scalars(ConfigTexts *texts, StoreScalar scalar[CONFIG_KEYS]) {
+void saved_state_config_scalars(const Config *config, ConfigTexts *texts, StoreScalar scalar[CONFIG_KEYS]) {
     for (int key = 0; key < CONFIG_KEYS; key++) {
-        snprintf(texts->name[key], KEY_NAME, "config/%s", config_key(key)->name);
+        snprintf(texts->name[key], sizeof texts->name[key], "config/%s", config_key(key)->name);
+        config_get_text(config, key, texts->text[key], CONFIG_TEXT);
         scalar[key] = (StoreScalar){.name = texts->name[key],
                                     .type = STORE_TEXT,
                                     .value = texts->text[key],
@@ -75,12 +69,10 @@ Status saved_state_save(const Experiment *experiment, const char *folder, SavedS
     float *values = host_vectors(optimizer, vector);
     for (int i = 0; i < optimizer->vectors; i++)
         backend->kernels->download(backend, vector[i].values, optimizer->vector[i].values.address, bytes);
-    for (int key = 0; key < CONFIG_KEYS; key++)
-        config_get_text(&experiment->config, key, texts->text[key], CONFIG_TEXT);
     int scalars = state_scalars(state, scalar);
     provenance_scalars(provenance, scalar + scalars);
     scalars += PROVENANCE_FACTS;
-    config_scalars(texts, scalar + scalars);
+    saved_state_config_scalars(&experiment->config, texts, scalar + scalars);
     const Snapshot snapshot = {.layout = &experiment->ram.parameters.layout,
                                .vectors = optimizer->vectors,
                                .vector = vector,
@@ -114,8 +106,7 @@ Status saved_state_read_config(const Checkpoint *checkpoint, Config *config) {
     StoreScalar scalar[CONFIG_KEYS];
     ConfigTexts *texts = memory_new(1, sizeof *texts);
     config_default(config);
-    for (int key = 0; key < CONFIG_KEYS; key++) config_get_text(config, key, texts->text[key], CONFIG_TEXT);
-    config_scalars(texts, scalar);
+    saved_state_config_scalars(config, texts, scalar);
     Status status = checkpoint_read_scalars(checkpoint, CONFIG_KEYS, scalar);
     for (int key = 0; key < CONFIG_KEYS && !status_failed(&status); key++)
         status = config_set_value(config, config_key(key)->name, texts->text[key], "the checkpoint's configuration");

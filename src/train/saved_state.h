@@ -25,6 +25,15 @@ typedef struct {
 
 SavedState saved_state_start(void);
 
+/* Name and text of every key, as files have them. */
+typedef struct {
+    char name[CONFIG_KEYS][64];
+    char text[CONFIG_KEYS][CONFIG_TEXT];
+} ConfigTexts;
+
+/* The configuration as scalars that borrow from `texts`. */
+void saved_state_config_scalars(const Config *config, ConfigTexts *texts, StoreScalar scalar[CONFIG_KEYS]);
+
 /* Saves state, configuration, provenance and the optimiser's vectors as checkpoint `state->step`. @collective */
 Status saved_state_save(const Experiment *experiment, const char *folder, SavedState *state, const Optimizer *optimizer,
                         Provenance *provenance);

@@ -8,10 +8,13 @@
 #include "train/saved_state.h"
 #include "train/step.h"
 #include "train/stop.h"
+#include "train/tracer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
     Experiment *experiment;
@@ -20,6 +23,7 @@ typedef struct {
     Optimizer optimizer;
     Step *step;
     Evaluator *validation;
+    Tracer *tracer; /* of the probe set; NULL: not asked for */
     Metrics metrics;
     Progress progress;
     int32_t *order;  /* (training samples): this epoch's */
@@ -43,11 +47,13 @@ static Status open_metrics(Training *t) {
     if (comm_rank(t->experiment->comm) != 0) return status_ok();
     TRY(atomic_file_join(path, folder, "metrics.jsonl"));
     TRY(atomic_file_join(lost, folder, "metrics.lost.jsonl"));
-    TRY(metrics_open(&t->metrics, path));
     hash_memory("", 0, nothing);
+    /* cut first: that replaces the file, and what was open would go on under no name */
     if (t->options->resume && t->options->own)
-        return metrics_cut(path, lost, t->state.metrics_bytes, t->state.metrics_hash);
-    return metrics_cut(path, lost, 0, nothing);
+        TRY(metrics_cut(path, lost, t->state.metrics_bytes, t->state.metrics_hash));
+    else if (access(path, F_OK) == 0)
+        TRY(metrics_cut(path, lost, 0, nothing));
+    return metrics_open(&t->metrics, path);
 }
 
 static Status open_state(Training *t) {
@@ -60,7 +66,21 @@ static Status open_state(Training *t) {
     free(initial);
     t->state = saved_state_start();
     if (!t->options->resume) return status_ok();
-    return saved_state_restore(experiment, t->options->resume, &t->state, &t->optimizer);
+    TRY(saved_state_restore(experiment, t->options->resume, &t->state, &t->optimizer));
+    if (t->options->own)
+        return checkpoint_repair_links(experiment->comm, t->options->folder->checkpoints, t->state.step,
+                                       t->state.best_step);
+    t->state.best_step = t->state.best_epoch = 0; /* that set is not in this run's folder */
+    return status_ok();
+}
+
+static Tracer *open_tracer(const Experiment *experiment) {
+    const Config *config = &experiment->config;
+    const TracePlan plan = {.split = SPLIT_VALIDATION,
+                            .images = config->trace_count,
+                            .policy = (Policy)config->eval_policy,
+                            .rollouts = config->eval_rollouts};
+    return config->trace_every > 0 ? tracer_new(experiment, &plan) : NULL;
 }
 
 static Status open_training(Training *t) {
@@ -75,6 +95,7 @@ static Status open_training(Training *t) {
     t->order = memory_new((size_t)samples, sizeof *t->order);
     t->step = step_new(experiment);
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
+    t->tracer = open_tracer(experiment);
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
     t->saved_at = progress_clock();
     return status_ok();
@@ -82,6 +103,7 @@ static Status open_training(Training *t) {
 
 static void close_training(Training *t) {
     evaluator_free(t->validation);
+    tracer_free(t->tracer);
     step_free(t->step);
     free(t->order);
     metrics_close(&t->metrics);
@@ -113,6 +135,22 @@ static bool save_or_warn(Training *t, bool best) {
     log_warning("no checkpoint at step %lld: %s; training goes on", (long long)t->state.step, status.message);
     t->saved_at = progress_clock();
     return false;
+}
+
+/* --- traces */
+
+/* Records the probe set where it is due after `epoch` epochs (0: before the first), with the parameters that are
+ * evaluated. An epoch that is trained again replaces its trace. Where it cannot be written the training goes on, and
+ * says so. */
+static void trace_probe(Training *t, int64_t epoch) {
+    char name[32];
+    if (!t->tracer || epoch % t->experiment->config.trace_every != 0) return;
+    snprintf(name, sizeof name, "epoch-%04lld", (long long)epoch);
+    const TraceOrigin origin = {.step = t->state.step, .epoch = epoch};
+    const Status status =
+        tracer_save(t->tracer, t->options->folder->traces, name, true, origin, t->options->provenance);
+    if (status_failed(&status))
+        log_warning("no trace after epoch %lld: %s; training goes on", (long long)epoch, status.message);
 }
 
 /* --- an epoch */
@@ -197,6 +235,7 @@ static Status close_epoch(Training *t, bool *best) {
         s->best_step = s->step;
         s->best_epoch = s->epoch;
     }
+    trace_probe(t, s->epoch); /* before the checkpoint: a crash in between repeats the epoch, and its trace */
     const ProgressPoint point = progress_point(t);
     progress_epoch(&t->progress, &point, &validation, *best);
     s->epoch++;
@@ -244,18 +283,31 @@ static Status load_best(Training *t, DevFloats values) {
     return status;
 }
 
+/* Tells which model is the best. Where no epoch of this run is better than what it went on from, its last model counts
+ * as its best; returns whether that was so. */
+static bool settle_best(Training *t) {
+    SavedState *s = &t->state;
+    if (s->best_step != 0) {
+        log_info("best model: epoch %lld, validation error %.2f %%", (long long)s->best_epoch, s->schedule.best_error);
+        return false;
+    }
+    s->best_step = s->step;
+    s->best_epoch = s->epoch - 1;
+    log_info("best model: the last, epoch %lld: no checkpoint of this run is better than the %.2f %% validation error "
+             "that it went on from",
+             (long long)s->best_epoch, s->schedule.best_error);
+    return true;
+}
+
 /* The best model on the test set, once, at the end. */
 static Status measure_best(Training *t) {
     Backend *backend = t->experiment->backend;
     DevFloats values = backend_floats(backend, (int64_t)t->experiment->ram.parameters.layout.total);
     Evaluation learned;
     Status status = load_best(t, values);
-    if (!status_failed(&status)) {
-        log_info("best model: epoch %lld, validation error %.2f %%", (long long)t->state.best_epoch,
-                 t->state.schedule.best_error);
+    if (!status_failed(&status))
         status =
             measure_model(t->experiment, SPLIT_TEST, &t->metrics, t->state.best_epoch, t->state.best_step, &learned);
-    }
     backend->kernels->release(backend, values.address);
     return status;
 }
@@ -267,12 +319,17 @@ static bool save_is_due(const Training *t) {
 }
 
 static Status train_on(Training *t) {
+    if (t->tracer && t->state.step == 0) {
+        ram_load(&t->experiment->ram, optimizer_evaluated(&t->optimizer));
+        trace_probe(t, 0);
+    }
     while (!finished(t)) {
         bool stopped = false, best = false;
         const int64_t best_step = t->state.best_step, best_epoch = t->state.best_epoch;
         TRY(train_epoch(t, &stopped));
         if (t->state.batch == t->batches) TRY(close_epoch(t, &best));
         if (finished(t)) {
+            if (settle_best(t)) best = true;
             TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
             TRY(save(t, best));
         } else if (stopped) {

@@ -1,0 +1,81 @@
+#include "cmd/saved_model.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+Status saved_model_take_split(const char *text, Split *split) {
+    for (int each = 0; each < SPLITS; each++)
+        if (strcmp(text, split_name((Split)each)) == 0) {
+            *split = (Split)each;
+            return status_ok();
+        }
+    return status_error(RAM_USAGE, "--split is '%.64s': give train, validation or test", text);
+}
+
+/* @collective */
+static Status find(const Session *session, const char *asked, char path[FILE_PATH]) {
+    char run[FILE_PATH], checkpoints[FILE_PATH];
+    const Arguments *arguments = &session->arguments;
+    if (!asked && *arguments->config.run_dir) asked = arguments->config.run_dir;
+    if (!asked) {
+        TRY(atomic_file_join(run, "logs", arguments->name));
+        asked = run;
+    }
+    TRY(atomic_file_join(checkpoints, asked, "checkpoints"));
+    const bool is_run = access(checkpoints, F_OK) == 0;
+    return checkpoint_find(session->comm, is_run ? checkpoints : "", is_run ? "best" : asked, path);
+}
+
+/* @collective */
+static Status load(SavedModel *model) {
+    Experiment *experiment = &model->experiment;
+    Backend *backend = experiment->backend;
+    const Layout *layout = &experiment->ram.parameters.layout;
+    float *host = memory_new(layout->total, sizeof *host);
+    model->values = backend_floats(backend, (int64_t)layout->total);
+    Status status = saved_state_read_parameters(experiment->comm, model->checkpoint, layout, host);
+    if (!status_failed(&status)) {
+        backend->kernels->upload(backend, model->values.address, host, layout->total * sizeof *host);
+        ram_load(&experiment->ram, model->values);
+    }
+    free(host);
+    return status;
+}
+
+/* Reads state and configuration; the same on every rank. */
+static Status settle(Session *session, ArgumentsSpec spec, SavedModel *model) {
+    Config saved;
+    TRY(saved_state_read(model->checkpoint, &model->state));
+    TRY(saved_state_read_config(model->checkpoint, &saved));
+    return session->arguments.config_path ? status_ok() : session_parse_again(session, spec, &saved);
+}
+
+/* @collective */
+static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked, SavedModel *model) {
+    Comm *comm = session->comm;
+    TRY(find(session, asked, model->path));
+    TRY(checkpoint_open(comm, model->path, &model->checkpoint));
+    TRY(comm_agree(comm, settle(session, spec, model)));
+    const int threads = launch_threads(comm, session->arguments.config._threads);
+    log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
+    TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
+    return load(model);
+}
+
+Status saved_model_open(Session *session, ArgumentsSpec spec, const char *asked, SavedModel *model) {
+    *model = (SavedModel){.path = ""};
+    Status status = open_parts(session, spec, asked, model);
+    if (status_failed(&status)) saved_model_close(model);
+    return status;
+}
+
+void saved_model_close(SavedModel *model) {
+    Backend *backend = model->experiment.backend;
+    if (backend) backend->kernels->release(backend, model->values.address);
+    experiment_close(&model->experiment);
+    checkpoint_close(model->checkpoint);
+    model->checkpoint = NULL;
+}

@@ -1,0 +1,27 @@
+/* SavedModel: a checkpoint that is ready to be computed with: what eval and trace open before they differ. Owns
+ * checkpoint, experiment and parameters. Must not know what is computed. open is collective. */
+#ifndef RAM_CMD_SAVED_MODEL_H
+#define RAM_CMD_SAVED_MODEL_H
+
+#include "cmd/session.h"
+#include "store/checkpoint.h"
+#include "train/saved_state.h"
+
+typedef struct {
+    char path[FILE_PATH]; /* of the checkpoint */
+    Checkpoint *checkpoint;
+    Experiment experiment; /* its ram has the parameters loaded */
+    SavedState state;
+    DevFloats values;
+} SavedModel;
+
+/* Opens `asked`: a checkpoint, or a run folder, which stands for its best model; NULL: the run that the configuration
+ * names. The configuration becomes the checkpoint's and what the command line changes of it. On failure everything is
+ * closed. RAM_USAGE, RAM_DATA. @collective */
+Status saved_model_open(Session *session, ArgumentsSpec spec, const char *asked, SavedModel *model);
+void saved_model_close(SavedModel *model); /* a zeroed one is allowed */
+
+/* The argument of --split. RAM_USAGE. */
+Status saved_model_take_split(const char *text, Split *split);
+
+#endif

@@ -1,0 +1,362 @@
+/* Traces on any number of ranks: every row is asked for once and is where it belongs, however many segments there are;
+ * damage is named; a failing disk leaves the old trace or the new one. */
+#include "sample.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/partition.h"
+#include "store/hdf.h"
+#include "store/manifest.h"
+#include "store/trace.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int open_comm(void **state) {
+    *state = comm_mpi_new();
+    log_open(comm_rank(*state), comm_size(*state), false, NULL);
+    return 0;
+}
+
+static int close_comm(void **state) {
+    comm_free(*state);
+    return 0;
+}
+
+#define assert_ok(expression)                                                                                          \
+    do {                                                                                                               \
+        Status assert_status = (expression);                                                                           \
+        if (status_failed(&assert_status)) fail_msg("%s", assert_status.message);                                      \
+    } while (0)
+
+static void assert_refused(Status status, ExitCode code, const char *words) {
+    assert_int_equal(status.code, code);
+    if (!strstr(status.message, words)) fail_msg("'%s' does not say '%s'", status.message, words);
+}
+
+/* --- made-up rows */
+
+static const TraceShape SMALL = {.samples = 11, .rollouts = 2, .glimpses = 3, .classes = 4};
+
+typedef struct {
+    TraceShape shape;
+    int64_t salt;
+    int64_t *asked; /* (samples): how often each row was filled */
+} Source;
+
+/* Element i of one row of data set `set`: whole numbers that float32 holds. */
+static float any_value(const Source *source, int set, int64_t row, int64_t i) {
+    return (float)((row * 31 + set * 1009 + i * 7 + source->salt * 77) % 100003);
+}
+
+static void fill_floats(const Source *source, int set, const TraceRows *rows, int64_t width, float *values) {
+    for (int64_t r = 0; r < rows->rows; r++)
+        for (int64_t i = 0; i < width; i++) values[r * width + i] = any_value(source, set, rows->first + r, i);
+}
+
+static void fill_numbers(const Source *source, int set, const TraceRows *rows, int64_t width, int32_t *values) {
+    for (int64_t r = 0; r < rows->rows; r++)
+        for (int64_t i = 0; i < width; i++) values[r * width + i] = (int32_t)any_value(source, set, rows->first + r, i);
+}
+
+static void fill(void *context, const TraceRows *rows) {
+    const Source *source = context;
+    const TraceShape *s = &source->shape;
+    const int64_t M = s->rollouts, T = s->glimpses;
+    assert_true(rows->rows > 0 && rows->first >= 0 && rows->first + rows->rows <= s->samples);
+    for (int64_t r = 0; r < rows->rows; r++) {
+        source->asked[rows->first + r]++;
+        assert_int_equal(rows->sample[r], rows->first + r);
+    }
+    fill_floats(source, 0, rows, M * (T + 1) * 2, rows->location);
+    fill_floats(source, 1, rows, M * T * 2, rows->mean);
+    fill_floats(source, 2, rows, M * T, rows->log_pi);
+    fill_floats(source, 3, rows, M * T, rows->baseline);
+    fill_floats(source, 4, rows, M * T * s->classes, rows->prob);
+    fill_floats(source, 5, rows, M, rows->reward);
+    fill_numbers(source, 6, rows, M, rows->prediction);
+    fill_numbers(source, 7, rows, 1, rows->label);
+    fill_numbers(source, 8, rows, 1, rows->index);
+}
+
+static Source source_new(TraceShape shape, int64_t salt) {
+    return (Source){shape, salt, memory_new((size_t)shape.samples, sizeof(int64_t))};
+}
+
+static Status save(Comm *comm, const char *folder, const char *name, bool replace, Source *source) {
+    int64_t step = 844;
+    char split[] = "test";
+    const StoreScalar scalar[] = {{.name = "trace/step", .type = STORE_INT, .value = &step},
+                                  {.name = "trace/split", .type = STORE_TEXT, .value = split}};
+    memset(source->asked, 0, (size_t)source->shape.samples * sizeof *source->asked);
+    return trace_save(comm, folder, name, replace, &source->shape, 2, scalar, fill, source);
+}
+
+/* What any reader sees in index.h5: all values, with the shapes that DESIGN 6 gives. */
+static void assert_set(hid_t file, const Source *source, int set, const char *name, int dimensions,
+                       const hsize_t *size) {
+    hsize_t found[4];
+    size_t width = 1;
+    hid_t data = H5Dopen2(file, name, H5P_DEFAULT), space = H5Dget_space(data);
+    assert_int_equal(H5Sget_simple_extent_ndims(space), dimensions);
+    H5Sget_simple_extent_dims(space, found, NULL);
+    for (int i = 0; i < dimensions; i++) assert_int_equal(found[i], size[i]);
+    for (int i = 1; i < dimensions; i++) width *= (size_t)size[i];
+    float *values = memory_new((size_t)size[0] * width, sizeof *values);
+    assert_true(H5Dread(data, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    for (size_t r = 0; r < size[0]; r++)
+        for (size_t i = 0; i < width; i++)
+            if (values[r * width + i] != any_value(source, set, (int64_t)r, (int64_t)i))
+                fail_msg("%s: row %zu, element %zu is %g", name, r, i, (double)values[r * width + i]);
+    free(values);
+    H5Sclose(space);
+    H5Dclose(data);
+}
+
+static void assert_holds(const char *path, const Source *source) {
+    char index[FILE_PATH];
+    const TraceShape *s = &source->shape;
+    const hsize_t N = (hsize_t)s->samples, M = (hsize_t)s->rollouts, T = (hsize_t)s->glimpses, C = (hsize_t)s->classes;
+    assert_ok(trace_verify(path));
+    assert_ok(atomic_file_join(index, path, "index.h5"));
+    hid_t file = H5Fopen(index, H5F_ACC_RDONLY, H5P_DEFAULT);
+    assert_true(file >= 0);
+    assert_set(file, source, 0, "/trace/location", 4, (hsize_t[]){N, M, T + 1, 2});
+    assert_set(file, source, 1, "/trace/location_mean", 4, (hsize_t[]){N, M, T, 2});
+    assert_set(file, source, 2, "/trace/log_pi", 3, (hsize_t[]){N, M, T});
+    assert_set(file, source, 3, "/trace/baseline", 3, (hsize_t[]){N, M, T});
+    assert_set(file, source, 4, "/trace/prob", 4, (hsize_t[]){N, M, T, C});
+    assert_set(file, source, 5, "/trace/reward", 2, (hsize_t[]){N, M});
+    assert_set(file, source, 6, "/trace/prediction", 2, (hsize_t[]){N, M});
+    assert_set(file, source, 7, "/trace/label", 1, (hsize_t[]){N});
+    assert_set(file, source, 8, "/trace/index", 1, (hsize_t[]){N});
+    H5Fclose(file);
+}
+
+static void assert_saves(Comm *comm, const char *folder, TraceShape shape) {
+    char path[FILE_PATH];
+    Source source = source_new(shape, 3);
+    assert_ok(save(comm, folder, "one", true, &source));
+    comm_sum(comm, source.asked, (int)shape.samples);
+    for (int64_t i = 0; i < shape.samples; i++) assert_int_equal(source.asked[i], 1);
+    assert_ok(atomic_file_join(path, folder, "one"));
+    if (comm_rank(comm) == 0) assert_holds(path, &source);
+    comm_barrier(comm);
+    free(source.asked);
+}
+
+/* --- tests */
+
+static void test_round_trip(void **state) {
+    char folder[FILE_PATH];
+    sample_folder(*state, "trace", folder);
+    assert_saves(*state, folder, SMALL);
+    assert_saves(*state, folder, (TraceShape){1, 1, 1, 1}); /* fewer rows than ranks */
+    assert_saves(*state, folder, (TraceShape){3, 1, 2, 2});
+    assert_saves(*state, folder, (TraceShape){1000, 5, 2, 256});
+}
+
+/* Rows so long that a rank has several segments. */
+static void test_segments(void **state) {
+    Comm *comm = *state;
+    const int64_t samples = 5 * comm_size(comm) + 2; /* a segment holds five */
+    const TraceShape shape = {.samples = samples, .rollouts = 50000, .glimpses = 1, .classes = 20};
+    char folder[FILE_PATH];
+    sample_folder(comm, "segments", folder);
+    assert_true(trace_shards(&shape, comm_size(comm)) > comm_size(comm));
+    assert_saves(comm, folder, shape);
+    assert_ok(comm_agree(comm, comm_rank(comm) == 0 ? atomic_file_remove_tree(folder) : status_ok()));
+}
+
+/* A shard for each rank, or as many as hold 32 MiB each; never an empty one. */
+static void test_shards(void **state) {
+    (void)state;
+    assert_int_equal(trace_shards(&(TraceShape){10000, 1, 6, 10}, 1), 1);
+    assert_int_equal(trace_shards(&(TraceShape){10000, 1, 6, 10}, 4), 4);
+    assert_int_equal(trace_shards(&(TraceShape){3, 1, 6, 10}, 4), 3);
+    for (int ranks = 1; ranks <= 9; ranks++)
+        for (int64_t samples = 1; samples < 3000000; samples = samples * 3 + 1) {
+            const TraceShape shape = {samples, 1, 6, 10};
+            const int64_t row = 4 * (14 + 12 + 6 + 6 + 60 + 2 + 3), shards = trace_shards(&shape, ranks);
+            assert_true(shards >= 1 && shards <= samples);
+            for (int64_t i = 0; i < shards; i++) {
+                const int64_t rows = partition_count(samples, i, shards);
+                assert_true(rows >= 1 && rows * row <= 32 << 20);
+            }
+            assert_true(shards == samples || shards % ranks == 0);
+            assert_true(shards <= ranks || (shards - ranks) * ((32 << 20) / row) < samples);
+        }
+}
+
+static void test_names(void **state) {
+    Comm *comm = *state;
+    static const char *const names[] = {"", ".", "..", ".tmp-x", "a/b", "/a"};
+    char folder[FILE_PATH], longest[300];
+    Source source = source_new(SMALL, 3);
+    sample_folder(comm, "names", folder);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_refused(save(comm, folder, names[i], true, &source), RAM_USAGE, "cannot be a trace's name");
+    memset(longest, 'n', sizeof longest);
+    longest[201] = 0;
+    assert_refused(save(comm, folder, longest, true, &source), RAM_USAGE, "cannot be a trace's name");
+    longest[200] = 0;
+    assert_ok(save(comm, folder, longest, true, &source));
+    free(source.asked);
+}
+
+/* 70,000 rows of 50 MB each: refused before any is asked for. */
+static void test_too_large(void **state) {
+    Source source = source_new((TraceShape){70000, 200000, 1, 50}, 3);
+    assert_refused(save(*state, "/proc", "large", false, &source), RAM_USAGE, "70000 files");
+    for (int64_t i = 0; i < source.shape.samples; i++) assert_int_equal(source.asked[i], 0);
+    free(source.asked);
+}
+
+static void test_replacing(void **state) {
+    Comm *comm = *state;
+    char folder[FILE_PATH], path[FILE_PATH];
+    Source first = source_new(SMALL, 3), second = source_new((TraceShape){5, 1, 2, 3}, 4);
+    sample_folder(comm, "replacing", folder);
+    assert_ok(atomic_file_join(path, folder, "one"));
+    assert_ok(save(comm, folder, "one", false, &first));
+    assert_refused(save(comm, folder, "one", false, &second), RAM_USAGE, "exists");
+    for (int64_t i = 0; i < second.shape.samples; i++) assert_int_equal(second.asked[i], 0);
+    if (comm_rank(comm) == 0) assert_holds(path, &first);
+    assert_ok(save(comm, folder, "one", true, &second));
+    if (comm_rank(comm) == 0) {
+        assert_holds(path, &second);
+        assert_int_equal(access(path, F_OK), 0);
+        assert_int_equal(rmdir(folder), -1);
+        assert_ok(atomic_file_remove_tree(path));
+        assert_int_equal(rmdir(folder), 0); /* nothing else lay in it */
+    }
+    free(first.asked);
+    free(second.asked);
+}
+
+/* Whether the trace there is this source's, judged by one value. */
+static bool is_of(const char *path, const Source *source) {
+    char index[FILE_PATH];
+    int32_t label[64];
+    assert_ok(trace_verify(path));
+    assert_ok(atomic_file_join(index, path, "index.h5"));
+    hid_t file = H5Fopen(index, H5F_ACC_RDONLY, H5P_DEFAULT), data = H5Dopen2(file, "/trace/label", H5P_DEFAULT);
+    assert_true(H5Dread(data, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, label) >= 0);
+    H5Dclose(data);
+    H5Fclose(file);
+    return label[0] == (int32_t)any_value(source, 7, 0, 0);
+}
+
+/* Every operation of the first and of the last rank fails in turn: the same error everywhere, and the old trace or the
+ * whole new one. */
+static void test_every_fault(void **state) {
+    Comm *comm = *state;
+    char folder[FILE_PATH], path[FILE_PATH];
+    Source first = source_new(SMALL, 3), second = source_new(SMALL, 4);
+    sample_folder(comm, "faults", folder);
+    assert_ok(atomic_file_join(path, folder, "one"));
+    assert_ok(save(comm, folder, "one", true, &first));
+    for (int rank = 0; rank<comm_size(comm); rank += comm_size(comm)> 1 ? comm_size(comm) - 1 : 1) {
+        bool failed = true;
+        int64_t operation = 1;
+        for (; failed; operation++) {
+            const FileFault fault = {operation % 2 ? FAULT_ENOSPC : FAULT_EIO, operation, false};
+            atomic_file_set_fault(comm_rank(comm) == rank ? fault : (FileFault){.kind = FAULT_NONE});
+            Status status = save(comm, folder, "one", true, &second);
+            atomic_file_set_fault((FileFault){.kind = FAULT_NONE});
+            failed = status_failed(&status);
+            if (failed) assert_int_equal(status.code, RAM_IO);
+            if (comm_rank(comm) == 0) assert_holds(path, failed && is_of(path, &first) ? &first : &second);
+            comm_barrier(comm);
+            assert_ok(save(comm, folder, "one", true, &first));
+        }
+        assert_true(operation > (rank == 0 ? 12 : 3));
+    }
+    free(first.asked);
+    free(second.asked);
+}
+
+/* The last rank's disk is full for good: what was written is removed, and the others say so too. */
+static void test_full_disk(void **state) {
+    Comm *comm = *state;
+    char folder[FILE_PATH];
+    Source source = source_new(SMALL, 3);
+    sample_folder(comm, "full", folder);
+    const FileFault full = {FAULT_ENOSPC, 1, true}, once = {FAULT_ENOSPC, 4, false}; /* rank 0 is to clean up */
+    if (comm_rank(comm) == comm_size(comm) - 1) atomic_file_set_fault(comm_size(comm) > 1 ? full : once);
+    assert_refused(save(comm, folder, "one", true, &source), RAM_IO, "free some space");
+    atomic_file_set_fault((FileFault){.kind = FAULT_NONE});
+    if (comm_rank(comm) == 0) assert_int_equal(rmdir(folder), 0);
+    free(source.asked);
+}
+
+/* HDF5 has no memory to build a file in: an error, no crash, and the next save works. */
+static void test_no_memory_file(void **state) {
+    Comm *comm = *state;
+    char folder[FILE_PATH];
+    struct rlimit before;
+    if (comm_size(comm) > 1) skip(); /* MPI needs descriptors as well */
+    Source source = source_new(SMALL, 3);
+    sample_folder(comm, "descriptors", folder);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = dup(0);
+    close(next);
+    struct rlimit tight = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    Status status = save(comm, folder, "one", true, &source);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status.code, RAM_IO);
+    assert_ok(save(comm, folder, "two", true, &source));
+    free(source.asked);
+}
+
+/* Every byte of a small trace, one bit of each in turn: told, with the name of the file. */
+static void test_damage(void **state) {
+    Comm *comm = *state;
+    char folder[FILE_PATH], path[FILE_PATH], file[FILE_PATH], first[MANIFEST_NAME];
+    Source source = source_new((TraceShape){2, 1, 1, 2}, 3);
+    sample_folder(comm, "damage", folder);
+    assert_ok(save(comm, folder, "one", false, &source));
+    free(source.asked);
+    if (comm_rank(comm) != 0) return;
+    assert_ok(atomic_file_join(path, folder, "one"));
+    manifest_shard_name(first, 0, (int)trace_shards(&(TraceShape){2, 1, 1, 2}, comm_size(comm)));
+    const char *const names[] = {"MANIFEST", "index.h5", first};
+    for (int i = 0; i < 3; i++) {
+        assert_ok(atomic_file_join(file, path, names[i]));
+        const size_t bytes = sample_file_bytes(file);
+        for (size_t byte = 0; byte < bytes; byte += i == 0 ? 1 : 61) {
+            sample_flip_bit(file, byte, (int)(byte % 8));
+            assert_refused(trace_verify(path), RAM_DATA, names[i]);
+            sample_flip_bit(file, byte, (int)(byte % 8));
+        }
+        assert_ok(trace_verify(path));
+    }
+    assert_refused(checkpoint_verify(path), RAM_DATA, "'ram_dist trace format 1', not 'ram_dist checkpoint format 1'");
+    static const int later_read_first[] = {1, 2, 0};
+    for (int i = 0; i < 3; i++) { /* each cut short, then missing */
+        const char *name = names[later_read_first[i]];
+        assert_ok(atomic_file_join(file, path, name));
+        sample_truncate(file, sample_file_bytes(file) - 1);
+        assert_refused(trace_verify(path), RAM_DATA, name);
+        assert_int_equal(unlink(file), 0);
+        assert_refused(trace_verify(path), RAM_DATA, name);
+    }
+    assert_refused(trace_verify("/nowhere"), RAM_DATA, "/nowhere");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_segments),  cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_names),       cmocka_unit_test(test_too_large), cmocka_unit_test(test_replacing),
+        cmocka_unit_test(test_every_fault), cmocka_unit_test(test_full_disk), cmocka_unit_test(test_no_memory_file),
+        cmocka_unit_test(test_damage),
+    };
+    return cmocka_run_group_tests(tests, open_comm, close_comm);
+}
