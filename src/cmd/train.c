@@ -46,7 +46,7 @@ static Status check_start(const Session *session, const char *path) {
     return experiment_check_ranks(&session->arguments.config, comm_size(session->comm));
 }
 
-/* Lists what differs from the checkpoint's configuration and refuses what may not change. */
+/* Refuses what may not change. */
 static Status check_changes(const Config *saved, const Config *config, bool within_epoch) {
     for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
         char before[CONFIG_TEXT], now[CONFIG_TEXT];
@@ -63,9 +63,17 @@ static Status check_changes(const Config *saved, const Config *config, bool with
                                 "%.64s was '%.128s' and cannot become '%.128s' in the middle of an epoch: finish the "
                                 "epoch without the change first",
                                 info->name, before, now);
-        log_info("changed: %s was %s, is %s", info->name, *before ? before : "''", *now ? now : "''");
     }
     return status_ok();
+}
+
+static void tell_changes(const Config *saved, const Config *config) {
+    for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
+        char before[CONFIG_TEXT], now[CONFIG_TEXT];
+        config_get_text(saved, key, before, sizeof before);
+        config_get_text(config, key, now, sizeof now);
+        log_info("changed: %s was %s, is %s", config_key(key)->name, *before ? before : "''", *now ? now : "''");
+    }
 }
 
 /* Whether the set at `path` is one of the folder's, however the user wrote the path. */
@@ -95,8 +103,10 @@ static Status open_resume(Session *session, const RunFolder *folder, Checkpoint 
     TRY(saved_state_read_config(*checkpoint, &saved));
     TRY(saved_state_read(*checkpoint, &state));
     if (!session->arguments.config_path) TRY(session_parse_again(session, SPEC, &saved));
+    TRY(check_changes(&saved, &session->arguments.config, state.batch > 0));
     log_info("going on from %s", path);
-    return check_changes(&saved, &session->arguments.config, state.batch > 0);
+    tell_changes(&saved, &session->arguments.config);
+    return status_ok();
 }
 
 /* The resolved configuration beside the results: running it again repeats the run. Rank 0 writes. */

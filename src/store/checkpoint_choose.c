@@ -62,7 +62,10 @@ static Status find_path(const char *request, char path[FILE_PATH]) {
     char *slash = strrchr(path, '/');
     if (!S_ISDIR(facts.st_mode) && slash) *slash = 0;
     if (!S_ISDIR(facts.st_mode) && !slash) strcpy(path, ".");
-    if (is_kind(path, "MANIFEST", S_IFREG) || !S_ISDIR(facts.st_mode)) return checkpoint_verify(path);
+    if (is_kind(path, "MANIFEST", S_IFREG)) return checkpoint_verify(path);
+    if (!S_ISDIR(facts.st_mode))
+        return status_error(
+            RAM_DATA, "%.400s is no checkpoint and no file of one; give latest, best or the path of one", request);
     snprintf(folder, sizeof folder, is_kind(request, "checkpoints", S_IFDIR) ? "%s/checkpoints" : "%s", request);
     TRY(find_newest(folder, "", path));
     if (path[0]) return status_ok();

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char AVERAGE[] = "ema/param"; /* the optimiser's last vector where it has one */
+
 enum { STATE_FACTS = 20 };
 
 /* Names of the epoch's sums, in the order of enum Sum. */
@@ -90,9 +92,12 @@ Status saved_state_restore(const Experiment *experiment, const Checkpoint *check
     StoreVector vector[OPTIMIZER_VECTORS];
     TRY(saved_state_read(checkpoint, state));
     float *values = host_vectors(optimizer, vector);
-    Status status = checkpoint_read_vectors(experiment->comm, checkpoint, &experiment->ram.parameters.layout,
-                                            optimizer->vectors, vector);
+    const bool averaged = checkpoint_has_vector(checkpoint, AVERAGE) || !optimizer->average.address;
+    const int saved = averaged ? optimizer->vectors : optimizer->vectors - 1; /* the average comes last */
+    Status status =
+        checkpoint_read_vectors(experiment->comm, checkpoint, &experiment->ram.parameters.layout, saved, vector);
     if (!status_failed(&status)) {
+        if (!averaged) memcpy(vector[saved].values, vector[0].values, (size_t)optimizer->total * sizeof(float));
         for (int i = 0; i < optimizer->vectors; i++)
             backend->kernels->upload(backend, optimizer->vector[i].values.address, vector[i].values,
                                      (size_t)optimizer->total * sizeof(float));
@@ -121,7 +126,7 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
 }
 
 Status saved_state_read_parameters(Comm *comm, const Checkpoint *checkpoint, const Layout *layout, float *values) {
-    const char *group = checkpoint_has_vector(checkpoint, "ema/param") ? "ema/param" : "param";
+    const char *group = checkpoint_has_vector(checkpoint, AVERAGE) ? AVERAGE : "param";
     const StoreVector vector = {group, values};
     return checkpoint_read_vectors(comm, checkpoint, layout, 1, &vector);
 }

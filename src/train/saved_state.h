@@ -38,7 +38,8 @@ void saved_state_config_scalars(const Config *config, ConfigTexts *texts, StoreS
 Status saved_state_save(const Experiment *experiment, const char *folder, SavedState *state, const Optimizer *optimizer,
                         Provenance *provenance);
 
-/* Fills state and the optimiser's vectors from the open set. RAM_DATA. @collective */
+/* Fills state and the optimiser's vectors from the open set; an average that the set lacks (train.ema was 0) begins
+ * with the parameters. RAM_DATA. @collective */
 Status saved_state_restore(const Experiment *experiment, const Checkpoint *checkpoint, SavedState *state,
                            Optimizer *optimizer);
 

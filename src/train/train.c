@@ -171,6 +171,13 @@ static ProgressPoint progress_point(const Training *t) {
                            .lr = t->rate};
 }
 
+static Status not_finite(const Training *t, const char *what) {
+    return status_error(RAM_NUMERIC,
+                        "%s is not finite after %lld steps (epoch %lld): lower train.lr or set train.clip; the last "
+                        "checkpoint is intact",
+                        what, (long long)t->state.step, (long long)t->state.epoch);
+}
+
 /* One batch: gradient, update, sums. */
 static Status train_batch(Training *t, bool *stop) {
     Experiment *experiment = t->experiment;
@@ -185,10 +192,7 @@ static Status train_batch(Training *t, bool *stop) {
     const StepSums sums = step_run(t->step, (uint32_t)s->epoch, t->order + first, n, (float)s->moving_average,
                                    stop_requested(), save_now && comm_rank(experiment->comm) == 0);
     if (!isfinite(sums.sum[SUM_NLL] + sums.sum[SUM_GLIMPSE_NLL] + sums.sum[SUM_BASELINE] + sums.sum[SUM_REINFORCE]))
-        return status_error(RAM_NUMERIC,
-                            "the loss is not finite at step %lld (epoch %lld): lower train.lr or set train.clip; the "
-                            "last checkpoint is intact",
-                            (long long)s->step + 1, (long long)s->epoch);
+        return not_finite(t, "the loss");
     /* the middle of the step, so that neither a warm-up's first nor a decay's last step is without effect */
     const double at = (double)(s->epoch - 1) + ((double)s->batch + 0.5) / (double)t->batches;
     t->rate = schedule_rate(config, &s->schedule, at);
@@ -224,6 +228,9 @@ static Status close_epoch(Training *t, bool *best) {
     const Config *config = &experiment->config;
     SavedState *s = &t->state;
     const EpochFigures figures = epoch_figures(t);
+    if (!isfinite(experiment->backend->kernels->sum_squares(experiment->backend, t->optimizer.total,
+                                                            optimizer_parameters(&t->optimizer))))
+        return not_finite(t, "a parameter");
     ram_load(&experiment->ram, optimizer_evaluated(&t->optimizer));
     const Evaluation validation =
         evaluator_run(t->validation, (Policy)config->eval_policy, config->eval_rollouts, NULL);

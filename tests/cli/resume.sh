@@ -97,7 +97,9 @@ run 0 --run-dir grown --resume auto --set train.epochs=3 --set train.batch=64
 quiet
 says out "changed: train.epochs was 2, is 3"
 says out "changed: train.batch was 32, is 64"
-[ "$(grep -c '"kind":"epoch"' grown/metrics.jsonl)" -eq 3 ] || fail "not three epochs"
+run 0 --run-dir grown --resume auto --set train.epochs=4 --set train.ema=0.9 # the average begins here
+quiet
+[ "$(grep -c '"kind":"epoch"' grown/metrics.jsonl)" -eq 4 ] || fail "not four epochs"
 
 # What may change: a fixed key never, a key of the epoch not within one, a free key, told in a line.
 folder=early
