@@ -28,7 +28,7 @@ run() {
 command_run() {
     local expected=$1 code=0
     shift
-    timeout -k 5 20 "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    timeout -k 5 90 "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
     [ "$code" -eq "$expected" ] || fail "exit code $code, not $expected: ${*#"$ram_dist"}"
 }
 
