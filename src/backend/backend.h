@@ -37,6 +37,14 @@ typedef struct {
 static inline Matrix matrix(DevFloats at, int64_t stride) { return (Matrix){at, stride}; }
 static inline Matrix matrix_column(Matrix m, int64_t column) { return (Matrix){dev_floats_at(m.at, column), m.stride}; }
 
+/* A linear layer's weight: as float32 and, where the backend's products want a form of their own (Backend.packs), in
+ * that form, which only the backend can read. Packed once a step, by `pack`: a product would spend as long on packing
+ * as on a good part of its arithmetic. Both are there, so that the backend may choose for each product. */
+typedef struct {
+    DevFloats plain;
+    DevFloats packed; /* NULL where the backend does not pack */
+} Weight;
+
 /* A contiguous run of lanes of one batch: the unit a worker computes (DESIGN 4). Rows are (image, roll-out), the
  * roll-outs of one image side by side. On the CPU a span has one lane, on a GPU all of the rank's. */
 typedef struct {
@@ -122,6 +130,12 @@ typedef struct {
     int64_t rows, columns, target_stride;
 } Transpose;
 
+/* One weight to be packed. Its packed form takes no more than rows * columns floats. */
+typedef struct {
+    Weight weight; /* plain (rows, columns) > packed */
+    int64_t rows, columns;
+} Packing;
+
 typedef struct {
     double lr, beta1, beta2, epsilon, weight_decay, gradient_scale;
     int64_t step; /* 1 for the first, for the bias correction (Kingma and Ba 2015) */
@@ -162,7 +176,7 @@ typedef struct {
     /* glimpse (rows, K*C*G*G) at location (rows, 2). */
     void (*retina)(Backend *, const Span *, const Retina *, const Pictures *, DevFloats location, DevFloats glimpse);
     /* y (glimpses*rows, out) = activation(x (.., in) * weight + bias); weight laid out (in, out), bias (out). */
-    void (*linear)(Backend *, const Span *, int glimpses, int in, int out, Matrix x, DevFloats weight, DevFloats bias,
+    void (*linear)(Backend *, const Span *, int glimpses, int in, int out, Matrix x, Weight weight, DevFloats bias,
                    Activation, Matrix y);
     /* gates (rows, 4H): before in, after the activations out (i f g o); c (rows, H) from c_before (NULL: zeros),
      * h = o tanh(c). */
@@ -193,7 +207,7 @@ typedef struct {
     /* --- backward */
 
     /* dx (glimpses*rows, in) = dy (.., out) * weight (out, in), or += where `accumulate`. */
-    void (*linear_backward_data)(Backend *, const Span *, int glimpses, int in, int out, Matrix dy, DevFloats weight,
+    void (*linear_backward_data)(Backend *, const Span *, int glimpses, int in, int out, Matrix dy, Weight weight,
                                  bool accumulate, Matrix dx);
     /* dweight (out, in) = dy^T x over the glimpses and rows of a lane; lane i of the span at + i * lane_stride. Without
      * rows: zeros. */
@@ -212,6 +226,7 @@ typedef struct {
     /* --- over whole parameter vectors, called by one thread, computed by all workers */
 
     void (*transpose)(Backend *, int count, const Transpose *work);
+    void (*pack)(Backend *, int count, const Packing *work); /* NULL where the backend does not pack */
     void (*add)(Backend *, int64_t count, DevFloats a, DevFloats b, DevFloats out); /* out = a + b; out may be a */
     /* out (count) = the sum of the nodes' vectors in the order of the lane tree. */
     void (*tree_sum)(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
@@ -227,18 +242,21 @@ typedef struct {
 
 struct Backend {
     const Kernels *kernels;
-    int workers;      /* independent workspaces that `run` needs */
-    int span_lanes;   /* most lanes of a span */
-    const char *note; /* e.g. the instruction set of the products; must be equal on all ranks */
+    int workers;         /* independent workspaces that `run` needs */
+    int span_lanes;      /* most lanes of a span */
+    bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
+    const char *library; /* of the products, with its version */
+    const char *note;    /* e.g. the instruction set of the products; must be equal on all ranks */
 };
 
 typedef struct {
     DeviceChoice device;
     int threads;         /* CPU */
     bool oversubscribed; /* more threads than cores: block rather than spin */
+    Precision precision; /* of the products' operands */
 } BackendOptions;
 
-/* The backend for the options; RAM_UNAVAILABLE when a demanded device is missing. Owned by the caller. */
+/* The backend for the options; RAM_UNAVAILABLE when a demanded device or precision is missing. Owned by the caller. */
 Status backend_open(const BackendOptions *options, Backend **backend);
 void backend_close(Backend *backend); /* NULL is allowed */
 

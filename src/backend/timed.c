@@ -74,6 +74,7 @@ KERNEL(linear_backward_bias);
 KERNEL(relu_backward);
 KERNEL(lstm_backward);
 KERNEL(transpose);
+KERNEL(pack);
 KERNEL(tree_sum);
 KERNEL(sum_squares);
 KERNEL(adam);
@@ -128,7 +129,7 @@ static void timed_retina(Backend *backend, const Span *span, const Retina *retin
                          DevFloats location, DevFloats glimpse) {
     TIMED(retina, 0, 0, 0, span, retina, pictures, location, glimpse);
 }
-static void timed_linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, DevFloats weight,
+static void timed_linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
                          DevFloats bias, Activation activation, Matrix y) {
     TIMED(linear, in, out, product_flops(span, glimpses, in, out), span, glimpses, in, out, x, weight, bias, activation,
           y);
@@ -162,7 +163,7 @@ static void timed_classification(Backend *backend, const Span *span, const Class
     TIMED(classification, 0, 0, 0, span, loss, pictures, log_prob, d_logits, sums);
 }
 static void timed_linear_backward_data(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix dy,
-                                       DevFloats weight, bool accumulate, Matrix dx) {
+                                       Weight weight, bool accumulate, Matrix dx) {
     TIMED(linear_backward_data, in, out, product_flops(span, glimpses, in, out), span, glimpses, in, out, dy, weight,
           accumulate, dx);
 }
@@ -185,6 +186,7 @@ static void timed_lstm_backward(Backend *backend, const Span *span, int hidden, 
 static void timed_transpose(Backend *backend, int matrices, const Transpose *work) {
     TIMED(transpose, 0, 0, 0, matrices, work);
 }
+static void timed_pack(Backend *backend, int weights, const Packing *work) { TIMED(pack, 0, 0, 0, weights, work); }
 static void timed_add(Backend *backend, int64_t elements, DevFloats a, DevFloats b, DevFloats out) {
     inner_of(backend)->kernels->add(inner_of(backend), elements, a, b, out);
 }
@@ -236,6 +238,7 @@ static const Kernels TIMED_KERNELS = {
     .relu_backward = timed_relu_backward,
     .lstm_backward = timed_lstm_backward,
     .transpose = timed_transpose,
+    .pack = timed_pack,
     .add = timed_add,
     .tree_sum = timed_tree_sum,
     .sum_squares = timed_sum_squares,

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { TRANSPOSES = 10 };
+enum { TRANSPOSES = 10, FORWARD_WEIGHTS = 8 };
 
 static DevFloats field_values(const Ram *ram, int field) {
     return dev_floats_at(ram->values, (int64_t)ram->parameters.layout.field[field].offset);
@@ -15,44 +15,80 @@ static DevFloats take(int64_t *used, DevFloats buffer, int64_t count) {
     return part;
 }
 
-/* Places the parts of ram->packed; returns the elements they need. */
+typedef struct {
+    Weight *weight; /* (in, out) */
+    int in, out;
+} ForwardWeight;
+
+/* Without a locator of two layers, its first has no elements. */
+static void list_forward_weights(Ram *ram, ForwardWeight list[FORWARD_WEIGHTS]) {
+    const Parameters *p = &ram->parameters;
+    const ForwardWeight all[FORWARD_WEIGHTS] = {
+        {&ram->forward.fc1, p->fc1.in, p->fc1.out},
+        {&ram->forward.fc2, p->fc2.in, p->fc2.out},
+        {&ram->forward.what_where, p->fc3.in + p->fc4.in, p->fc3.out},
+        {&ram->forward.core, p->input.in + p->recurrent.in, p->input.out},
+        {&ram->forward.locator, p->locator.in, p->locator.out},
+        {&ram->forward.location, p->location.in, p->location.out},
+        {&ram->forward.baseliner, p->baseliner.in, p->baseliner.out},
+        {&ram->forward.classifier, p->classifier.in, p->classifier.out},
+    };
+    memcpy(list, all, sizeof all);
+}
+
+/* Places the parts of ram->laid_out; returns the elements they need. */
 static int64_t place(Ram *ram) {
     const Parameters *p = &ram->parameters;
+    const bool packs = ram->backend->packs;
     int64_t used = 0;
-#define PART(name, count) ram->forward.name = take(&used, ram->packed, (int64_t)(count))
-    PART(fc1, p->fc1.in * p->fc1.out);
-    PART(fc2, p->fc2.in * p->fc2.out);
-    PART(what_where, (int64_t)(p->fc3.in + p->fc4.in) * p->fc3.out);
-    PART(core, (int64_t)(p->input.in + p->recurrent.in) * p->input.out);
-    PART(locator, p->locator.in * p->locator.out);
-    PART(location, p->location.in * p->location.out);
-    PART(baseliner, p->baseliner.in * p->baseliner.out);
-    PART(classifier, p->classifier.in * p->classifier.out);
-    PART(what_where_bias, p->fc3.out);
-    PART(core_bias, p->input.out);
-#undef PART
+    ForwardWeight weight[FORWARD_WEIGHTS];
+    list_forward_weights(ram, weight);
+    for (int i = 0; i < FORWARD_WEIGHTS; i++) {
+        const int64_t count = (int64_t)weight[i].in * weight[i].out;
+        weight[i].weight->plain = take(&used, ram->laid_out, count);
+        if (packs) weight[i].weight->packed = take(&used, ram->laid_out, count);
+    }
+    ram->forward.what_where_bias = take(&used, ram->laid_out, p->fc3.out);
+    ram->forward.core_bias = take(&used, ram->laid_out, p->input.out);
+    if (packs) ram->packed_values = take(&used, ram->laid_out, (int64_t)p->layout.total);
     return used;
 }
 
 void ram_open(Ram *ram, Backend *backend, const Dims *dims) {
     *ram = (Ram){.backend = backend, .dims = *dims};
     parameters_define(dims, &ram->parameters);
-    ram->packed = backend_floats(backend, place(ram));
+    ram->laid_out = backend_floats(backend, place(ram));
     place(ram);
 }
 
 void ram_close(Ram *ram) {
-    if (ram->backend) ram->backend->kernels->release(ram->backend, ram->packed.address);
+    if (ram->backend) ram->backend->kernels->release(ram->backend, ram->laid_out.address);
     *ram = (Ram){0};
 }
 
 /* The transposition of `layer`'s weight to rows [first_row, first_row + in) of `target`. */
-static Transpose forward_weight(const Ram *ram, const Linear *layer, DevFloats target, int first_row) {
+static Transpose forward_weight(const Ram *ram, const Linear *layer, Weight target, int first_row) {
     return (Transpose){.source = field_values(ram, layer->weight),
-                       .target = dev_floats_at(target, (int64_t)first_row * layer->out),
+                       .target = dev_floats_at(target.plain, (int64_t)first_row * layer->out),
                        .rows = layer->out,
                        .columns = layer->in,
                        .target_stride = layer->out};
+}
+
+/* All weights, for the forward products and as stored for the backward ones. */
+static void pack_weights(Ram *ram) {
+    const Layout *layout = &ram->parameters.layout;
+    Packing work[FORWARD_WEIGHTS + LAYOUT_FIELDS];
+    ForwardWeight weight[FORWARD_WEIGHTS];
+    int count = 0;
+    list_forward_weights(ram, weight);
+    for (int i = 0; i < FORWARD_WEIGHTS; i++) work[count++] = (Packing){*weight[i].weight, weight[i].in, weight[i].out};
+    for (int i = 0; i < layout->fields; i++) {
+        const Field *field = &layout->field[i];
+        const Weight stored = {field_values(ram, i), dev_floats_at(ram->packed_values, (int64_t)field->offset)};
+        if (field->dimensions == 2) work[count++] = (Packing){stored, field->shape[0], field->shape[1]};
+    }
+    ram->backend->kernels->pack(ram->backend, count, work);
 }
 
 void ram_load(Ram *ram, DevFloats values) {
@@ -77,6 +113,7 @@ void ram_load(Ram *ram, DevFloats values) {
                  ram->forward.what_where_bias);
     kernels->add(backend, p->input.out, field_values(ram, p->input.bias), field_values(ram, p->recurrent.bias),
                  ram->forward.core_bias);
+    if (backend->packs) pack_weights(ram);
 }
 
 /* --- memory of a pass */

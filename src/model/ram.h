@@ -11,13 +11,14 @@ typedef struct {
     Backend *backend; /* borrowed */
     Dims dims;
     Parameters parameters;
-    DevFloats values; /* (layout.total): the parameters in use, borrowed (ram_load) */
-    DevFloats packed; /* weights laid out for the forward pass, owned */
-    /* Parts of `packed`: weights (in, out); fc3 over fc4 and input over recurrent, biases summed. */
+    DevFloats values;   /* (layout.total): the parameters in use, borrowed (ram_load) */
+    DevFloats laid_out; /* weights as the products take them, owned */
+    /* Parts of `laid_out`: weights (in, out); fc3 over fc4 and input over recurrent, biases summed. */
     struct {
-        DevFloats fc1, fc2, what_where, core, locator, location, baseliner, classifier; /* weights */
+        Weight fc1, fc2, what_where, core, locator, location, baseliner, classifier;
         DevFloats what_where_bias, core_bias;
     } forward;
+    DevFloats packed_values; /* part of `laid_out`, (layout.total): `values` packed; NULL where the backend does not */
 } Ram;
 
 /* Fills *ram. dims must have passed dims_check. */

@@ -10,8 +10,11 @@ typedef struct {
     DevFloats gradient; /* of the span's first lane */
 } Context;
 
-static DevFloats weight_of(const Ram *ram, const Linear *layer) {
-    return dev_floats_at(ram->values, (int64_t)ram->parameters.layout.field[layer->weight].offset);
+static Weight weight_of(const Ram *ram, const Linear *layer) {
+    const int64_t offset = (int64_t)ram->parameters.layout.field[layer->weight].offset;
+    Weight weight = {.plain = dev_floats_at(ram->values, offset)};
+    if (ram->backend->packs) weight.packed = dev_floats_at(ram->packed_values, offset);
+    return weight;
 }
 
 /* Weight and bias gradients of `layer` from `glimpses` blocks of inputs and output gradients. */

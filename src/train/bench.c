@@ -40,8 +40,9 @@ typedef struct {
 
 static void multiply(void *context, int worker, const Span *lane) {
     const PeakWork *work = context;
-    const DevFloats x = work->matrix[worker], weight = dev_floats_at(x, PEAK_ROWS * PEAK_SIDE);
-    const DevFloats y = dev_floats_at(weight, PEAK_SIDE * PEAK_SIDE);
+    const DevFloats x = work->matrix[worker], zeros = dev_floats_at(x, PEAK_ROWS * PEAK_SIDE);
+    const DevFloats y = dev_floats_at(zeros, PEAK_SIDE * PEAK_SIDE);
+    const Weight weight = {zeros, zeros}; /* zero in every form */
     for (int i = 0; i < PEAK_CALLS; i++)
         work->backend->kernels->linear_backward_data(work->backend, lane, 1, PEAK_SIDE, PEAK_SIDE, matrix(x, PEAK_SIDE),
                                                      weight, false, matrix(y, PEAK_SIDE));

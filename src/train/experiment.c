@@ -57,7 +57,9 @@ static Status open_model(Experiment *experiment) {
     };
     TRY(dims_check(&dims));
     TRY(set_normalisation(config, &experiment->dataset, &dims.retina));
-    const BackendOptions options = {.device = (DeviceChoice)config->_device, .threads = experiment->threads};
+    const BackendOptions options = {.device = (DeviceChoice)config->_device,
+                                    .threads = experiment->threads,
+                                    .precision = (Precision)config->train_precision};
     TRY(backend_open(&options, &experiment->backend));
     ram_open(&experiment->ram, experiment->backend, &dims);
     return status_ok();

@@ -1,6 +1,7 @@
-/* kernel_cost [ROWS]: what each kernel of the CPU backend costs on one core at the default model's shapes, for a lane
- * of ROWS rows (16) and six glimpses: median time, and GFLOP/s of products or GB/s of what is read and written once.
- * Beside it the peak of this core: the product of 16 x 256 x 256, and a copy of the same size as the parameters. */
+/* kernel_cost [ROWS [bf16]]: what each kernel of the CPU backend costs on one core at the default model's shapes, for a
+ * lane of ROWS rows (16) and six glimpses, with bf16 products where it is said: median time, and GFLOP/s of products or
+ * GB/s of what is read and written once. Beside it the peak of this core: the product of 16 x 256 x 256, and a copy of
+ * the same size as the parameters. */
 #include "base/memory.h"
 #include "model/ram.h"
 
@@ -49,13 +50,16 @@ static double measure(Bench *bench, Call call) {
     return seconds[REPEATS / 2];
 }
 
+/* Zeros, in any form. */
+static Weight weight_of(const Bench *b) { return (Weight){b->b, b->b}; }
+
 static void forward(Bench *b) {
-    b->kernels->linear(b->backend, &b->span, b->glimpses, b->in, b->out, matrix(b->a, b->in), b->b, b->d,
+    b->kernels->linear(b->backend, &b->span, b->glimpses, b->in, b->out, matrix(b->a, b->in), weight_of(b), b->d,
                        ACTIVATION_RELU, matrix(b->c, b->out));
 }
 static void backward_data(Bench *b) {
-    b->kernels->linear_backward_data(b->backend, &b->span, b->glimpses, b->in, b->out, matrix(b->a, b->out), b->b,
-                                     false, matrix(b->c, b->in));
+    b->kernels->linear_backward_data(b->backend, &b->span, b->glimpses, b->in, b->out, matrix(b->a, b->out),
+                                     weight_of(b), false, matrix(b->c, b->in));
 }
 static void backward_weight(Bench *b) {
     b->kernels->linear_backward_weight(b->backend, &b->span, b->glimpses, b->in, b->out, matrix(b->a, b->in),
@@ -92,6 +96,10 @@ static void tree_sum(Bench *b) {
 static void transpose(Bench *b) {
     const Transpose work = {b->a, b->c, H, 2 * H, H};
     b->kernels->transpose(b->backend, 1, &work);
+}
+static void pack(Bench *b) {
+    const Packing work = {{b->a, b->c}, 2 * H, H};
+    b->kernels->pack(b->backend, 1, &work);
 }
 static void copy(Bench *b) { b->kernels->upload(b->backend, b->c.address, b->a.address, PARAMETERS * sizeof(float)); }
 
@@ -138,21 +146,26 @@ static void print_all(Bench *bench) {
     print_stream(bench, "locate", locate, rows * 7 * F);
     print_stream(bench, "log_softmax", log_softmax, 2 * rows * CLASSES * F);
     print_stream(bench, "transpose core", transpose, 2 * F * 2 * H * H);
+    if (bench->backend->packs) print_stream(bench, "pack core", pack, 1.5 * F * 2 * H * H);
     print_stream(bench, "tree_sum 8", tree_sum, 9 * F * PARAMETERS);
     print_stream(bench, "adam", adam, 7 * F * PARAMETERS);
 }
 
 int main(int argc, char **argv) {
     const int rows = argc > 1 ? atoi(argv[1]) : 16;
-    if (rows < 1 || rows > IMAGES) {
-        fprintf(stderr, "usage: kernel_cost [ROWS from 1 to %d]\n", IMAGES);
+    const Precision precision = argc > 2 && strcmp(argv[2], "bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32;
+    if (rows < 1 || rows > IMAGES || argc > 2 + (precision == PRECISION_BF16)) {
+        fprintf(stderr, "usage: kernel_cost [ROWS from 1 to %d [bf16]]\n", IMAGES);
         return RAM_USAGE;
     }
     Bench bench = {.span = {.batch = rows, .lanes = 1, .lane_count = 1, .samples = 1},
                    .retina = {8, 1, 2, SIDE, SIDE, 1, {0.1307f}, {0.3081f}}};
-    const BackendOptions options = {.device = DEVICE_CPU, .threads = 1};
+    const BackendOptions options = {.device = DEVICE_CPU, .threads = 1, .precision = precision};
     const Status status = backend_open(&options, &bench.backend);
-    if (status_failed(&status)) return status.code;
+    if (status_failed(&status)) {
+        fprintf(stderr, "kernel_cost: %s\n", status.message);
+        return status.code;
+    }
     bench.kernels = bench.backend->kernels;
     DevFloats *operands[] = {&bench.a, &bench.b, &bench.c, &bench.d};
     for (int i = 0; i < 4; i++) *operands[i] = backend_floats(bench.backend, 8 * PARAMETERS + T * 2 * H * IMAGES);

@@ -166,7 +166,7 @@ void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *
     const Retina *retina = &c->dims.retina;
     const size_t bytes = (size_t)(c->batch * retina->height * retina->width * retina->channels);
     const int64_t total = (int64_t)c->parameters.layout.total;
-    const BackendOptions backend_options = {options->device, options->threads, true};
+    const BackendOptions backend_options = {options->device, options->threads, true, options->precision};
     Engine e = {.c = c, .options = options, .out = out};
     Status status = backend_open(&backend_options, &e.backend);
     if (status_failed(&status)) abort();
@@ -196,6 +196,14 @@ void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *
     kernels->release(e.backend, values.address);
     ram_close(&e.ram);
     backend_close(e.backend);
+}
+
+bool bf16_is_here(void) {
+    Backend *backend;
+    const BackendOptions options = {.device = DEVICE_CPU, .threads = 1, .precision = PRECISION_BF16};
+    const Status status = backend_open(&options, &backend);
+    backend_close(backend);
+    return !status_failed(&status);
 }
 
 void engine_result_close(EngineResult *result) {

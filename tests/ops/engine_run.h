@@ -16,6 +16,7 @@ typedef struct {
     /* Noise from the kernels' own draws under this seed instead of the case's; 0: the case's. */
     uint64_t draw_seed;
     Policy policy;
+    Precision precision;
 } EngineOptions;
 
 typedef struct {
@@ -27,6 +28,9 @@ typedef struct {
 /* Fills `result` and, where it is not NULL, the arrays of `out` that the engine computes too: glimpse, location,
  * hidden, mean, log_pi, baseline, log_prob, reward, gradient and terms. */
 void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *result, PlainOutcome *out);
+/* Whether this machine has bf16 products; tests of them are skipped where it has not. */
+bool bf16_is_here(void);
+
 void engine_result_close(EngineResult *result);
 
 #endif

@@ -12,7 +12,8 @@ static const float GUARD = -12345.678f;
 
 int backend_set_up(void **state) {
     Backend *backend;
-    Status status = backend_open(&(BackendOptions){DEVICE_CPU, 3, true}, &backend);
+    Status status =
+        backend_open(&(BackendOptions){.device = DEVICE_CPU, .threads = 3, .oversubscribed = true}, &backend);
     *state = backend;
     return status_failed(&status);
 }

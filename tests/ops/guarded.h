@@ -28,6 +28,7 @@ Guarded guarded_fill(int64_t rows, int64_t columns, int64_t stride, float value)
 
 static inline Matrix guarded_matrix(const Guarded *g) { return matrix((DevFloats){g->at}, g->stride); }
 static inline DevFloats guarded_floats(const Guarded *g) { return (DevFloats){g->at}; }
+static inline Weight guarded_weight(const Guarded *g) { return (Weight){.plain = {g->at}}; }
 static inline double guarded_value(const Guarded *g, int64_t row, int64_t column) {
     return (double)g->at[row * g->stride + column];
 }

@@ -46,15 +46,17 @@ static void same_result(const PlainCase *c, const EngineOptions *options, const 
     engine_result_close(&result);
 }
 
-static void check_bits(Core core, int64_t batch) {
+static void check_bits(Core core, int64_t batch, Precision precision) {
     static const int threads[] = {1, 2, 3, 4, 8}, lanes_per_run[] = {1, 2, 3, 5, 0};
     PlainCase c = bits_case(core, batch);
     EngineResult expected;
     random_case_open(&c, 7);
-    engine_run(&c, &(EngineOptions){.device = DEVICE_CPU, .lanes = LANES, .threads = 1}, &expected, NULL);
+    engine_run(&c, &(EngineOptions){.device = DEVICE_CPU, .lanes = LANES, .threads = 1, .precision = precision},
+               &expected, NULL);
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
         for (size_t j = 0; j < sizeof lanes_per_run / sizeof *lanes_per_run; j++) {
-            const EngineOptions options = {DEVICE_CPU, LANES, threads[i], lanes_per_run[j], .poisoned = i == 1};
+            const EngineOptions options = {
+                DEVICE_CPU, LANES, threads[i], lanes_per_run[j], .poisoned = i == 1, .precision = precision};
             same_result(&c, &options, &expected);
         }
     engine_result_close(&expected);
@@ -63,10 +65,18 @@ static void check_bits(Core core, int64_t batch) {
 
 static void test_threads_and_groups(void **state) {
     (void)state;
-    check_bits(CORE_RNN, 45);
-    check_bits(CORE_LSTM, 45);
-    check_bits(CORE_RNN, 6); /* two lanes without images */
-    check_bits(CORE_LSTM, 1);
+    check_bits(CORE_RNN, 45, PRECISION_FP32);
+    check_bits(CORE_LSTM, 45, PRECISION_FP32);
+    check_bits(CORE_RNN, 6, PRECISION_FP32); /* two lanes without images */
+    check_bits(CORE_LSTM, 1, PRECISION_FP32);
+}
+
+static void test_bf16_threads_and_groups(void **state) {
+    (void)state;
+    if (!bf16_is_here()) skip();
+    check_bits(CORE_RNN, 45, PRECISION_BF16);
+    check_bits(CORE_LSTM, 45, PRECISION_BF16);
+    check_bits(CORE_RNN, 6, PRECISION_BF16);
 }
 
 /* Lanes are part of the result: were the sums the same for any number of them, the test above would say nothing. */
@@ -120,6 +130,7 @@ static void test_pool(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_and_groups),
+        cmocka_unit_test(test_bf16_threads_and_groups),
         cmocka_unit_test(test_lanes_matter),
         cmocka_unit_test(test_pool),
     };

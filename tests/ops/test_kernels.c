@@ -28,7 +28,7 @@ static void check_linear(Backend *backend, int rows, int glimpses, int in, int o
     const int all = rows * glimpses;
     Guarded x = guarded_random(all, in, in + 3, &dice), weight = guarded_random(in, out, out, &dice);
     Guarded bias = guarded_random(1, out, out, &dice), y = guarded_new(all, out, out + 5);
-    backend->kernels->linear(backend, &span, glimpses, in, out, guarded_matrix(&x), guarded_floats(&weight),
+    backend->kernels->linear(backend, &span, glimpses, in, out, guarded_matrix(&x), guarded_weight(&weight),
                              guarded_floats(&bias), activation, guarded_matrix(&y));
     for (int r = 0; r < all; r++)
         for (int o = 0; o < out; o++) {
@@ -52,7 +52,7 @@ static void check_linear_backward(Backend *backend, int rows, int glimpses, int 
     Guarded dbias = guarded_new(1, out, out);
     Guarded dx = accumulate ? guarded_fill(all, in, in + 7, 0.5f) : guarded_new(all, in, in + 7);
     const Kernels *kernels = backend->kernels;
-    kernels->linear_backward_data(backend, &span, glimpses, in, out, guarded_matrix(&dy), guarded_floats(&weight),
+    kernels->linear_backward_data(backend, &span, glimpses, in, out, guarded_matrix(&dy), guarded_weight(&weight),
                                   accumulate, guarded_matrix(&dx));
     kernels->linear_backward_weight(backend, &span, glimpses, in, out, guarded_matrix(&x), guarded_matrix(&dy),
                                     guarded_floats(&dweight), 0);
@@ -130,9 +130,9 @@ static void test_extremes(void **state) {
     for (int i = 0; i < 6; i++) {
         Guarded x = guarded_fill(1, 1, 1, inputs[i]), one = guarded_fill(1, 1, 1, 1.0f);
         Guarded zero = guarded_fill(1, 1, 1, 0.0f), relu = guarded_new(1, 1, 1), squashed = guarded_new(1, 1, 1);
-        backend->kernels->linear(backend, &span, 1, 1, 1, guarded_matrix(&x), guarded_floats(&one),
+        backend->kernels->linear(backend, &span, 1, 1, 1, guarded_matrix(&x), guarded_weight(&one),
                                  guarded_floats(&zero), ACTIVATION_RELU, guarded_matrix(&relu));
-        backend->kernels->linear(backend, &span, 1, 1, 1, guarded_matrix(&x), guarded_floats(&one),
+        backend->kernels->linear(backend, &span, 1, 1, 1, guarded_matrix(&x), guarded_weight(&one),
                                  guarded_floats(&zero), ACTIVATION_TANH, guarded_matrix(&squashed));
         if (isnan(inputs[i])) {
             assert_true(isnan(relu.at[0]) && isnan(squashed.at[0]));

@@ -159,7 +159,8 @@ static void test_add(void **state) {
 
 static void test_sum_squares(void **state) {
     Backend *backend = *state, *single;
-    Status status = backend_open(&(BackendOptions){DEVICE_CPU, 1, true}, &single);
+    Status status =
+        backend_open(&(BackendOptions){.device = DEVICE_CPU, .threads = 1, .oversubscribed = true}, &single);
     assert_int_equal(status.code, RAM_OK);
     Dice dice = {6};
     for (int k = 0; k < COUNT_KINDS; k++) {

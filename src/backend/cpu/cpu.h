@@ -8,22 +8,41 @@
 #include "backend/cpu/cpu_pool.h"
 
 typedef struct {
+    void *memory;
+    size_t bytes;
+} CpuScratch;
+
+typedef struct {
     Backend base;
+    Kernels kernels; /* base.kernels: those of the chosen precision */
+    char note[48];   /* base.note */
     CpuPool *pool;
+    CpuScratch *scratch; /* (workers) */
 } CpuBackend;
 
-/* `spin`: threads wait a little in a busy loop before they block. */
-Backend *cpu_backend_new(int threads, bool spin);
+/* `spin`: threads wait a little in a busy loop before they block. RAM_UNAVAILABLE where the CPU lacks `precision`. */
+Status cpu_backend_new(int threads, bool spin, Precision precision, Backend **backend);
 
 static inline CpuPool *cpu_pool_of(Backend *backend) { return ((CpuBackend *)backend)->pool; }
+
+/* Memory of the calling worker until its next call, undefined contents, aligned to 64 bytes. It grows to the most that
+ * was asked for, so that a step allocates nothing once the first is done. */
+void *cpu_scratch(Backend *backend, size_t bytes);
+
+/* Calls work for [0, count) in blocks of `block`, spread over the workers. Called by one thread outside of `run`. */
+void cpu_for_blocks(Backend *backend, int64_t count, int64_t block,
+                    void (*work)(const void *context, int64_t begin, int64_t end), const void *context);
+
+/* y = activation(y + bias): the end of a linear layer, while the block is still in cache. */
+void cpu_finish_linear(int64_t rows, int columns, const float *bias, Activation activation, Matrix y);
 
 /* The kernels, one file a family; shapes in backend.h. */
 void cpu_draw(Backend *, const Span *, const Draws *, const Pictures *, int glimpses, DevFloats location,
               DevFloats noise);
 void cpu_retina(Backend *, const Span *, const Retina *, const Pictures *, DevFloats location, DevFloats glimpse);
-void cpu_linear(Backend *, const Span *, int glimpses, int in, int out, Matrix x, DevFloats weight, DevFloats bias,
+void cpu_linear(Backend *, const Span *, int glimpses, int in, int out, Matrix x, Weight weight, DevFloats bias,
                 Activation, Matrix y);
-void cpu_linear_backward_data(Backend *, const Span *, int glimpses, int in, int out, Matrix dy, DevFloats weight,
+void cpu_linear_backward_data(Backend *, const Span *, int glimpses, int in, int out, Matrix dy, Weight weight,
                               bool accumulate, Matrix dx);
 void cpu_linear_backward_weight(Backend *, const Span *, int glimpses, int in, int out, Matrix x, Matrix dy,
                                 DevFloats dweight, int64_t lane_stride);

@@ -1,14 +1,19 @@
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/cpu_bf16.h"
 #include "base/log.h"
 #include "base/memory.h"
 
 #include <libxsmm.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void cpu_free(Backend *backend) {
-    cpu_pool_free(cpu_pool_of(backend));
-    free(backend);
+    CpuBackend *cpu = (CpuBackend *)backend;
+    cpu_pool_free(cpu->pool);
+    for (int worker = 0; worker < backend->workers; worker++) free(cpu->scratch[worker].memory);
+    free(cpu->scratch);
+    free(cpu);
     libxsmm_finalize();
 }
 
@@ -97,11 +102,36 @@ static const Kernels CPU_KERNELS = {
     .average = cpu_average,
 };
 
-Backend *cpu_backend_new(int threads, bool spin) {
-    CpuBackend *backend = memory_new(1, sizeof *backend);
+void *cpu_scratch(Backend *backend, size_t bytes) {
+    CpuBackend *cpu = (CpuBackend *)backend;
+    const int worker = cpu_pool_worker();
+    if (cpu->scratch[worker].bytes < bytes) {
+        free(cpu->scratch[worker].memory);
+        cpu->scratch[worker].memory = memory_new(bytes, 1);
+        cpu->scratch[worker].bytes = bytes;
+    }
+    return cpu->scratch[worker].memory;
+}
+
+Status cpu_backend_new(int threads, bool spin, Precision precision, Backend **backend) {
     libxsmm_init();
-    backend->pool = cpu_pool_new(threads, spin);
-    backend->base = (Backend){.kernels = &CPU_KERNELS, .workers = threads, .span_lanes = 1};
-    backend->base.note = libxsmm_get_target_arch();
-    return &backend->base;
+    if (precision == PRECISION_BF16) {
+        const Status status = cpu_bf16_check();
+        if (status_failed(&status)) {
+            libxsmm_finalize();
+            return status;
+        }
+    }
+    CpuBackend *cpu = memory_new(1, sizeof *cpu);
+    cpu->pool = cpu_pool_new(threads, spin);
+    cpu->scratch = memory_new((size_t)threads, sizeof *cpu->scratch);
+    cpu->kernels = CPU_KERNELS;
+    cpu->base = (Backend){.kernels = &cpu->kernels, .workers = threads, .span_lanes = 1};
+    cpu->base.library = "LIBXSMM " LIBXSMM_VERSION;
+    cpu->base.note = cpu->note;
+    snprintf(cpu->note, sizeof cpu->note, "%s%s", libxsmm_get_target_arch(),
+             precision == PRECISION_BF16 ? ", bf16" : "");
+    if (precision == PRECISION_BF16) cpu_bf16_install(&cpu->base, &cpu->kernels);
+    *backend = &cpu->base;
+    return status_ok();
 }

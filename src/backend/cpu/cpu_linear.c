@@ -26,8 +26,7 @@ static void product(bool trans_b, int m, int n, int k, const float *a, int64_t l
                     stride_b, beta, c, stride_c);
 }
 
-/* y = activation(y + bias) while the block is still in cache. */
-static void finish(int64_t rows, int columns, const float *bias, Activation activation, Matrix y) {
+void cpu_finish_linear(int64_t rows, int columns, const float *bias, Activation activation, Matrix y) {
     for (int64_t r = 0; r < rows; r++) {
         float *row = y.at.address + r * y.stride;
         switch (activation) {
@@ -52,21 +51,22 @@ static int stacked_rows(const Span *span, int glimpses) {
     return glimpses * (int)span_rows(span);
 }
 
-void cpu_linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, DevFloats weight,
+void cpu_linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
                 DevFloats bias, Activation activation, Matrix y) {
     (void)backend;
     int rows = stacked_rows(span, glimpses);
     if (rows == 0) return;
-    product(false, out, rows, in, weight.address, out, x.at.address, x.stride, false, y.at.address, y.stride);
-    finish(rows, out, bias.address, activation, y);
+    product(false, out, rows, in, weight.plain.address, out, x.at.address, x.stride, false, y.at.address, y.stride);
+    cpu_finish_linear(rows, out, bias.address, activation, y);
 }
 
 void cpu_linear_backward_data(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix dy,
-                              DevFloats weight, bool accumulate, Matrix dx) {
+                              Weight weight, bool accumulate, Matrix dx) {
     (void)backend;
     int rows = stacked_rows(span, glimpses);
     if (rows == 0) return;
-    product(false, in, rows, out, weight.address, in, dy.at.address, dy.stride, accumulate, dx.at.address, dx.stride);
+    product(false, in, rows, out, weight.plain.address, in, dy.at.address, dy.stride, accumulate, dx.at.address,
+            dx.stride);
 }
 
 void cpu_linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Matrix dy,

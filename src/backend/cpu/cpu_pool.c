@@ -15,6 +15,9 @@ typedef struct {
     pthread_t thread;
 } Worker;
 
+/* A thread belongs to one pool for its whole life, or to none and then is worker 0 of those it calls. */
+static _Thread_local int this_worker;
+
 struct CpuPool {
     int threads, spin_turns;
     Worker *worker;
@@ -57,6 +60,7 @@ static void announce(CpuPool *pool) {
 static void *worker_main(void *argument) {
     Worker *worker = argument;
     CpuPool *pool = worker->pool;
+    this_worker = worker->worker;
     for (int round = 0;;) {
         round = wait_for(pool, &pool->round, round, false);
         if (round < 0) return NULL;
@@ -93,6 +97,8 @@ void cpu_pool_free(CpuPool *pool) {
 }
 
 int cpu_pool_threads(const CpuPool *pool) { return pool->threads; }
+
+int cpu_pool_worker(void) { return this_worker; }
 
 void cpu_pool_run(CpuPool *pool, void (*work)(void *context, int worker), void *context) {
     if (pool->threads == 1) {

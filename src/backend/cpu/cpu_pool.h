@@ -12,6 +12,9 @@ CpuPool *cpu_pool_new(int threads, bool spin);
 void cpu_pool_free(CpuPool *pool); /* NULL is allowed */
 int cpu_pool_threads(const CpuPool *pool);
 
+/* Which worker of its pool the calling thread is; 0 outside of any. */
+int cpu_pool_worker(void);
+
 /* Runs work(context, worker) on every thread, worker 0 on the caller's; returns when all have returned. */
 void cpu_pool_run(CpuPool *pool, void (*work)(void *context, int worker), void *context);
 

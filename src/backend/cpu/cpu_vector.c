@@ -4,10 +4,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <libxsmm.h>
 #include <math.h>
 #include <stdlib.h>
 
-enum { BLOCK = 4096, TRANSPOSE_TILE = 16 };
+enum { BLOCK = 4096, STRIP = 16 /* rows of a matrix that a thread transposes at once */ };
 
 typedef struct {
     int threads;
@@ -26,9 +27,8 @@ static void run_blocks(void *context, int worker) {
     }
 }
 
-/* Calls work for [0, count) in blocks of `block`, spread over the threads. */
-static void for_blocks(Backend *backend, int64_t count, int64_t block,
-                       void (*work)(const void *context, int64_t begin, int64_t end), const void *context) {
+void cpu_for_blocks(Backend *backend, int64_t count, int64_t block,
+                    void (*work)(const void *context, int64_t begin, int64_t end), const void *context) {
     Blocks blocks = {backend->workers, count, block, work, context};
     cpu_pool_run(cpu_pool_of(backend), run_blocks, &blocks);
 }
@@ -40,24 +40,20 @@ typedef struct {
     const Transpose *work;
 } Transposes;
 
-static void transpose_tile(const Transpose *work, int64_t row, int64_t column) {
-    const int64_t rows = row + TRANSPOSE_TILE < work->rows ? row + TRANSPOSE_TILE : work->rows;
-    const int64_t columns = column + TRANSPOSE_TILE < work->columns ? column + TRANSPOSE_TILE : work->columns;
-    for (int64_t c = column; c < columns; c++)
-        for (int64_t r = row; r < rows; r++)
-            work->target.address[c * work->target_stride + r] = work->source.address[r * work->columns + c];
-}
-
 /* Rows begin..end of all matrices, counted one after the other. */
 static void transpose_rows(const void *context, int64_t begin, int64_t end) {
     const Transposes *all = context;
     int64_t first = 0;
     for (int i = 0; i < all->count; i++) {
         const Transpose *work = &all->work[i];
-        const int64_t padded = (work->rows + TRANSPOSE_TILE - 1) / TRANSPOSE_TILE * TRANSPOSE_TILE;
-        for (int64_t row = begin > first ? begin - first : 0; row < padded && first + row < end; row += TRANSPOSE_TILE)
-            for (int64_t column = 0; column < work->columns; column += TRANSPOSE_TILE)
-                transpose_tile(work, row, column);
+        const int64_t padded = (work->rows + STRIP - 1) / STRIP * STRIP;
+        for (int64_t row = begin > first ? begin - first : 0; row < padded && first + row < end; row += STRIP) {
+            const int64_t rows = row + STRIP < work->rows ? STRIP : work->rows - row;
+            /* column-major: columns x rows to rows x columns */
+            libxsmm_otrans(work->target.address + row, work->source.address + row * work->columns, sizeof(float),
+                           (libxsmm_blasint)work->columns, (libxsmm_blasint)rows, (libxsmm_blasint)work->columns,
+                           (libxsmm_blasint)work->target_stride);
+        }
         first += padded;
     }
 }
@@ -65,8 +61,8 @@ static void transpose_rows(const void *context, int64_t begin, int64_t end) {
 void cpu_transpose(Backend *backend, int count, const Transpose *work) {
     Transposes all = {count, work};
     int64_t rows = 0;
-    for (int i = 0; i < count; i++) rows += (work[i].rows + TRANSPOSE_TILE - 1) / TRANSPOSE_TILE * TRANSPOSE_TILE;
-    for_blocks(backend, rows, TRANSPOSE_TILE, transpose_rows, &all);
+    for (int i = 0; i < count; i++) rows += (work[i].rows + STRIP - 1) / STRIP * STRIP;
+    cpu_for_blocks(backend, rows, STRIP, transpose_rows, &all);
 }
 
 void cpu_add(Backend *backend, int64_t count, DevFloats a, DevFloats b, DevFloats out) {
@@ -94,7 +90,7 @@ void cpu_tree_sum(Backend *backend, int lanes, int nodes, const LaneNode *node, 
                   DevFloats out) {
     require(nodes > 0 && nodes <= lanes && lanes <= LANES_MOST);
     TreeSum sum = {nodes, node, vector, out};
-    for_blocks(backend, count, LANE_BLOCK, tree_block, &sum);
+    cpu_for_blocks(backend, count, LANE_BLOCK, tree_block, &sum);
 }
 
 /* --- norms and optimisers */
@@ -114,7 +110,7 @@ static void square_block(const void *context, int64_t begin, int64_t end) {
 double cpu_sum_squares(Backend *backend, int64_t count, DevFloats values) {
     const int64_t blocks = (count + BLOCK - 1) / BLOCK;
     Squares squares = {values.address, memory_new((size_t)blocks, sizeof(double))};
-    for_blocks(backend, count, BLOCK, square_block, &squares);
+    cpu_for_blocks(backend, count, BLOCK, square_block, &squares);
     double sum = 0;
     for (int64_t i = 0; i < blocks; i++) sum += squares.partial[i];
     free(squares.partial);
@@ -122,7 +118,7 @@ double cpu_sum_squares(Backend *backend, int64_t count, DevFloats values) {
 }
 
 typedef struct {
-    float lr, decay, beta1, beta2, step_size, epsilon, root_correction, gradient_scale;
+    float decay, beta1, beta2, step_size, epsilon, root_correction, gradient_scale;
     float *parameters, *m, *v;
     const float *gradient;
 } AdamBlock;
@@ -154,7 +150,7 @@ void cpu_adam(Backend *backend, const Adam *adam, int64_t count, DevFloats param
         .m = m.address,
         .v = v.address,
     };
-    for_blocks(backend, count, BLOCK, adam_block, &block);
+    cpu_for_blocks(backend, count, BLOCK, adam_block, &block);
 }
 
 typedef struct {
@@ -186,7 +182,7 @@ void cpu_sgd(Backend *backend, const Sgd *sgd, int64_t count, DevFloats paramete
         .gradient = gradient.address,
         .velocity = velocity.address,
     };
-    for_blocks(backend, count, BLOCK, sgd_block, &block);
+    cpu_for_blocks(backend, count, BLOCK, sgd_block, &block);
 }
 
 typedef struct {
@@ -202,5 +198,5 @@ static void average_block(const void *context, int64_t begin, int64_t end) {
 
 void cpu_average(Backend *backend, double decay, int64_t count, DevFloats average, DevFloats values) {
     AverageBlock block = {(float)decay, (float)(1.0 - decay), average.address, values.address};
-    for_blocks(backend, count, BLOCK, average_block, &block);
+    cpu_for_blocks(backend, count, BLOCK, average_block, &block);
 }

@@ -1,0 +1,129 @@
+/* Linear layers with bf16 operands. LIBXSMM has one such product with float32 results: C (m x n) = A (m x k) B (k x n),
+ * column-major, B plain, A in VNNI format (the two elements of a pair along k side by side). Read row-major (see
+ * cpu_linear.c), with k completed to an even number by zeros:
+ *   y  = x W^T     A: W laid out (in, out), rows paired (pack)         B: x in bf16
+ *   dx = dy W      A: W as stored (out, in), rows paired (pack)        B: dy in bf16
+ *   dW = dy^T x    A: x, rows paired                                   B: dy transposed
+ * Products with a narrow side keep float32: they cost next to nothing, and they are those that should be exact, with
+ * the location, the locator's mean, the baseline or the classes at one end. */
+#include "backend/cpu/cpu_bf16.h"
+#include "backend/cpu/cpu.h"
+#include "base/log.h"
+
+#include <libxsmm.h>
+
+enum { NARROW = 16, PAIR_BLOCK = 16 };
+
+Status cpu_bf16_check(void) {
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512bw"))
+        return status_error(RAM_UNAVAILABLE, "train.precision is bf16, but this CPU lacks AVX512_BF16: set "
+                                             "train.precision=fp32");
+    if (libxsmm_get_target_archid() < LIBXSMM_X86_AVX512_CPX)
+        return status_error(RAM_UNAVAILABLE,
+                            "train.precision is bf16, but LIBXSMM's target here is %s, which lacks AVX512_BF16: unset "
+                            "LIBXSMM_TARGET or set train.precision=fp32",
+                            libxsmm_get_target_arch());
+    return status_ok();
+}
+
+static bool is_narrow(int in, int out) { return in < NARROW || out < NARROW; }
+
+/* C = A B [+ C]; a: (k, m) pairs without gaps, b: n rows of k pairs, `stride_b` pairs apart; k counts pairs. */
+static void product(int m, int n, int k, const Bf16Pair *a, const Bf16Pair *b, int64_t stride_b, bool accumulate,
+                    float *c, int64_t stride_c) {
+    const float alpha = 1.0f, beta = accumulate ? 1.0f : 0.0f;
+    const int flags = LIBXSMM_GEMM_FLAG_VNNI_A;
+    const int lda = m, ldb = (int)(2 * stride_b), ldc = (int)stride_c;
+    libxsmm_bsmmfunction kernel = libxsmm_bsmmdispatch(m, n, 2 * k, &lda, &ldb, &ldc, &alpha, &beta, &flags, NULL);
+    if (!kernel) fatal("LIBXSMM makes no bf16 product of %d x %d x %d", m, n, 2 * k);
+    kernel((const libxsmm_bfloat16 *)a, (const libxsmm_bfloat16 *)b, c);
+}
+
+static const Bf16Pair *packed_pairs(Weight weight) { return (const Bf16Pair *)(const void *)weight.packed.address; }
+
+static int stacked_rows(const Span *span, int glimpses) {
+    require(span->lane_count == 1);
+    return glimpses * (int)span_rows(span);
+}
+
+/* y (rows, m) [+]= x (rows, k) times the packed weight (k, m). */
+static void multiply(Backend *backend, int rows, int k, int m, Matrix x, Weight weight, bool accumulate, Matrix y) {
+    const int64_t pairs = bf16_pairs(k);
+    Bf16Pair *operand = cpu_scratch(backend, (size_t)(rows * pairs) * sizeof *operand);
+    bf16_convert_rows(rows, k, x.at.address, x.stride, operand, pairs);
+    product(m, rows, (int)pairs, packed_pairs(weight), operand, pairs, accumulate, y.at.address, y.stride);
+}
+
+static void linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
+                   DevFloats bias, Activation activation, Matrix y) {
+    const int rows = stacked_rows(span, glimpses);
+    if (is_narrow(in, out)) {
+        cpu_linear(backend, span, glimpses, in, out, x, weight, bias, activation, y);
+        return;
+    }
+    if (rows == 0) return;
+    multiply(backend, rows, in, out, x, weight, false, y);
+    cpu_finish_linear(rows, out, bias.address, activation, y);
+}
+
+static void linear_backward_data(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix dy,
+                                 Weight weight, bool accumulate, Matrix dx) {
+    const int rows = stacked_rows(span, glimpses);
+    if (is_narrow(in, out)) {
+        cpu_linear_backward_data(backend, span, glimpses, in, out, dy, weight, accumulate, dx);
+        return;
+    }
+    if (rows > 0) multiply(backend, rows, out, in, dy, weight, accumulate, dx);
+}
+
+static void linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x,
+                                   Matrix dy, DevFloats dweight, int64_t lane_stride) {
+    const int rows = stacked_rows(span, glimpses);
+    if (rows == 0 || is_narrow(in, out)) {
+        cpu_linear_backward_weight(backend, span, glimpses, in, out, x, dy, dweight, lane_stride);
+        return;
+    }
+    const int64_t pairs = bf16_pairs(rows);
+    Bf16Pair *inputs = cpu_scratch(backend, (size_t)(pairs * (in + out)) * sizeof *inputs);
+    Bf16Pair *transposed = inputs + pairs * in;
+    bf16_pair_rows(0, pairs, rows, in, x.at.address, x.stride, inputs);
+    bf16_transpose(rows, out, dy.at.address, dy.stride, transposed, pairs);
+    product(in, out, (int)pairs, inputs, transposed, pairs, false, dweight.address, in);
+}
+
+/* --- weights */
+
+typedef struct {
+    int count;
+    const Packing *work;
+} Packings;
+
+/* Pairs of rows begin..end of all weights, counted one after the other. */
+static void pack_pairs(const void *context, int64_t begin, int64_t end) {
+    const Packings *all = context;
+    int64_t first = 0;
+    for (int i = 0; i < all->count && first < end; i++) {
+        const Packing *work = &all->work[i];
+        const int64_t pairs = bf16_pairs(work->rows);
+        const int64_t from = begin > first ? begin - first : 0, to = end - first < pairs ? end - first : pairs;
+        bf16_pair_rows(from, to, work->rows, work->columns, work->weight.plain.address, work->columns,
+                       (Bf16Pair *)(void *)work->weight.packed.address);
+        first += pairs;
+    }
+}
+
+static void pack(Backend *backend, int count, const Packing *work) {
+    Packings all = {count, work};
+    int64_t pairs = 0;
+    for (int i = 0; i < count; i++) pairs += bf16_pairs(work[i].rows);
+    cpu_for_blocks(backend, pairs, PAIR_BLOCK, pack_pairs, &all);
+}
+
+void cpu_bf16_install(Backend *backend, Kernels *kernels) {
+    backend->packs = true;
+    kernels->pack = pack;
+    kernels->linear = linear;
+    kernels->linear_backward_data = linear_backward_data;
+    kernels->linear_backward_weight = linear_backward_weight;
+}

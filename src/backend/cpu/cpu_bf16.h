@@ -1,0 +1,32 @@
+/* Products of the CPU backend with bf16 operands, float32 sums and results (train.precision: bf16), where the CPU has
+ * AVX512_BF16. Owns the packed form of weights. Must not know who asks for a precision. Nothing is collective. */
+#ifndef RAM_BACKEND_CPU_BF16_H
+#define RAM_BACKEND_CPU_BF16_H
+
+#include "backend/backend.h"
+
+/* Two bf16 (upper halves of float32), the first in the lower half. */
+typedef uint32_t Bf16Pair;
+
+/* RAM_UNAVAILABLE where the CPU or LIBXSMM's target lacks bf16 products. */
+Status cpu_bf16_check(void);
+
+/* Replaces the products of `kernels` by those of bf16 and makes `backend` pack weights. */
+void cpu_bf16_install(Backend *backend, Kernels *kernels);
+
+/* --- conversions: rounded to the nearest, ties to even; NaN stays NaN; below 2^-126 becomes zero (VCVTNEPS2BF16). */
+
+/* The pairs that `count` elements fill, the last one completed by a zero. */
+static inline int64_t bf16_pairs(int64_t count) { return (count + 1) / 2; }
+
+/* to[r][c / 2] = (from[r][c], from[r][c + 1]): rows in bf16, `stride` pairs apart. */
+void bf16_convert_rows(int64_t rows, int64_t columns, const float *from, int64_t from_stride, Bf16Pair *to,
+                       int64_t stride);
+/* to[r / 2][c] = (from[r][c], from[r + 1][c]) for rows r = 2 first_pair .. 2 last_pair: LIBXSMM's VNNI format. */
+void bf16_pair_rows(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns, const float *from,
+                    int64_t from_stride, Bf16Pair *to);
+/* to[c][r / 2] = (from[r][c], from[r + 1][c]): the transpose in bf16, its rows `stride` pairs apart. */
+void bf16_transpose(int64_t rows, int64_t columns, const float *from, int64_t from_stride, Bf16Pair *to,
+                    int64_t stride);
+
+#endif
