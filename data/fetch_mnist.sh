@@ -34,6 +34,7 @@ is_right() { # FILE NAME: does FILE hold what NAME should?
     sum=$(sha256sum <"$1") 2>/dev/null && [ "${sum%% *}" = "$wanted" ]
 }
 
+[ -r "$checksums" ] || fail 70 "$checksums cannot be read: it is part of the project"
 missing_files() {
     local wanted name
     while read -r wanted name; do

@@ -29,11 +29,10 @@ quietly() { # WHAT COMMAND...: shows the output only when the command fails
 }
 
 # What the arguments say about what this script decides itself.
-np='' config='' run_dir='' resume='' lanes=8 own_data=''
+np='' config='' run_dir='' resume='' own_data='' settings=()
 read_setting() { # key=value
     case $1 in
     run.dir=*) run_dir=${1#*=} ;;
-    train.lanes=*) lanes=${1#*=} ;;
     data.dir=*) own_data=yes ;;
     esac
 }
@@ -42,18 +41,18 @@ read_arguments() {
     while [ $# -gt 0 ]; do
         option=${1%%=*} value=${1#*=}
         case $1 in
-        --np | --config | --run-dir | --resume | --set)
+        --np | -np | -n | --config | --run-dir | --resume | --set)
             [ $# -ge 2 ] || fail 64 "$1 needs a value"
             value=$2
             shift
             ;;
         esac
         case $option in
-        --np) np=$value ;;
+        --np | -np | -n) np=$value ;;
         --config) config=$value ;;
         --run-dir) run_dir=$value ;;
         --resume) resume=$value ;;
-        --set) read_setting "$value" ;;
+        --set) read_setting "$value" && settings+=(--set "$value") ;;
         esac
         shift
     done
@@ -80,12 +79,13 @@ if [ -z "$own_data$(printenv RAM_DATA)" ]; then
 fi
 
 ours=()
+[ -n "$config" ] || { config=$root/configs/quick.yaml && ours+=(--config "$config"); }
 if [ -z "$np" ]; then
     np=$(nproc)
-    [[ $lanes =~ ^[0-9]+$ ]] && [ "$np" -gt "$lanes" ] && np=$lanes
-    ours+=(--np "$np")
+    lanes=$("$program" config --resolved --config "$config" "${settings[@]}" | sed -n 's/^  lanes: //p')
+    [ "$np" -le "${lanes:-$np}" ] || np=$lanes
+    ours=(--np "$np" "${ours[@]}")
 fi
-[ -n "$config" ] || { config=$root/configs/quick.yaml && ours+=(--config "$config"); }
 if [ -z "$run_dir" ]; then
     run_dir=$(basename "$config")
     run_dir=$root/logs/${run_dir%.y*ml}

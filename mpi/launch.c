@@ -236,8 +236,3 @@ const char *launch_data_directory(void) {
 const char *launch_fault(void) { return getenv("RAM_FAULT"); }
 
 const char *launch_job_id(void) { return getenv("SLURM_JOB_ID"); }
-
-bool launch_colour_allowed(void) {
-    const char *forbidden = getenv("NO_COLOR");
-    return !forbidden || *forbidden == '\0';
-}

@@ -1,5 +1,6 @@
 #include "mpi/mpirun.h"
 #include "base/memory.h"
+#include "mpi/stop_signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,14 +40,11 @@ static char **command_new(char *count, char *program, char **argv) {
 
 /* The signals to pass on: those that this process was not told to ignore (nohup), and the child's end. */
 static sigset_t watched_signals(void) {
-    static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
-    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
-        struct sigaction action;
-        if (sigaction(stops[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN) sigaddset(&set, stops[i]);
-    }
+    for (int i = 0; i < STOP_SIGNALS_COUNT; i++)
+        if (!stop_signal_ignored(STOP_SIGNALS[i])) sigaddset(&set, STOP_SIGNALS[i]);
     return set;
 }
 
@@ -75,7 +73,7 @@ static int wait_passing_signals(pid_t child, const sigset_t *watched, int *first
         int status = 0, signal = 0;
         if (waitpid(child, &status, WNOHANG) == child) return status;
         if (sigwait(watched, &signal) != 0 || signal == SIGCHLD) continue;
-        bool again = *first != 0 && signal != SIGUSR1;
+        bool again = *first != 0 && signal != SIGUSR1 && signal != SIGUSR2;
         if (*first == 0) *first = signal;
         kill(child, again ? SIGTERM : SIGUSR1); /* mpirun hands SIGUSR1 to all ranks, and ends them on SIGTERM */
     }

@@ -13,7 +13,7 @@
 #define MPIRUN_MARK_TERMINAL "1"
 
 /* Runs `np` ranks of this program with the arguments argv[1..] and waits. *code is the ranks' exit code when it is one
- * of ExitCode, or 128 + signal when the user ended the run with a signal. The first SIGINT, SIGTERM, SIGHUP or SIGUSR1
+ * of ExitCode, or 128 + signal when the user ended the run with a signal. The first of the stop signals
  * asks the ranks to stop (SIGUSR1, which they answer with a checkpoint); the next ends them. RAM_UNAVAILABLE: mpirun is
  * missing or failed, or a rank was killed; RAM_INTERNAL: one crashed;
  * RAM_USAGE: an argument that mpirun would not pass on. */

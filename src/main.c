@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/commands.h"
+#include "cmd/session.h"
 #include "config/nearest.h"
 #include "config/text.h"
 
@@ -24,6 +25,7 @@ static const struct {
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static int print_help(void) {
+    if (!log_is_first()) return RAM_OK;
     puts("Usage: ram_dist [COMMAND] [OPTION...]\n"
          "Trains the Recurrent Attention Model on any number of ranks.\n");
     for (int i = 0; i < COMMANDS; i++) printf("  %-10s %s\n", commands[i].name, commands[i].summary);
@@ -32,6 +34,7 @@ static int print_help(void) {
 }
 
 static int print_version(void) {
+    if (!log_is_first()) return RAM_OK;
     printf("ram_dist %s (revision %s, %s)\n", version_number(), version_revision(), version_compiler());
     return RAM_OK;
 }
@@ -49,6 +52,7 @@ static Run *find_command(const char *name) {
 
 int main(int argc, char **argv) {
     const char *first = argc > 1 ? argv[1] : "";
+    session_begin();
     if (strcmp(first, "--version") == 0) return print_version();
     bool help = strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0;
     if (help && (argc == 2 || argv[2][0] == '-')) return print_help();

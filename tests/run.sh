@@ -84,7 +84,7 @@ test_release() {
 test_sanitized() { # the slow unwinder sees through libc to the library that called it
     ASAN_OPTIONS=fast_unwind_on_malloc=0 UBSAN_OPTIONS=print_stacktrace=1 \
         LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0 \
-        ctest --preset asan --parallel "$jobs" --label-regex '^(unit|oracle|ops|store|dist)$' --label-exclude slow
+        ctest --preset asan --parallel "$jobs" --label-regex '^(unit|oracle|ops|store|dist|program)$' --label-exclude slow
 }
 
 test_valgrind() {

@@ -67,6 +67,7 @@ Status atomic_file_parse_fault(const char *text, int rank, FileFault *fault) {
 static Status io_error(const char *what, const char *path, int error) {
     const char *advice = "check the file system";
     if (error == ENOSPC || error == EDQUOT) advice = "free some space or choose another folder";
+    if (error == EFBIG) advice = "raise the limit on the size of a file (ulimit -f) or choose another folder";
     if (error == EACCES || error == EPERM || error == EROFS) advice = "make it writable or choose another folder";
     if (error == EEXIST || error == ENOTDIR) advice = "something else has that name; move it or choose another folder";
     return status_error(RAM_IO, "cannot %s %.400s: %s; %s", what, path, strerror(error), advice);
@@ -258,8 +259,13 @@ Status atomic_file_replace_folder(const char *temporary, const char *path) {
     }
     const bool cannot_exchange = errno == EINVAL || errno == ENOSYS;
     if (errno != ENOENT && !cannot_exchange) return io_error("replace", path, errno);
-    if (cannot_exchange) TRY(atomic_file_remove_tree(path));
-    return atomic_file_rename(temporary, path);
+    if (!cannot_exchange) return atomic_file_rename(temporary, path);
+    char trash[FILE_PATH]; /* named after `temporary`, as all else that a crash may leave */
+    TRY(prefixed(temporary, ".trash-", trash));
+    TRY(delete_tree(trash));
+    TRY(rename_unsynced(path, trash));
+    TRY(atomic_file_rename(temporary, path));
+    return delete_tree(trash);
 }
 
 /* 0, or an errno; EIO where the file ends early. */

@@ -26,6 +26,8 @@ void log_open(int rank, int size, bool terminal, void (*abort_all)(int code)) {
 
 bool log_is_terminal(void) { return the_log.terminal; }
 
+bool log_is_first(void) { return the_log.rank == 0; }
+
 Status log_attach(const char *path) {
     if (the_log.rank != 0) return status_ok();
     log_detach();

@@ -12,6 +12,7 @@
  * `terminal`: the user looks at an interactive terminal. */
 void log_open(int rank, int size, bool terminal, void (*abort_all)(int code));
 bool log_is_terminal(void);
+bool log_is_first(void); /* rank 0: whoever prints what is to be printed once */
 
 /* From here on every line also goes to `path` (appended, with date and time). */
 Status log_attach(const char *path);

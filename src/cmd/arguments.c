@@ -153,6 +153,7 @@ static void collect_options(Parse *parse) {
 }
 
 static void print_help(const Parse *parse, const struct argp *argp) {
+    if (!log_is_first()) return;
     char name[64];
     snprintf(name, sizeof name, "ram_dist %s", parse->spec->command);
     argp_help(argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, name);

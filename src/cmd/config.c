@@ -26,6 +26,7 @@ static Status take(void *input, int key, const char *value) {
 }
 
 static Status print(const Arguments *arguments, const Wanted *wanted) {
+    if (!log_is_first()) return status_ok();
     if (wanted->resolved || arguments->config_path || arguments->overrides > 0)
         config_write_yaml(&arguments->config, stdout, wanted->only_changed);
     else

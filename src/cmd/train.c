@@ -29,20 +29,34 @@ static Status run_path(const Arguments *arguments, char path[FILE_PATH]) {
     return atomic_file_join(path, "logs", arguments->name);
 }
 
+/* Whether there is something in the folder that a new run would destroy. */
+static bool holds_run(const char *path) {
+    char metrics[FILE_PATH], checkpoints[FILE_PATH];
+    const Status joined[] = {atomic_file_join(metrics, path, "metrics.jsonl"),
+                             atomic_file_join(checkpoints, path, "checkpoints")};
+    if (status_failed(&joined[0]) || status_failed(&joined[1])) return false; /* told when the folder is opened */
+    return access(metrics, F_OK) == 0 || checkpoint_any(checkpoints);
+}
+
 /* What can be refused before the run folder is made: without --resume a folder that holds a run is not touched, and a
  * run that starts anew needs a lane for each rank. Rank 0 looks. */
 static Status check_start(const Session *session, const char *path) {
-    char metrics[FILE_PATH];
     const char *resume = session->arguments.resume;
     if (comm_rank(session->comm) != 0) return status_ok();
-    TRY(atomic_file_join(metrics, path, "metrics.jsonl"));
-    const bool exists = access(metrics, F_OK) == 0;
+    const bool exists = holds_run(path);
     if (exists && !resume)
         return status_error(RAM_USAGE,
                             "%s holds a run already: add --resume auto to go on with it, or --run-dir DIR for a new "
                             "one",
                             path);
-    if (exists || (resume && strcmp(resume, "auto") != 0)) return status_ok(); /* the checkpoint's lanes count */
+    if (exists) return status_ok(); /* the checkpoint's lanes count */
+    if (resume && strcmp(resume, "auto") != 0) {
+        if (access(resume, F_OK) == 0) return status_ok();
+        return status_error(RAM_DATA,
+                            "--resume %.300s: %.300s holds no run, and there is no checkpoint of that name; give auto, "
+                            "or the path of one",
+                            resume, path);
+    }
     return experiment_check_ranks(&session->arguments.config, comm_size(session->comm));
 }
 
@@ -86,26 +100,78 @@ static bool is_inside(const char *path, const char *folder) {
     return inside;
 }
 
-/* Finds and opens the checkpoint that --resume asks for, if any, and settles the configuration. @collective */
-static Status open_resume(Session *session, const RunFolder *folder, Checkpoint **checkpoint, bool *own) {
+/* A run that was killed before its first checkpoint begins again as it was configured, unless --config says otherwise.
+ */
+static Status take_saved_config(Session *session, const RunFolder *folder) {
     char path[FILE_PATH];
     Config saved;
-    SavedState state;
+    TRY(atomic_file_join(path, folder->path, "config.yaml"));
+    if (session->arguments.config_path || access(path, F_OK) != 0) return status_ok();
+    config_default(&saved);
+    TRY(config_read_file(&saved, path));
+    return session_parse_again(session, SPEC, &saved);
+}
+
+/* A finished run is left as it is: a change that could only matter in an epoch to come would be a false label. */
+static Status check_finished(const Config *saved, const Config *config) {
+    for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;)
+        if (config_key(key)->change == CHANGE_EPOCH)
+            return status_error(RAM_USAGE,
+                                "this run is finished, so %.64s cannot change any more: start a new run with --run-dir "
+                                "DIR, or raise train.epochs to go on",
+                                config_key(key)->name);
+    return status_ok();
+}
+
+/* Whether validation errors from before the changes do not compare with those to come. */
+static bool is_judged_anew(const Config *saved, const Config *config) {
+    for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
+        const KeyInfo *info = config_key(key);
+        if (strcmp(info->section, "eval") == 0 || (strcmp(info->section, "data") == 0 && info->change != CHANGE_FREE))
+            return true;
+    }
+    return false;
+}
+
+/* What --resume led to. */
+typedef struct {
+    Checkpoint *checkpoint; /* NULL: from the beginning */
+    SavedState state;       /* of it */
+    bool own;               /* it is one of this run's */
+    bool finished;
+    bool judged_anew;
+} Resume;
+
+/* Finds and opens the checkpoint that --resume asks for, if any, and settles the configuration. @collective */
+static Status open_resume(Session *session, const RunFolder *folder, Resume *resume) {
+    char path[FILE_PATH];
+    Config saved;
+    const Config *config = &session->arguments.config;
     if (!session->arguments.resume) return status_ok();
     TRY(checkpoint_find(session->comm, folder->checkpoints, session->arguments.resume, path));
     if (!*path) {
         log_info("no checkpoint in %s: starting from the beginning", folder->checkpoints);
-        return status_ok();
+        return take_saved_config(session, folder);
     }
-    TRY(checkpoint_open(session->comm, path, checkpoint));
-    *own = is_inside(path, folder->checkpoints);
-    comm_broadcast(session->comm, own, sizeof *own, 0); /* rank 0's view of the folders counts */
-    TRY(saved_state_read_config(*checkpoint, &saved));
-    TRY(saved_state_read(*checkpoint, &state));
+    TRY(checkpoint_open(session->comm, path, &resume->checkpoint));
+    resume->own = is_inside(path, folder->checkpoints);
+    bool taken = !resume->own && holds_run(folder->path);
+    comm_broadcast(session->comm, &resume->own, sizeof resume->own, 0); /* rank 0's view of the folders counts */
+    comm_broadcast(session->comm, &taken, sizeof taken, 0);
+    if (taken)
+        return status_error(RAM_USAGE,
+                            "%.400s holds a run of its own: give --run-dir DIR for the one that goes on from "
+                            "another's checkpoint",
+                            folder->path);
+    TRY(saved_state_read_config(resume->checkpoint, &saved));
+    TRY(saved_state_read(resume->checkpoint, &resume->state));
     if (!session->arguments.config_path) TRY(session_parse_again(session, SPEC, &saved));
-    TRY(check_changes(&saved, &session->arguments.config, state.batch > 0));
+    TRY(check_changes(&saved, config, resume->state.batch > 0));
+    resume->finished = train_is_finished(config, &resume->state);
+    resume->judged_anew = is_judged_anew(&saved, config);
+    if (resume->finished) TRY(check_finished(&saved, config));
     log_info("going on from %s", path);
-    tell_changes(&saved, &session->arguments.config);
+    tell_changes(&saved, config);
     return status_ok();
 }
 
@@ -143,30 +209,65 @@ static void describe(const Session *session, const Experiment *experiment, const
     log_info("model: %zu parameters in %d fields", layout_elements(layout), layout->fields);
 }
 
-/* Everything with the run folder open. @collective */
-static Status train_in(Session *session, const RunFolder *folder) {
-    Checkpoint *checkpoint = NULL;
-    Experiment experiment = {0};
+/* Other images than the checkpoint's are like a changed key of the kind `epoch`. */
+static Status check_data(Resume *resume, const Provenance *provenance) {
+    bool same;
+    if (!resume->checkpoint) return status_ok();
+    TRY(saved_state_same_data(resume->checkpoint, provenance, &same));
+    if (same) return status_ok();
+    if (resume->state.batch > 0)
+        return status_error(RAM_USAGE,
+                            "the images are not those that the checkpoint was trained on, and cannot change in "
+                            "the middle of an epoch: give the same data (data.dir, data.seed)");
+    log_info("changed: the images are not those that the checkpoint was trained on");
+    resume->judged_anew = true;
+    return status_ok();
+}
+
+/* With the configuration settled and something left to do. @collective */
+static Status train_on(Session *session, const RunFolder *folder, Resume *resume) {
+    Experiment experiment;
     Provenance provenance;
-    bool own = false;
     Comm *comm = session->comm;
-    Status status = comm_agree(comm, open_log(folder));
-    if (!status_failed(&status)) status = comm_agree(comm, open_resume(session, folder, &checkpoint, &own));
-    if (!status_failed(&status)) {
-        const int threads = launch_threads(comm, session->arguments.config._threads);
-        status = experiment_open(&experiment, &session->arguments.config, comm, threads, launch_data_directory());
-    }
+    const int threads = launch_threads(comm, session->arguments.config._threads);
+    TRY(experiment_open(&experiment, &session->arguments.config, comm, threads, launch_data_directory()));
+    session_provenance(session, &experiment, &provenance);
+    Status status = comm_agree(comm, check_data(resume, &provenance));
     if (!status_failed(&status)) status = comm_agree(comm, write_config(session, folder->path));
     if (!status_failed(&status)) {
         describe(session, &experiment, folder);
-        session_provenance(session, &experiment, &provenance);
-        const TrainOptions options = {folder, checkpoint, own, &provenance};
+        const TrainOptions options = {folder, resume->checkpoint, resume->own, resume->judged_anew, &provenance};
         status = train_run(&experiment, &options);
     }
+    experiment_close(&experiment);
+    return status;
+}
+
+/* A finished run is only told of; links that a crash left behind are mended. An older set that is only asked about
+ * changes nothing. @collective */
+static Status tell_finished(const Session *session, const RunFolder *folder, const Resume *resume) {
+    const SavedState *state = &resume->state;
+    log_info("this run is finished: nothing is left to train (epoch %lld of %lld)", (long long)state->epoch - 1,
+             (long long)session->arguments.config.train_epochs);
+    if (!resume->own || !checkpoint_is_newest(session->comm, folder->checkpoints, state->step)) return status_ok();
+    return checkpoint_take_up(session->comm, folder->checkpoints, state->step, state->best_step);
+}
+
+/* Everything with the run folder open. @collective */
+static Status train_in(Session *session, const RunFolder *folder) {
+    Resume resume = {0};
+    Comm *comm = session->comm;
+    TRY(comm_agree(comm,
+                   check_start(session, folder->path))); /* again: another run may have held the folder till now */
+    TRY(comm_agree(comm, open_log(folder)));
+    Status status = comm_agree(comm, open_resume(session, folder, &resume));
+    if (!status_failed(&status) && resume.finished)
+        status = tell_finished(session, folder, &resume);
+    else if (!status_failed(&status))
+        status = train_on(session, folder, &resume);
     if (!status_failed(&status))
         log_info("all of it lies in %s: checkpoints/best, metrics.jsonl, config.yaml, run.log", folder->path);
-    checkpoint_close(checkpoint);
-    experiment_close(&experiment);
+    checkpoint_close(resume.checkpoint);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #define RAM_STORE_CHECKPOINT_H
 
 #include "base/atomic_file.h"
+#include "base/hash.h"
 #include "base/layout.h"
 #include "base/status.h"
 #include "mpi/comm.h"
@@ -46,12 +47,22 @@ Status checkpoint_save(Comm *comm, const char *folder, int64_t step, const Snaps
 /* Points `folder`/best at the set of `step`. @collective */
 Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step);
 
-/* Points `folder`/latest and `folder`/best at these sets where they point elsewhere: a crash may have come between a
- * set's commit and its links. A set that is not there (0: none) leaves its link alone. @collective */
-Status checkpoint_repair_links(Comm *comm, const char *folder, int64_t latest, int64_t best);
+/* To be called before a run goes on from the set of step `latest`: later sets, of a course that is left, are set aside,
+ * and the links point at `latest` and `best` again (a crash may have come between a set's commit and its links; a set
+ * that is not there, 0: none, leaves its link alone). RAM_IO. @collective */
+Status checkpoint_take_up(Comm *comm, const char *folder, int64_t latest, int64_t best);
+
+/* Whether no set in use is later than `step`. @collective */
+bool checkpoint_is_newest(Comm *comm, const char *folder, int64_t step);
+
+/* Whether there is any set, good or not. */
+bool checkpoint_any(const char *folder);
 
 /* Deletes all but the last `keep` (>= 1) sets and the best, and what crashes left behind. @collective */
 Status checkpoint_prune(Comm *comm, const char *folder, int64_t keep);
+
+/* Where the set of `step` lies, whether it is there or not. RAM_USAGE. */
+Status checkpoint_path(const char *folder, int64_t step, char path[FILE_PATH]);
 
 /* Which set to go on from, the same on all ranks. `request`: "latest" (the newest good one), "best" (the newest good
  * one where the best is damaged), "auto" (as latest; path "" where there is none at all), else the path of a set, of
@@ -71,6 +82,9 @@ void checkpoint_close(Checkpoint *checkpoint); /* NULL is allowed */
 
 int64_t checkpoint_step(const Checkpoint *checkpoint);
 int checkpoint_shards(const Checkpoint *checkpoint);
+
+/* The hash in the last line of MANIFEST, which stands for all bytes of the set. */
+void checkpoint_hash(const Checkpoint *checkpoint, char hash[HASH_TEXT]);
 
 /* Whether the set holds vectors under `group`. */
 bool checkpoint_has_vector(const Checkpoint *checkpoint, const char *group);

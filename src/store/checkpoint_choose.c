@@ -87,13 +87,18 @@ Status checkpoint_find(Comm *comm, const char *folder, const char *request, char
     return status_ok();
 }
 
+Status checkpoint_path(const char *folder, int64_t step, char path[FILE_PATH]) {
+    char name[STEP_NAME];
+    step_folder_name(name, step);
+    return atomic_file_join(path, folder, name);
+}
+
 static Status mark_best(const char *folder, int64_t step) {
-    char name[STEP_NAME], link[FILE_PATH];
+    char name[STEP_NAME];
     step_folder_name(name, step);
     if (!is_kind(folder, name, S_IFDIR))
         return status_error(RAM_IO, "the best checkpoint %.400s/%s is gone; someone deleted it", folder, name);
-    TRY(atomic_file_join(link, folder, "best"));
-    TRY(atomic_file_switch_link(name, link));
+    TRY(step_folder_point(folder, "best", name));
     return atomic_file_sync_folder(folder);
 }
 
@@ -102,22 +107,44 @@ Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step) {
 }
 
 static Status repair_link(const char *folder, const char *link, int64_t step) {
-    char name[STEP_NAME], target[STEP_NAME], path[FILE_PATH];
+    char name[STEP_NAME], target[STEP_NAME];
     step_folder_name(name, step);
     step_folder_read_link(folder, link, target);
     if (strcmp(name, target) == 0 || !is_kind(folder, name, S_IFDIR)) return status_ok();
-    TRY(atomic_file_join(path, folder, link));
-    TRY(atomic_file_switch_link(name, path));
+    return step_folder_point(folder, link, name);
+}
+
+/* The sets of `latest` and before, and nothing else, are this run's from now on. */
+static Status take_up(const char *folder, int64_t latest, int64_t best) {
+    TRY(step_folder_set_aside(folder, latest + 1));
+    TRY(repair_link(folder, "latest", latest));
+    TRY(repair_link(folder, "best", best));
     return atomic_file_sync_folder(folder);
 }
 
-static Status repair_links(const char *folder, int64_t latest, int64_t best) {
-    TRY(repair_link(folder, "latest", latest));
-    return repair_link(folder, "best", best);
+Status checkpoint_take_up(Comm *comm, const char *folder, int64_t latest, int64_t best) {
+    return comm_agree(comm, comm_rank(comm) == 0 ? take_up(folder, latest, best) : status_ok());
 }
 
-Status checkpoint_repair_links(Comm *comm, const char *folder, int64_t latest, int64_t best) {
-    return comm_agree(comm, comm_rank(comm) == 0 ? repair_links(folder, latest, best) : status_ok());
+bool checkpoint_is_newest(Comm *comm, const char *folder, int64_t step) {
+    bool newest = true;
+    if (comm_rank(comm) == 0) {
+        StepList list = {0};
+        const Status listed = step_folder_list(folder, &list);
+        for (int i = 0; i < list.count && !status_failed(&listed); i++)
+            if (!list.folder[i].set_aside && list.folder[i].step > step) newest = false;
+        free(list.folder);
+    }
+    comm_broadcast(comm, &newest, sizeof newest, 0);
+    return newest;
+}
+
+bool checkpoint_any(const char *folder) {
+    StepList list = {0};
+    const Status listed = step_folder_list(folder, &list);
+    const bool any = !status_failed(&listed) && list.count > 0;
+    free(list.folder);
+    return any;
 }
 
 /* Deletes what is older than the last `keep` and not the best; sets set aside go with those of their age. */

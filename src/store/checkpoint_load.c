@@ -22,6 +22,8 @@ void checkpoint_close(Checkpoint *checkpoint) {
 int64_t checkpoint_step(const Checkpoint *checkpoint) { return checkpoint->step; }
 int checkpoint_shards(const Checkpoint *checkpoint) { return checkpoint->manifest.shards; }
 
+void checkpoint_hash(const Checkpoint *checkpoint, char hash[HASH_TEXT]) { manifest_hash(&checkpoint->manifest, hash); }
+
 static Status open_image(const char *path, const ManifestFile *file, void *data, hid_t *opened) {
     *opened = hdf_open((HdfImage){.data = data, .bytes = file->bytes});
     if (*opened >= 0) return status_ok();

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char BAD[] = ".bad-";
@@ -86,6 +87,14 @@ static Status rename_bad(const char *folder, const char *name) {
         TRY(atomic_file_join(to, folder, bad));
         if (access(to, F_OK) != 0) return atomic_file_rename(from, to);
     }
+}
+
+Status step_folder_point(const char *folder, const char *link, const char *name) {
+    char path[FILE_PATH];
+    struct stat facts;
+    TRY(atomic_file_join(path, folder, link));
+    if (lstat(path, &facts) == 0 && !S_ISLNK(facts.st_mode)) TRY(rename_bad(folder, link));
+    return atomic_file_switch_link(name, path);
 }
 
 Status step_folder_set_aside(const char *folder, int64_t step) {

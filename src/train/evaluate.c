@@ -11,7 +11,7 @@
 /* What one worker counted. */
 typedef struct {
     int64_t loss; /* in units of LOSS_UNIT */
-    int64_t reward;
+    int64_t reward, not_finite;
     int64_t *confusion; /* (classes, classes) */
     float *probability; /* (images_most, classes), host */
     float *rewards;     /* (images_most), host */
@@ -93,6 +93,7 @@ static void count_predictions(const Work *work, const Span *span, Tally *tally) 
             if (probability[c] > probability[best]) best = c;
         const double mean = (double)probability[label] / (double)work->rollouts;
         tally->loss += llround(-log(fmax(mean, (double)FLT_MIN)) / LOSS_UNIT);
+        if (isnan(mean)) tally->not_finite++;
         tally->confusion[label * classes + best]++;
     }
 }
@@ -145,11 +146,13 @@ static void sum_tallies(Evaluator *evaluator) {
         const Tally *tally = &evaluator->tally[i];
         sum->loss += tally->loss;
         sum->reward += tally->reward;
+        sum->not_finite += tally->not_finite;
         for (int cell = 0; cell < cells; cell++) sum->confusion[cell] += tally->confusion[cell];
     }
     comm_sum(evaluator->experiment->comm, sum->confusion, cells);
     comm_sum(evaluator->experiment->comm, &sum->loss, 1);
     comm_sum(evaluator->experiment->comm, &sum->reward, 1);
+    comm_sum(evaluator->experiment->comm, &sum->not_finite, 1);
 }
 
 Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, int64_t *confusion) {
@@ -158,7 +161,7 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
     const int64_t images = experiment->dataset.count[evaluator->split], batch = experiment->config.eval_batch;
     for (int i = 0; i < experiment->backend->workers; i++) {
         Tally *tally = &evaluator->tally[i];
-        tally->loss = tally->reward = 0;
+        tally->loss = tally->reward = tally->not_finite = 0;
         memset(tally->confusion, 0, (size_t)(classes * classes) * sizeof *tally->confusion);
     }
     for (int64_t first = 0; first < images; first += batch) {
@@ -169,7 +172,8 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
     }
     sum_tallies(evaluator);
     const Tally *sum = &evaluator->tally[0];
-    Evaluation evaluation = {.split = evaluator->split, .policy = policy, .rollouts = rollouts};
+    Evaluation evaluation = {
+        .split = evaluator->split, .policy = policy, .rollouts = rollouts, .not_finite = sum->not_finite};
     for (int label = 0; label < classes; label++)
         for (int c = 0; c < classes; c++) {
             evaluation.images += sum->confusion[label * classes + c];

@@ -12,11 +12,11 @@ typedef struct Evaluator Evaluator;
 typedef struct {
     Split split;
     Policy policy;
-    int64_t rollouts; /* M: probabilities are averaged over them */
-    int64_t images, wrong;
-    double error, low, high; /* low, high: 95 % interval (Wilson 1927) */
-    double loss;             /* mean negative log-likelihood of the averaged probabilities */
-    double reward;           /* mean over images and roll-outs: share of single roll-outs that are right */
+    int64_t rollouts;                  /* M: probabilities are averaged over them */
+    int64_t images, wrong, not_finite; /* not_finite: images whose probabilities are NaN */
+    double error, low, high;           /* low, high: 95 % interval (Wilson 1927) */
+    double loss;                       /* mean negative log-likelihood of the averaged probabilities */
+    double reward;                     /* mean over images and roll-outs: share of single roll-outs that are right */
 } Evaluation;
 
 Evaluator *evaluator_new(const Experiment *experiment, Split split);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { METRICS_MOST = 1 << 30, DIGITS = 9 };
 
@@ -57,6 +58,8 @@ Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const E
 Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[33]) {
     void *data;
     size_t size;
+    if (fsync(fileno(metrics->file)) != 0)
+        return status_error(RAM_IO, "cannot sync %s: %s", metrics->path, strerror(errno));
     TRY(atomic_file_read(metrics->path, METRICS_MOST, &data, &size));
     *bytes = (int64_t)size;
     hash_memory(data, size, hash);
@@ -64,38 +67,50 @@ Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[33]) {
     return status_ok();
 }
 
-/* Appends to a file that only a person reads. */
-static Status append(const char *path, const char *data, size_t bytes) {
+/* Whether the file ends with these bytes: they were kept by a cut that a crash interrupted. */
+static bool ends_with(const char *path, const char *data, size_t bytes) {
+    void *content;
+    size_t size;
+    const Status status = atomic_file_read(path, METRICS_MOST, &content, &size);
+    if (status_failed(&status)) return false;
+    const bool same = size >= bytes && memcmp((const char *)content + size - bytes, data, bytes) == 0;
+    free(content);
+    return same;
+}
+
+/* Keeps what is cut off, for people. */
+static Status keep_lost(const char *path, const char *data, size_t bytes) {
+    if (ends_with(path, data, bytes)) return status_ok();
     FILE *file = fopen(path, "ae");
-    bool written = file && fwrite(data, 1, bytes, file) == bytes;
+    bool written = file && fwrite(data, 1, bytes, file) == bytes && fflush(file) == 0 && fsync(fileno(file)) == 0;
     if (file && fclose(file) != 0) written = false;
     return written ? status_ok() : status_error(RAM_IO, "cannot write %s: %s", path, strerror(errno));
+}
+
+/* What a user can do about a curve that does not go with the checkpoint. */
+#define REMEDY "put the file back, or go on in another folder (--resume PATH --run-dir DIR)"
+
+static Status cut(const char *path, const char *lost_path, const char *data, size_t size, int64_t bytes,
+                  const char *hash) {
+    char found[HASH_TEXT];
+    if ((int64_t)size < bytes)
+        return status_error(RAM_DATA, "%s has %zu bytes, but had %lld when the checkpoint was saved: " REMEDY, path,
+                            size, (long long)bytes);
+    hash_memory(data, (size_t)bytes, found);
+    if (strcmp(found, hash) != 0)
+        return status_error(RAM_DATA, "%s differs from what it was when the checkpoint was saved: " REMEDY, path);
+    if ((int64_t)size == bytes) return status_ok();
+    TRY(keep_lost(lost_path, data + bytes, size - (size_t)bytes));
+    return atomic_file_write(path, data, (size_t)bytes);
 }
 
 Status metrics_cut(const char *path, const char *lost_path, int64_t bytes, const char *hash) {
     void *data;
     size_t size;
-    char found[HASH_TEXT];
+    if (access(path, F_OK) != 0)
+        return status_error(RAM_DATA, "%s is gone, but was there when the checkpoint was saved: " REMEDY, path);
     TRY(atomic_file_read(path, METRICS_MOST, &data, &size));
-    Status status = status_ok();
-    if ((int64_t)size < bytes) {
-        status =
-            status_error(RAM_DATA,
-                         "%s has %zu bytes, but had %lld when the checkpoint was saved: put the file back, or go on "
-                         "in another folder (--resume PATH --run-dir DIR)",
-                         path, size, (long long)bytes);
-    } else {
-        hash_memory(data, (size_t)bytes, found);
-        if (strcmp(found, hash) != 0)
-            status = status_error(RAM_DATA,
-                                  "%s differs from what it was when the checkpoint was saved: put the file back, or go "
-                                  "on in another folder (--resume PATH --run-dir DIR)",
-                                  path);
-        else if ((int64_t)size > bytes) {
-            status = append(lost_path, (const char *)data + bytes, size - (size_t)bytes);
-            if (!status_failed(&status)) status = atomic_file_write(path, data, (size_t)bytes);
-        }
-    }
+    const Status status = cut(path, lost_path, data, size, bytes, hash);
     free(data);
     return status;
 }

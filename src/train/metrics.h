@@ -29,7 +29,7 @@ void metrics_close(Metrics *metrics); /* a zeroed one is allowed */
 Status metrics_epoch(Metrics *metrics, const EpochFigures *figures);
 Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const Evaluation *evaluation);
 
-/* Length of the file and XXH3-128 of its content: what a checkpoint keeps. RAM_IO. */
+/* Syncs the file; its length and XXH3-128 of its content are what a checkpoint keeps. RAM_IO. */
 Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[33]);
 
 /* Cuts `path` to the first `bytes` bytes, which must have the hash; what is cut off goes to `lost_path` (appended). A

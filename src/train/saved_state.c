@@ -28,6 +28,7 @@ static int state_scalars(SavedState *s, StoreScalar scalar[STATE_FACTS]) {
         {.name = "state/schedule_waited", .type = STORE_INT, .value = &s->schedule.waited},
         {.name = "state/since_better", .type = STORE_INT, .value = &s->schedule.since_better},
         {.name = "state/best_error", .type = STORE_REAL, .value = &s->schedule.best_error},
+        {.name = "state/best_saved_error", .type = STORE_REAL, .value = &s->best_saved_error},
         {.name = "state/best_step", .type = STORE_INT, .value = &s->best_step},
         {.name = "state/best_epoch", .type = STORE_INT, .value = &s->best_epoch},
         {.name = "state/metrics_bytes", .type = STORE_INT, .value = &s->metrics_bytes},
@@ -123,6 +124,15 @@ Status saved_state_read_config(const Checkpoint *checkpoint, Config *config) {
 Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
     StoreScalar scalar[STATE_FACTS];
     return checkpoint_read_scalars(checkpoint, state_scalars(state, scalar), scalar);
+}
+
+Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same) {
+    char saved[PROVENANCE_COMMAND];
+    const StoreScalar scalar = {
+        .name = "provenance/data_hashes", .type = STORE_TEXT, .value = saved, .bytes = sizeof saved};
+    TRY(checkpoint_read_scalars(checkpoint, 1, &scalar));
+    *same = strcmp(saved, provenance->data_hashes) == 0;
+    return status_ok();
 }
 
 Status saved_state_read_parameters(Comm *comm, const Checkpoint *checkpoint, const Layout *layout, float *values) {

@@ -18,9 +18,10 @@ typedef struct {
     double seconds;        /* of computing in this epoch so far */
     double moving_average; /* the baseline m */
     ScheduleState schedule;
-    int64_t best_step, best_epoch; /* 0: none yet */
-    int64_t metrics_bytes;         /* metrics.jsonl when this was saved, */
-    char metrics_hash[HASH_TEXT];  /* and its hash */
+    int64_t best_step, best_epoch; /* of the best set that is saved; 0: none yet */
+    double best_saved_error; /* its validation error; schedule.best_error may be of a model that could not be saved */
+    int64_t metrics_bytes;   /* metrics.jsonl when this was saved, */
+    char metrics_hash[HASH_TEXT]; /* and its hash */
 } SavedState;
 
 SavedState saved_state_start(void);
@@ -46,6 +47,9 @@ Status saved_state_restore(const Experiment *experiment, const Checkpoint *check
 /* Reads the configuration that the set was saved with; the state alone. RAM_DATA. */
 Status saved_state_read_config(const Checkpoint *checkpoint, Config *config);
 Status saved_state_read(const Checkpoint *checkpoint, SavedState *state);
+
+/* Whether the set was saved with the data that `provenance` names (data_hashes). RAM_DATA. */
+Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same);
 
 /* Reads the parameters that are to be evaluated (the average where the set has one) into values (layout->total), host.
  * @collective */

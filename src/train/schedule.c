@@ -29,7 +29,7 @@ bool schedule_observe(const Config *config, ScheduleState *state, double validat
         return true;
     }
     state->since_better++;
-    if (++state->waited >= config->schedule_patience) {
+    if (config->schedule_kind == SCHEDULE_PLATEAU && ++state->waited >= config->schedule_patience) {
         state->factor *= config->schedule_factor;
         state->waited = 0;
     }

@@ -1,4 +1,4 @@
-/* Stop: a request to end the training in order, by signal (INT, TERM, USR1, USR2). Owns the handlers. Each rank may see
+/* Stop: a request to end the training in order, by signal (mpi/stop_signals.h). Owns the handlers. Each rank may see
  * it at another time; the step's reduction makes one decision of it. Nothing here is collective. */
 #ifndef RAM_TRAIN_STOP_H
 #define RAM_TRAIN_STOP_H

@@ -176,6 +176,22 @@ static void fill_rows(void *context, const TraceRows *rows) {
     }
 }
 
+enum { FACTS = 6 };
+
+/* What a trace says about itself; returns how many. The texts are borrowed. */
+static int describe(TraceOrigin *origin, char *split, char *policy, StoreScalar fact[FACTS]) {
+    int facts = 0;
+    fact[facts++] = (StoreScalar){.name = "trace/step", .type = STORE_INT, .value = &origin->step};
+    fact[facts++] = (StoreScalar){.name = "trace/epoch", .type = STORE_INT, .value = &origin->epoch};
+    fact[facts++] = (StoreScalar){.name = "trace/split", .type = STORE_TEXT, .value = split};
+    fact[facts++] = (StoreScalar){.name = "trace/policy", .type = STORE_TEXT, .value = policy};
+    if (!origin->checkpoint) return facts;
+    fact[facts++] = (StoreScalar){.name = "trace/checkpoint", .type = STORE_TEXT, .value = origin->checkpoint};
+    fact[facts++] =
+        (StoreScalar){.name = "trace/checkpoint_hash", .type = STORE_TEXT, .value = origin->checkpoint_hash};
+    return facts;
+}
+
 Status tracer_save(Tracer *tracer, const char *folder, const char *name, bool replace, TraceOrigin origin,
                    Provenance *provenance) {
     const Experiment *experiment = tracer->experiment;
@@ -185,20 +201,15 @@ Status tracer_save(Tracer *tracer, const char *folder, const char *name, bool re
     planned.eval_rollouts = tracer->plan.rollouts;
     snprintf(split, sizeof split, "%s", split_name(tracer->plan.split));
     config_get_text(&planned, config_find_key("eval.policy"), policy, sizeof policy);
-    const StoreScalar facts[] = {
-        {.name = "trace/step", .type = STORE_INT, .value = &origin.step},
-        {.name = "trace/epoch", .type = STORE_INT, .value = &origin.epoch},
-        {.name = "trace/split", .type = STORE_TEXT, .value = split},
-        {.name = "trace/policy", .type = STORE_TEXT, .value = policy},
-    };
-    enum { FACTS = sizeof facts / sizeof *facts };
     StoreScalar scalar[FACTS + PROVENANCE_FACTS + CONFIG_KEYS];
     ConfigTexts *texts = memory_new(1, sizeof *texts);
-    memcpy(scalar, facts, sizeof facts);
-    provenance_scalars(provenance, scalar + FACTS);
-    saved_state_config_scalars(&planned, texts, scalar + FACTS + PROVENANCE_FACTS);
-    Status status = trace_save(experiment->comm, folder, name, replace, &tracer->shape, sizeof scalar / sizeof *scalar,
-                               scalar, fill_rows, tracer);
+    int scalars = describe(&origin, split, policy, scalar);
+    provenance_scalars(provenance, scalar + scalars);
+    scalars += PROVENANCE_FACTS;
+    saved_state_config_scalars(&planned, texts, scalar + scalars);
+    scalars += CONFIG_KEYS;
+    Status status =
+        trace_save(experiment->comm, folder, name, replace, &tracer->shape, scalars, scalar, fill_rows, tracer);
     free(texts);
     return status;
 }

@@ -17,7 +17,9 @@ typedef struct {
 /* Of which model. */
 typedef struct {
     int64_t step;
-    int64_t epoch; /* complete ones */
+    int64_t epoch;         /* complete ones */
+    char *checkpoint;      /* its path; NULL: of parameters that no checkpoint holds yet */
+    char *checkpoint_hash; /* its checkpoint_hash() */
 } TraceOrigin;
 
 typedef struct Tracer Tracer;

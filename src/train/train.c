@@ -26,17 +26,18 @@ typedef struct {
     Tracer *tracer; /* of the probe set; NULL: not asked for */
     Metrics metrics;
     Progress progress;
-    int32_t *order;  /* (training samples): this epoch's */
-    int64_t batches; /* of an epoch */
-    double rate;     /* learning rate of the last step */
-    double saved_at; /* progress_clock() of the last checkpoint */
+    int32_t *order;    /* (training samples): this epoch's */
+    int64_t batches;   /* of an epoch */
+    double rate;       /* learning rate of the last step */
+    double last_error; /* validation error of the last epoch */
+    double saved_at;   /* progress_clock() of the last checkpoint */
 } Training;
 
-static bool finished(const Training *t) {
-    const Config *config = &t->experiment->config;
-    return t->state.batch == 0 &&
-           (t->state.epoch > config->train_epochs || schedule_exhausted(config, &t->state.schedule));
+bool train_is_finished(const Config *config, const SavedState *state) {
+    return state->batch == 0 && (state->epoch > config->train_epochs || schedule_exhausted(config, &state->schedule));
 }
+
+static bool finished(const Training *t) { return train_is_finished(&t->experiment->config, &t->state); }
 
 /* --- opening */
 
@@ -53,7 +54,8 @@ static Status open_metrics(Training *t) {
         TRY(metrics_cut(path, lost, t->state.metrics_bytes, t->state.metrics_hash));
     else if (access(path, F_OK) == 0)
         TRY(metrics_cut(path, lost, 0, nothing));
-    return metrics_open(&t->metrics, path);
+    TRY(metrics_open(&t->metrics, path));
+    return atomic_file_sync_folder(folder);
 }
 
 static Status open_state(Training *t) {
@@ -65,12 +67,15 @@ static Status open_state(Training *t) {
     optimizer_open(&t->optimizer, experiment->backend, config, (int64_t)parameters->layout.total, initial);
     free(initial);
     t->state = saved_state_start();
+    t->batches = (experiment->dataset.count[SPLIT_TRAIN] + config->train_batch - 1) / config->train_batch;
     if (!t->options->resume) return status_ok();
     TRY(saved_state_restore(experiment, t->options->resume, &t->state, &t->optimizer));
-    if (t->options->own)
-        return checkpoint_repair_links(experiment->comm, t->options->folder->checkpoints, t->state.step,
-                                       t->state.best_step);
-    t->state.best_step = t->state.best_epoch = 0; /* that set is not in this run's folder */
+    if (t->state.batch >= t->batches) /* the set was saved by a run with smaller batches */
+        return status_error(RAM_DATA, "the checkpoint stands at batch %lld of an epoch of %lld batches",
+                            (long long)t->state.batch, (long long)t->batches);
+    if (t->options->judged_anew) t->state.schedule = schedule_start();
+    if (!t->options->own || t->options->judged_anew) /* that set is not in this run's folder, or no longer comparable */
+        t->state.best_step = t->state.best_epoch = 0;
     return status_ok();
 }
 
@@ -83,15 +88,17 @@ static Tracer *open_tracer(const Experiment *experiment) {
     return config->trace_every > 0 ? tracer_new(experiment, &plan) : NULL;
 }
 
+/* From here on the folder goes with this state: sets of a course that is left are set aside before the curve is cut, so
+ * that a crash in between leaves a set that the curve still holds. */
+static Status take_up(const Training *t) {
+    return checkpoint_take_up(t->experiment->comm, t->options->folder->checkpoints, t->state.step, t->state.best_step);
+}
+
 static Status open_training(Training *t) {
     Experiment *experiment = t->experiment;
     const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], batch = experiment->config.train_batch;
-    TRY(open_state(t));
+    if (t->options->own) TRY(take_up(t));
     TRY(comm_agree(experiment->comm, open_metrics(t)));
-    t->batches = (samples + batch - 1) / batch;
-    if (t->state.batch >= t->batches) /* the set was saved by a run with smaller batches */
-        return status_error(RAM_DATA, "the checkpoint stands at batch %lld of an epoch of %lld batches",
-                            (long long)t->state.batch, (long long)t->batches);
     t->order = memory_new((size_t)samples, sizeof *t->order);
     t->step = step_new(experiment);
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
@@ -117,15 +124,22 @@ static Status mark_metrics(Training *t) {
     return metrics_mark(&t->metrics, &t->state.metrics_bytes, t->state.metrics_hash);
 }
 
-/* Saves the state as it is; `best`: it is the best model so far. */
+static void warn(const Status *status) {
+    if (status_failed(status)) log_warning("%s; the checkpoint itself is saved", status->message);
+}
+
+/* Saves the state as it is; `best`: it is the best model so far. Links and old sets can wait for the next time. */
 static Status save(Training *t, bool best) {
     Comm *comm = t->experiment->comm;
     const char *folder = t->options->folder->checkpoints;
     TRY(comm_agree(comm, mark_metrics(t)));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
-    if (best) TRY(checkpoint_mark_best(comm, folder, t->state.step));
+    const Status marked = best ? checkpoint_mark_best(comm, folder, t->state.step) : status_ok();
+    warn(&marked);
+    const Status pruned = checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep);
+    warn(&pruned);
     t->saved_at = progress_clock();
-    return checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep);
+    return status_ok();
 }
 
 /* A checkpoint on the way: where it cannot be written the training goes on, and says so. */
@@ -228,19 +242,19 @@ static Status close_epoch(Training *t, bool *best) {
     const Config *config = &experiment->config;
     SavedState *s = &t->state;
     const EpochFigures figures = epoch_figures(t);
-    if (!isfinite(experiment->backend->kernels->sum_squares(experiment->backend, t->optimizer.total,
-                                                            optimizer_parameters(&t->optimizer))))
-        return not_finite(t, "a parameter");
     ram_load(&experiment->ram, optimizer_evaluated(&t->optimizer));
     const Evaluation validation =
         evaluator_run(t->validation, (Policy)config->eval_policy, config->eval_rollouts, NULL);
+    if (validation.not_finite > 0) return not_finite(t, "the validation"); /* the last update may have done it */
     Status status = metrics_epoch(&t->metrics, &figures);
     if (!status_failed(&status)) status = metrics_evaluation(&t->metrics, s->epoch, s->step, &validation);
     TRY(comm_agree(experiment->comm, status));
+    t->last_error = validation.error;
     *best = schedule_observe(config, &s->schedule, validation.error);
     if (*best) {
         s->best_step = s->step;
         s->best_epoch = s->epoch;
+        s->best_saved_error = validation.error;
     }
     trace_probe(t, s->epoch); /* before the checkpoint: a crash in between repeats the epoch, and its trace */
     const ProgressPoint point = progress_point(t);
@@ -266,18 +280,14 @@ static Status train_epoch(Training *t, bool *stopped) {
 
 /* --- the end */
 
-/* Loads the best model: the one in memory, or the best set. */
+/* Loads the best saved model. */
 static Status load_best(Training *t, DevFloats values) {
     Experiment *experiment = t->experiment;
     Backend *backend = experiment->backend;
     const Layout *layout = &experiment->ram.parameters.layout;
     char path[FILE_PATH];
     Checkpoint *checkpoint = NULL;
-    if (t->state.best_step == t->state.step) {
-        ram_load(&experiment->ram, optimizer_evaluated(&t->optimizer));
-        return status_ok();
-    }
-    TRY(checkpoint_find(experiment->comm, t->options->folder->checkpoints, "best", path));
+    TRY(checkpoint_path(t->options->folder->checkpoints, t->state.best_step, path));
     TRY(checkpoint_open(experiment->comm, path, &checkpoint));
     float *host = memory_new(layout->total, sizeof *host);
     const Status status = saved_state_read_parameters(experiment->comm, checkpoint, layout, host);
@@ -290,31 +300,28 @@ static Status load_best(Training *t, DevFloats values) {
     return status;
 }
 
-/* Tells which model is the best. Where no epoch of this run is better than what it went on from, its last model counts
- * as its best; returns whether that was so. */
-static bool settle_best(Training *t) {
+/* The best model on the test set, once, at the end. Where no saved epoch of this run is the best, or its set is
+ * damaged, the last model takes its place; *best says whether the last model is the best. */
+static Status measure_best(Training *t, bool *best) {
     SavedState *s = &t->state;
-    if (s->best_step != 0) {
-        log_info("best model: epoch %lld, validation error %.2f %%", (long long)s->best_epoch, s->schedule.best_error);
-        return false;
-    }
-    s->best_step = s->step;
-    s->best_epoch = s->epoch - 1;
-    log_info("best model: the last, epoch %lld: no checkpoint of this run is better than the %.2f %% validation error "
-             "that it went on from",
-             (long long)s->best_epoch, s->schedule.best_error);
-    return true;
-}
-
-/* The best model on the test set, once, at the end. */
-static Status measure_best(Training *t) {
     Backend *backend = t->experiment->backend;
-    DevFloats values = backend_floats(backend, (int64_t)t->experiment->ram.parameters.layout.total);
+    DevFloats values = backend_floats(backend, t->optimizer.total);
     Evaluation learned;
-    Status status = load_best(t, values);
-    if (!status_failed(&status))
-        status =
-            measure_model(t->experiment, SPLIT_TEST, &t->metrics, t->state.best_epoch, t->state.best_step, &learned);
+    Status loaded = status_ok();
+    *best = s->best_step == s->step || s->best_step == 0;
+    if (!*best) loaded = load_best(t, values);
+    if (status_failed(&loaded)) log_warning("%s; the last model takes the place of the best", loaded.message);
+    *best = *best || status_failed(&loaded);
+    const bool instead = *best && s->best_step != s->step;
+    if (*best) {
+        ram_load(&t->experiment->ram, optimizer_evaluated(&t->optimizer));
+        if (instead) s->best_saved_error = t->last_error;
+        s->best_step = s->step;
+        s->best_epoch = s->epoch - 1;
+    }
+    log_info("best model: %sepoch %lld, validation error %.2f %%", instead ? "the last, " : "",
+             (long long)s->best_epoch, s->best_saved_error);
+    const Status status = measure_model(t->experiment, SPLIT_TEST, &t->metrics, s->best_epoch, s->best_step, &learned);
     backend->kernels->release(backend, values.address);
     return status;
 }
@@ -332,20 +339,20 @@ static Status train_on(Training *t) {
     }
     while (!finished(t)) {
         bool stopped = false, best = false;
-        const int64_t best_step = t->state.best_step, best_epoch = t->state.best_epoch;
+        const SavedState before = t->state;
         TRY(train_epoch(t, &stopped));
         if (t->state.batch == t->batches) TRY(close_epoch(t, &best));
         if (finished(t)) {
-            if (settle_best(t)) best = true;
-            TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
+            TRY(measure_best(t, &best)); /* before the last checkpoint, so that a finished run has its figures */
             TRY(save(t, best));
         } else if (stopped) {
             TRY(save(t, best));
             return status_error(RAM_STOPPED, "stopped at step %lld as asked: --resume auto goes on from there",
                                 (long long)t->state.step);
         } else if ((best || save_is_due(t)) && !save_or_warn(t, best)) {
-            t->state.best_step = best_step; /* the best that is on disk */
-            t->state.best_epoch = best_epoch;
+            t->state.best_step = before.best_step; /* the best that is on disk */
+            t->state.best_epoch = before.best_epoch;
+            t->state.best_saved_error = before.best_saved_error;
         }
     }
     return status_ok();
@@ -353,14 +360,9 @@ static Status train_on(Training *t) {
 
 Status train_run(Experiment *experiment, const TrainOptions *options) {
     Training t = {.experiment = experiment, .options = options};
-    Status status = open_training(&t);
-    if (!status_failed(&status)) {
-        if (finished(&t))
-            log_info("this run is finished: nothing is left to train (epoch %lld of %lld)",
-                     (long long)t.state.epoch - 1, (long long)experiment->config.train_epochs);
-        else
-            status = train_on(&t);
-    }
+    Status status = open_state(&t);
+    if (!status_failed(&status)) status = open_training(&t);
+    if (!status_failed(&status)) status = train_on(&t);
     close_training(&t);
     return status;
 }

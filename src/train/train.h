@@ -9,13 +9,18 @@
 #include "store/run_folder.h"
 #include "train/evaluate.h"
 #include "train/experiment.h"
+#include "train/saved_state.h"
 
 typedef struct {
     const RunFolder *folder;
     const Checkpoint *resume; /* NULL: from the start */
     bool own;                 /* `resume` is one of this run's, so that metrics.jsonl goes on where it was saved */
+    bool judged_anew;         /* validation errors from before `resume` do not compare with those to come */
     Provenance *provenance;
 } TrainOptions;
+
+/* Whether nothing is left to train: all epochs are done, or early stopping has decided. */
+bool train_is_finished(const Config *config, const SavedState *state);
 
 /* Trains to the end, then measures the best model on the test set. RAM_STOPPED: asked to stop, a checkpoint is saved.
  * RAM_IO: the run folder cannot be written, what was committed is intact. RAM_DATA: the checkpoint does not fit.

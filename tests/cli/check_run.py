@@ -3,6 +3,7 @@
   metrics RUN TRAIN BATCH EPOCHS        metrics.jsonl has the rows and fields of a run of EPOCHS epochs
   learned RUN ERROR                     the test error is at most ERROR percent, the last loss below the first
   same RUN RUN                          equal metrics but for seconds; equal latest and best, every bit of every array
+  weights RUN RUN                       equal latest vectors, every bit
   differ RUN RUN                        other weights
   within RUN                            the latest checkpoint stands within an epoch
   rates RUN BATCHES KIND EPOCHS LR WARMUP [FACTOR PATIENCE]   the learning rate of each epoch's last step
@@ -100,6 +101,11 @@ def same(one, other):
         assert set(a) == set(b), set(a) ^ set(b)
         for name, values in a.items():
             assert values.tobytes() == b[name].tobytes(), (link, name)
+
+
+def weights(one, other):
+    a, b = arrays(one, "latest")[0], arrays(other, "latest")[0]
+    assert a.keys() == b.keys() and all(a[name].tobytes() == b[name].tobytes() for name in a), "other weights"
 
 
 def differ(one, other):

@@ -67,6 +67,9 @@ train: {epochs: 4, batch: 32, lr: 0.003}
 YAML
 }
 
+# fingerprint FOLDER: of all that a run has saved.
+fingerprint() { find "$1" -type f ! -name run.log ! -name .lock -exec cksum {} + | sort; }
+
 # rows RUN: lines of its metrics.jsonl.
 rows() { if [ -e "$1/metrics.jsonl" ]; then wc -l <"$1/metrics.jsonl"; else echo 0; fi; }
 

@@ -27,7 +27,7 @@ quiet
 # A random rank at random times.
 killed=0
 for ((i = 0; i < kills; i++)); do
-    timeout -k 5 60 "$ram_dist" --np $((RANDOM % 4 + 1)) "${settings[@]}" --run-dir cut --resume auto >out 2>err </dev/null &
+    timeout -k 5 60 "$ram_dist" --np $((RANDOM % 4 + 1)) "${settings[@]}" --run-dir "$work/cut" --resume auto >out 2>err </dev/null &
     pid=$!
     ranks=''
     for _ in {1..100}; do # until there is something to kill
@@ -40,7 +40,7 @@ for ((i = 0; i < kills; i++)); do
     kill -KILL "$(shuf -n 1 --random-source=<(yes $RANDOM) <<<"$ranks")" 2>/dev/null
     code=0
     wait $pid || code=$?
-    while pgrep -f -- '--run-dir cut' >/dev/null; do sleep 0.05; done # killed before it could end its ranks
+    while pgrep -f -- "--run-dir $work/cut" >/dev/null; do sleep 0.05; done # killed before it could end its ranks
     case $code in
     0) # done before the kill
         check same whole cut
@@ -51,7 +51,7 @@ for ((i = 0; i < kills; i++)); do
     esac
 done
 [ $killed -gt $((kills / 2)) ] || fail "only $killed of $kills kills fell within the run"
-run 0 --np 2 "${settings[@]}" --run-dir cut --resume auto
+run 0 --np 2 "${settings[@]}" --run-dir "$work/cut" --resume auto
 check same whole cut
 echo "$killed of $kills runs were killed"
 
@@ -62,7 +62,7 @@ operations=0
 for ((n = 1; n < 400; n++)); do
     rm -rf faulty
     code=0
-    RAM_FAULT=kill:$n timeout -k 5 20 "$ram_dist" "${settings[@]}" --run-dir faulty >out 2>err </dev/null || code=$?
+    RAM_FAULT=kill:$n timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir faulty >out 2>err </dev/null || code=$?
     [ $code -ne 0 ] || break
     [ $code -eq 137 ] || fail "exit code $code with RAM_FAULT=kill:$n"
     operations=$n

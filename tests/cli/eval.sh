@@ -90,6 +90,7 @@ for ranks in 1 2; do
     refuses 65 "absent" eval --np $ranks absent
     refuses 65 "empty" eval --np $ranks "$(mkdir -p empty && echo empty)"
     refuses 64 "one" eval --np $ranks one two
+    refuses 64 "both 'one' and --checkpoint 'two' are given" eval --np $ranks one --checkpoint two
     refuses 64 "--split is 'tset'" eval --np $ranks one --split tset
     run 65 eval --np $ranks one --set model.hidden=32
     error_has "in the checkpoint one/checkpoints/$best and"
@@ -105,4 +106,31 @@ cp -r one half
 flip "half/checkpoints/$best/index.h5"
 run 0 eval half
 grep -q "^ram_dist: warning: .*$best.*index.h5" err || fail "the damaged best is not named"
+
+# For `inspect` nothing takes the place of a damaged newest: it is named, and so is the newest good one.
+sets=(one/checkpoints/step-*)
+newest=${sets[-1]##*/} older=${sets[-2]##*/}
+for name in one one/ one/checkpoints; do
+    run 0 inspect $name
+    quiet
+    says out "checkpoint         one/checkpoints/$newest"
+    says out "LIBXSMM 1."
+done
+run 0 inspect one/checkpoints/latest
+run 0 inspect "one/checkpoints/$older/index.h5"
+says out "$older"
+rm -r half && cp -r one half
+flip "half/checkpoints/$newest/index.h5"
+for name in half half/checkpoints; do
+    refuses 65 "half/checkpoints/$newest/index.h5 is damaged" inspect $name
+    error_has "the newest good one is half/checkpoints/$older"
+done
+run 0 inspect "half/checkpoints/$older"
+for set in half/checkpoints/step-*; do flip "$set/MANIFEST"; done
+refuses 65 "half/checkpoints/$newest/MANIFEST is damaged" inspect half
+error_has "no older one is good"
+refuses 65 "absent" inspect absent
+refuses 65 "empty" inspect empty
+refuses 65 "small.yaml is no file of a checkpoint or a trace" inspect small.yaml
+refuses 64 "inspect needs a path" inspect
 finish

@@ -23,7 +23,8 @@ run() {
     [ "$code" -eq "$expected" ] || fail "$*: exit code $code, not $expected"
 }
 errors_are() { [ "$(cat "$work/err")" = "$1" ] || fail "stderr is not: $1"; }
-error_has() { [ "$(wc -l <"$work/err")" -eq 1 ] && grep -q "^ram_dist: error: .*$1" "$work/err" || fail "no one line with: $1"; }
+one_line_with() { [ "$(wc -l <"$work/err")" -eq 1 ] && grep -q "$1" "$work/err"; }
+error_has() { one_line_with "^ram_dist: error: .*$1" || fail "no one line with: $1"; }
 
 for np in 1 2 5; do
     run 0 --np "$np" --echo "two words  \"*\" \$HOME"
@@ -50,7 +51,7 @@ error_has "1 to 1024"
 run 64 --np 2 --echo :
 error_has "lone"
 run 70 --np 3 --fail 70
-[ "$(wc -l <"$work/err")" -eq 1 ] && grep -q 'rank 2 of 3' "$work/err" || fail "fatal() is not one line"
+one_line_with 'rank 2 of 3' || fail "fatal() is not one line"
 run 69 --np 3 --die 9 # the others wait in a barrier for it
 error_has "signal 9"
 run 70 --np 2 --die 6
@@ -58,7 +59,7 @@ grep -q '^ram_dist: error: .*signal 6' "$work/err" || fail "a crash is not expla
 
 # The first signal asks the ranks to stop.
 "$program" --np 3 --spin >"$work/out" 2>"$work/err" &
-for try in 1 2 3 4 5 6 7 8 9 10; do
+for _ in 1 2 3 4 5 6 7 8 9 10; do
     grep -q spinning "$work/out" && break
     sleep 0.5
 done

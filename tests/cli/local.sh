@@ -36,6 +36,10 @@ add_custom_target(ram_dist COMMAND ${CMAKE_COMMAND} -E copy ${CMAKE_SOURCE_DIR}/
 CMAKE
 cat >"$tree/stand_in" <<'STANDIN'
 #!/usr/bin/env bash
+if [ "$1" = config ]; then # the lanes of its settings
+    case $* in *train.lanes=1*) printf 'train:\n  lanes: 1\n' ;; *) printf 'train:\n  lanes: 8\n' ;; esac
+    exit 0
+fi
 printf '%s\n' "$*" "RAM_DATA=${RAM_DATA-}"
 [ "$1" != eval ] || { echo "test error 2.50 %" && exit 0; }
 while [ $# -gt 0 ]; do

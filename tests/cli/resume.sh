@@ -79,9 +79,6 @@ says out "changed: checkpoint.seconds was 0.02, is 0"
 check same whole killed
 says killed/metrics.lost.jsonl '{"kind":"epoch","epoch":99}'
 
-# fingerprint FOLDER: of all that a run has saved.
-fingerprint() { find "$1" -type f ! -name run.log ! -name .lock -exec cksum {} + | sort; }
-
 # A finished run, started again: 0 at once, nothing changes; as many epochs more make a run of as many epochs.
 fingerprint whole >before
 for ranks in 1 2; do
@@ -132,18 +129,15 @@ quiet
 # Starting points that are not there, or are not a checkpoint.
 run 0 --config small.yaml --run-dir fresh --resume auto --set train.epochs=1
 says out "starting from the beginning"
-for start in latest absent small.yaml data; do
+for start in latest best absent small.yaml data; do
     refuses 65 "" --config small.yaml --run-dir "from_$start" --resume $start
 done
-run 65 --config small.yaml --run-dir from_best --resume best # warns, too, that it looks for the newest
-tail -n 1 err | grep -q '^ram_dist: error: there is no checkpoint in from_best/checkpoints' ||
-    fail "no error about best"
 
 # Curves that were tampered with are not written on.
 for change in 's/"epoch"/"Epoch"/' 1d; do
     cp -r grown tampered
     sed -i "$change" tampered/metrics.jsonl
-    run 65 --run-dir tampered --resume auto --set train.epochs=4
+    run 65 --run-dir tampered --resume auto --set train.epochs=5
     error_has "tampered/metrics.jsonl" --run-dir
     rm -r tampered
 done

@@ -7,7 +7,7 @@
   part INDEX INDEX               the first is the first rows and roll-outs of the second, bit for bit
   differ INDEX INDEX             other locations
   wrong INDEX                    prints "<wrong> of <images> wrong" and the mean reward, as `eval` does (M = 1)
-  facts INDEX KEY=VALUE...       attributes of /trace
+  facts INDEX KEY=VALUE...       attributes of /trace or /provenance; VALUE empty: there is none
 """
 import struct
 import sys
@@ -133,7 +133,10 @@ def check_form(file):
         assert data.is_virtual, name
         assert data.shape == tuple(sizes[axis] for axis in axes), (name, data.shape)
         for dimension, axis in zip(data.dims, axes):
-            assert dimension.label == axis and dimension[0] == trace[axis], (name, axis)
+            assert dimension.keys() == [axis] and dimension[0] == trace[axis], (name, axis)
+        variable = [key for key in data.attrs.keys() if h5py.check_string_dtype(data.attrs.get_id(key).dtype) and
+                    h5py.check_string_dtype(data.attrs.get_id(key).dtype).length is None]
+        assert not variable, (name, variable)
         assert text(data.attrs["units"]) == "1" and len(data.attrs["long_name"]) > 4, name
         assert ("coordinate_system" in data.attrs) == name.startswith("location"), name
         source_file = data.virtual_sources()[0].file_name
@@ -196,8 +199,8 @@ def check_xarray(index):
         assert data[name].dims == axes, (name, data[name].dims)
     assert set(data.coords) == set(AXES), set(data.coords)
     assert data.location.attrs["units"] == "1" and data.attrs["split"] in SPLITS
-    x = data.location.sel(xy=b"x", fixation=0)
-    assert np.array_equal(x.values, read(index)["location"][:, :, 0, 0])
+    for column, axis in enumerate("xy"):
+        assert np.array_equal(data.location.sel(xy=axis, fixation=0).values, read(index)["location"][:, :, 0, column])
     assert float(data.prob.sel(glimpse=int(data.glimpse[-1])).sum("class").mean()) > 0.999
 
 
@@ -231,8 +234,9 @@ def wrong(index):
 def facts(index, *wanted):
     with h5py.File(index, "r") as file:
         for fact in wanted:
-            key, value = fact.split("=")
-            assert text(file["trace"].attrs[key]) == value, (key, file["trace"].attrs[key])
+            key, value = fact.split("=", 1)
+            group = file["provenance"] if key in file["provenance"].attrs else file["trace"]
+            assert text(group.attrs.get(key, "")) == value, (key, group.attrs.get(key))
 
 
 MODES = {"values": values, "xarray": check_xarray, "same": same, "part": part, "differ": differ, "wrong": wrong,

@@ -29,9 +29,11 @@ full=one/traces/test-$best
 says out "203 test images, 1 roll-out of 3 glimpses each"
 says out "$full/index.h5"
 look values "$full/index.h5" "$checkpoint" data
-look facts "$full/index.h5" "step=$((10#${best#step-}))" split=test policy=sample
+look facts "$full/index.h5" "step=$((10#${best#step-}))" split=test policy=sample "command=ram_dist trace one" \
+    "checkpoint=$(realpath one)/checkpoints/$best" "checkpoint_hash=$(sed -n 's/^manifest //p' "one/checkpoints/$best/MANIFEST")"
 h5dump -d /trace/location "$full/index.h5" >dump 2>&1 || fail "h5dump cannot show it"
 says dump "DIMENSION_LIST"
+lacks dump "DIMENSION_LABELS"
 [ "$(grep -cE '^ +\([0-9]+,0,[0-9]+,0\)' dump)" -gt 0 ] || fail "h5dump shows no values"
 look xarray "$full/index.h5"
 
@@ -88,11 +90,40 @@ run 0 trace one --force --limit 3
 look part "$full/index.h5" one/traces/named/index.h5
 "$ram_dist" trace one --force >/dev/null
 
+# Only a trace is replaced, whatever --force says.
+mkdir -p home/precious home/empty && echo thesis >home/precious/thesis.tex && echo file >home/file
+ln -s "$work/$full" home/link && cp -r "one/checkpoints/$best" home/checkpoint && cp -r one home/run
+cp -r "$full" home/half && rm home/half/MANIFEST
+find home -type f -exec cksum {} + | sort >before
+for name in precious empty file link checkpoint run half; do
+    for ranks in 1 2; do
+        run 64 trace one --np $ranks --output home --name $name --force
+        error_has "home/$name exists and is no trace"
+    done
+done
+find home -type f -exec cksum {} + | sort | diff before - || fail "--force changed what is no trace"
+[ -z "$(find home -maxdepth 1 -name '.*')" ] || fail "something is left in home"
+echo note >home/.tmp-precious
+"$python" -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(-1, 2); f.write(b"?")' home/link/index.h5
+run 0 trace one --output "${full%/*}" --force # a damaged one is
+look values "$full/index.h5" "$checkpoint" data
+[ -e home/.tmp-precious ] || fail "a file of somebody else's was swept"
+
+# The command is stored as it was typed, and reads back in a shell.
+run 0 trace --name "it's a \"trace\" \$HOME" one --np 2 --limit=5 --set "data.dir=$RAM_DATA"
+stored=$("$python" -c 'import h5py, sys; print(h5py.File(sys.argv[1])["provenance"].attrs["command"].decode())' \
+    "one/traces/it's a \"trace\" \$HOME/index.h5") || fail "no command is stored"
+eval "words=($stored)"
+[ "$(printf '<%s>' "${words[@]}")" = "<ram_dist><trace><--name><it's a \"trace\" \$HOME><one><--np><2><--limit=5><--set><data.dir=$RAM_DATA>" ] ||
+    fail "stored: $stored"
+
 # Wrong arguments.
 for name in "" . .. .hidden a/b "$(printf 'n%.0s' {1..300})"; do
     run 64 trace one --name "$name"
     error_has "cannot be a trace's name"
 done
+refuses 64 "both 'one' and --checkpoint 'other' are given" trace one --checkpoint other
+refuses 64 "both 'one' and --checkpoint 'one' are given" trace --np 2 --checkpoint one one
 refuses 64 "--rollouts is '0'" trace one --rollouts 0
 refuses 64 "--limit is 'many'" trace one --limit many
 refuses 64 "--limit is '-1'" trace one --limit=-1
@@ -101,13 +132,65 @@ refuses 65 "there is no checkpoint" trace nothing
 refuses 65 "another format" trace "$full"
 error_has "ram_dist trace format 1"
 
+# What a trace is, for people; a damaged one is refused by name.
+run 0 inspect "$full"
+quiet
+for line in "trace              $full" "verification       MANIFEST and all hashes are right" "step               $((10#${best#step-}))" \
+    "split              test" "policy             sample" "images             203" "roll-outs          1 of 3 glimpses each" \
+    "checkpoint         $work/one/checkpoints/$best" "model.hidden               16 (default 256)" \
+    "command                    ram_dist trace one"; do says out "$line"; done
+cp -r "$full" worse
+for file in worse/MANIFEST worse/index.h5 worse/shard-00000-of-00001.h5; do
+    cp "$file" kept
+    "$python" -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(70); f.write(b"?")' $file
+    refuses 65 $file inspect worse
+    refuses 65 $file inspect worse/index.h5
+    rm $file
+    refuses 65 worse inspect worse
+    mv kept $file
+done
+run 0 inspect worse/index.h5
+
+# One writer per name: two at once, and one of them is told so or comes later; what is there in the end is whole.
+for _ in 1 2 3; do
+    codes=()
+    pids=()
+    for writer in 1 2 3; do
+        "$ram_dist" trace one --output crowd --name one --force --set seed=$writer >"out$writer" 2>"err$writer" &
+        pids+=($!)
+    done
+    for pid in "${pids[@]}"; do
+        code=0
+        wait "$pid" || code=$?
+        codes+=("$code")
+        [ $code -eq 0 ] || [ $code -eq 64 ] || fail "a writer ended with $code"
+    done
+    [[ " ${codes[*]} " == *" 0 "* ]] || fail "nobody wrote"
+    run 0 inspect crowd/one
+    [ "$(ls -A crowd)" = one ] || fail "left behind: $(ls -A crowd)"
+done
+
+# What a killed one leaves is swept by the next in that folder, whatever its name.
+{ RAM_FAULT=kill:6 "$ram_dist" trace one --output crowd --name dead >out 2>err; } 2>/dev/null
+[ "$(find crowd -maxdepth 1 -name '.ram_dist-dead.*' | wc -l)" -eq 2 ] || fail "the killed one left $(ls -A crowd)"
+run 0 trace one --output crowd --name two
+[ "$(ls -A crowd)" = $'one\ntwo' ] || fail "not swept: $(ls -A crowd)"
+
+# A limit on the size of files is an error like a full disk.
+(
+    ulimit -f 8
+    timeout -k 5 90 "$ram_dist" trace one --output small >out 2>err
+) && fail "a trace larger than ulimit -f was written"
+error_has "File too large" "ulimit -f"
+leaves_nothing small
+
 # Every operation on the disk fails in turn: an error, and no trace, old or half.
 run 0 trace one --output counted
 for campaign in "1 enospc" "2 eio"; do
     read -r ranks fault <<<"$campaign"
     for operation in $(seq 1 40); do
         export RAM_FAULT=$fault:$operation
-        timeout -k 5 20 "$ram_dist" trace one --np "$ranks" --output faulty >out 2>err
+        timeout -k 5 90 "$ram_dist" trace one --np "$ranks" --output faulty >out 2>err
         code=$?
         [ $code -ne 0 ] || break
         [ $code -eq 74 ] || fail "exit code $code with $RAM_FAULT at np $ranks"
@@ -124,7 +207,7 @@ for operation in $(seq 1 40); do # killed in place of an operation while replaci
     cp -r "$full" replaced
     export RAM_FAULT=kill:$operation
     mkdir -p faulty && rm -rf faulty/old && mv replaced faulty/old
-    { timeout -k 5 20 "$ram_dist" trace one --output faulty --name old --force >out 2>err; } 2>/dev/null
+    { timeout -k 5 90 "$ram_dist" trace one --output faulty --name old --force >out 2>err; } 2>/dev/null
     code=$?
     look same "$full/index.h5" faulty/old/index.h5
     [ $code -ne 0 ] || break
@@ -145,7 +228,7 @@ quiet
 run 0 "${settings[@]}" --set checkpoint.keep=9 --set train.epochs=4 --run-dir plainly
 "$python" "$here/check_run.py" same probed plainly || fail "traces change the training"
 has_epochs
-look facts probed/traces/epoch-0000/index.h5 step=0 epoch=0 split=validation
+look facts probed/traces/epoch-0000/index.h5 step=0 epoch=0 split=validation checkpoint=
 look values probed/traces/epoch-0002/index.h5 probed/checkpoints/step-00000034/index.h5 data
 run 0 trace probed/checkpoints/step-00000034 --split validation --limit 20 --np 2 --output again --name epoch
 look same probed/traces/epoch-0002/index.h5 again/epoch/index.h5
@@ -159,7 +242,7 @@ has_epochs
 mkdir warned && ln -s /proc/self warned/traces # where nobody can make a folder
 for ranks in 1 2; do
     run 0 "${settings[@]}" "${probe[@]}" --np $ranks --run-dir warned
-    for epoch in 0 2 4; do says err "ram_dist: warning: no trace after epoch $epoch: cannot make the folder"; done
+    for epoch in 0 2 4; do says err "ram_dist: warning: no trace after epoch $epoch: cannot write the lock file"; done
     [ "$(wc -l <err)" -eq 3 ] || fail "not one warning a trace"
     "$python" "$here/check_run.py" same warned plainly || fail "a failed trace changes the training"
     rm -r warned/checkpoints warned/metrics.jsonl

@@ -98,9 +98,9 @@ done
 # A terminal gets a line that is written over; NO_COLOR and a dumb one are honoured.
 if command -v script >/dev/null; then
     shown="'$ram_dist' --config small.yaml --run-dir shown --set train.epochs=60"
-    TERM=xterm timeout 20 script -qec "$shown" /dev/null >out 2>err </dev/null
+    TERM=xterm timeout 60 script -qec "$shown" /dev/null >out 2>err </dev/null
     grep -q "$(printf '\r')"'.*ETA' out || fail "no progress line on a terminal"
-    TERM=dumb timeout 20 script -qec "'$ram_dist' --config small.yaml --run-dir dumb" /dev/null >out 2>err </dev/null
+    TERM=dumb timeout 60 script -qec "'$ram_dist' --config small.yaml --run-dir dumb" /dev/null >out 2>err </dev/null
     ! grep -q "$(printf '\033')" out || fail "control sequences on a dumb terminal"
 fi
 finish

@@ -285,15 +285,10 @@ static void test_user_variables(void **state) {
     (void)state;
     clearenv();
     assert_null(launch_data_directory());
-    assert_true(launch_colour_allowed());
     setenv("RAM_DATA", "", 1);
-    setenv("NO_COLOR", "", 1);
     assert_null(launch_data_directory());
-    assert_true(launch_colour_allowed());
     setenv("RAM_DATA", "/data", 1);
-    setenv("NO_COLOR", "0", 1);
     assert_string_equal(launch_data_directory(), "/data");
-    assert_false(launch_colour_allowed());
     Launch mpirun = {LAUNCH_MPIRUN, 0, 2, 2};
     setenv("RAM_TERMINAL", "1", 1);
     assert_false(launch_terminal(&mpirun)); /* no TERM */

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# going_on.sh RAM_DIST: a run goes on from any of its sets, also when it is cut short doing so, copied, or asked for something
+# that cannot be; and nothing that was saved is taken away by asking.
+# shellcheck disable=SC1091,SC2154 # checks.bash sets work, ram_dist, here and python
+. "$(dirname "$0")/checks.bash"
+blobs data 600 200
+blobs other 600 150
+small_model
+export RAM_DATA=$work/data
+settings=(--config small.yaml --set checkpoint.keep=9 --set train.batch=64)
+run 0 "${settings[@]}" --run-dir whole
+mapfile -t steps < <(cd whole/checkpoints && ls -d step-*)
+
+# Asking a finished run for less, or for what cannot change any more, changes nothing.
+fingerprint whole >before
+run 0 --run-dir whole --resume "whole/checkpoints/${steps[0]}" --set train.epochs=1
+says out "this run is finished"
+refuses 64 "cannot change any more" --run-dir whole --resume auto --set seed=2
+RAM_DATA=$work/nothing run 0 --run-dir whole --resume auto # its data is not needed any more
+fingerprint whole | diff before - >/dev/null || fail "a finished run was changed"
+
+# Going back to an older set, killed before each file operation on the way: the run goes on to the same end.
+for n in {1..24}; do
+    rm -rf back
+    cp -r whole back
+    code=0
+    RAM_FAULT=kill:$n timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir back \
+        --resume "back/checkpoints/${steps[0]}" >out 2>err </dev/null || code=$?
+    [ $code -eq 137 ] || fail "exit code $code with RAM_FAULT=kill:$n"
+    run 0 "${settings[@]}" --run-dir back --resume auto
+    check same whole back
+done 2>/dev/null
+
+# A faulty disk, one operation at a time: an error or a warning, and the run goes on to the same weights.
+for n in {1..120..3}; do
+    rm -rf faulty
+    code=0
+    RAM_FAULT=eio:$n timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir faulty >out 2>err </dev/null || code=$?
+    case $code in 0 | 74) ;; *) fail "exit code $code with RAM_FAULT=eio:$n" ;; esac
+    run 0 "${settings[@]}" --run-dir faulty --resume auto
+    check weights whole faulty
+done
+
+# A copy that turned links into folders goes on.
+cp -rL whole copied
+run 0 --run-dir copied --resume auto --set train.epochs=5
+quiet
+for link in latest best; do
+    [ -L copied/checkpoints/$link ] || fail "$link is no link in a copied run"
+done
+
+# A set that is damaged when the best is to be measured: the last model takes its place, under its own name.
+run 0 "${settings[@]}" --run-dir hurt --set train.epochs=2
+printf x >>"hurt/checkpoints/$(readlink hurt/checkpoints/best)/index.h5"
+run 0 "${settings[@]}" --run-dir hurt --resume latest --set train.epochs=3 --set train.lr=0 || true
+tail -n 3 hurt/metrics.jsonl | grep -q '"split":"test"' || fail "no test figures"
+
+# What holds a run is not taken for another.
+cp -r whole bare
+rm bare/metrics.jsonl
+refuses 64 "holds a run already" --config small.yaml --run-dir bare
+cp -r whole second
+refuses 64 "holds a run of its own" --config small.yaml --run-dir second --resume "whole/checkpoints/${steps[1]}"
+fingerprint whole | diff before - >/dev/null || fail "another run was changed"
+
+# Other images than the checkpoint's: told at an epoch's end, and old validation errors do not count.
+run 0 "${settings[@]}" --run-dir moved --set train.epochs=2
+RAM_DATA=$work/other run 0 "${settings[@]}" --run-dir moved --resume auto --set train.epochs=3
+says out "changed: the images are not those"
+says out "epoch 3/3"
+grep -q 'epoch 3/3 .*(best)' out || fail "the best of other images still counts"
+
+# Killed before the first checkpoint: the run begins again as it was configured.
+RAM_FAULT=kill:12 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir early >out 2>err </dev/null 2>&1
+[ -e early/config.yaml ] || fail "no config.yaml before the first checkpoint"
+run 0 --run-dir early --resume auto
+says out "starting from the beginning"
+check same whole early
+finish
