@@ -28,7 +28,7 @@ static Status evaluate(Session *session, ArgumentsSpec spec, const Wanted *wante
     SavedModel model;
     Metrics none = {0};
     Evaluation learned;
-    TRY(saved_model_open(session, spec, wanted->checkpoint ? wanted->checkpoint : session->arguments.operand, &model));
+    TRY(saved_model_open(session, spec, wanted->checkpoint, &model));
     Status status = measure_model(&model.experiment, wanted->split, &none, model.state.epoch,
                                   checkpoint_step(model.checkpoint), &learned);
     if (!status_failed(&status)) log_info("%s error: %.2f %%", split_name(wanted->split), learned.error);

@@ -11,9 +11,9 @@
 
 static const ArgumentsSpec SPEC = {
     .command = "inspect",
-    .summary = "Prints what a checkpoint is: its state, parameters, configuration and origin. A damaged one ends with "
-               "exit code 65. Of a run folder it takes the latest.",
-    .operand = "RUN|CHECKPOINT",
+    .summary = "Prints what a checkpoint or a trace is: its state, parameters or dimensions, configuration and origin. "
+               "A damaged one ends with exit code 65; so does a run folder whose newest checkpoint is damaged.",
+    .operand = "RUN|CHECKPOINT|TRACE",
 };
 
 static void print_state(const Checkpoint *checkpoint, const SavedState *state) {
@@ -60,46 +60,94 @@ static void print_changes(const Config *config) {
     }
 }
 
-static Status print_provenance(const Checkpoint *checkpoint) {
-    static const char GROUP[] = "provenance/";
+/* The scalars of a group, "provenance/" for one. */
+static void print_group(const char *group, int scalars, const InspectScalar *scalar, int width, const char *indent) {
+    const size_t length = strlen(group);
+    for (int i = 0; i < scalars; i++)
+        if (strncmp(scalar[i].name, group, length) == 0 && *scalar[i].text)
+            printf("%s%-*s %s\n", indent, width, scalar[i].name + length, scalar[i].text);
+}
+
+static void print_provenance(int scalars, const InspectScalar *scalar) {
+    printf("\nprovenance\n");
+    print_group("provenance/", scalars, scalar, 26, "  ");
+}
+
+static void print_head(const char *kind, const char *path) {
+    printf("%-18s %s\n", kind, path);
+    printf("verification       MANIFEST and all hashes are right\n");
+}
+
+static Status print_checkpoint(const Checkpoint *checkpoint, const char *path) {
+    SavedState state;
+    Config config;
     InspectScalar *scalar;
     int scalars;
+    TRY(saved_state_read(checkpoint, &state));
+    TRY(saved_state_read_config(checkpoint, &config));
+    print_head("checkpoint", path);
+    print_state(checkpoint, &state);
+    TRY(print_fields(checkpoint));
+    print_changes(&config);
     TRY(inspect_scalars(checkpoint, &scalars, &scalar));
-    printf("\nprovenance\n");
-    for (int i = 0; i < scalars; i++)
-        if (strncmp(scalar[i].name, GROUP, sizeof GROUP - 1) == 0 && *scalar[i].text)
-            printf("  %-26s %s\n", scalar[i].name + sizeof GROUP - 1, scalar[i].text);
+    print_provenance(scalars, scalar);
     free(scalar);
     return status_ok();
 }
 
-static Status print_all(const Checkpoint *checkpoint, const char *path) {
-    SavedState state;
-    Config config;
-    TRY(saved_state_read(checkpoint, &state));
-    TRY(saved_state_read_config(checkpoint, &config));
-    printf("checkpoint         %s\n", path);
-    printf("verification       MANIFEST and all hashes are right\n");
-    print_state(checkpoint, &state);
-    TRY(print_fields(checkpoint));
-    print_changes(&config);
-    TRY(print_provenance(checkpoint));
-    if (fflush(stdout) != 0) return status_error(RAM_IO, "cannot write to the standard output");
-    return status_ok();
-}
-
-static Status inspect(const Arguments *arguments) {
+static Status inspect_checkpoint(const char *path) {
     Checkpoint *checkpoint = NULL;
-    char path[FILE_PATH];
-    if (!arguments->operand)
-        return status_error(RAM_USAGE, "inspect needs a checkpoint or a run folder: ram_dist inspect RUN|CHECKPOINT");
     Comm *comm = comm_self_new();
-    Status status = checkpoint_find(comm, "", arguments->operand, path);
-    if (!status_failed(&status)) status = checkpoint_open(comm, path, &checkpoint);
-    if (!status_failed(&status)) status = print_all(checkpoint, path);
+    Status status = checkpoint_open(comm, path, &checkpoint);
+    if (!status_failed(&status)) status = print_checkpoint(checkpoint, path);
     checkpoint_close(checkpoint);
     comm_free(comm);
     return status;
+}
+
+static Status read_trace_config(const InspectTrace *trace, Config *config) {
+    static const char GROUP[] = "config/";
+    Status status = status_ok();
+    config_default(config);
+    for (int i = 0; i < trace->scalars && !status_failed(&status); i++)
+        if (strncmp(trace->scalar[i].name, GROUP, sizeof GROUP - 1) == 0)
+            status = config_set_value(config, trace->scalar[i].name + sizeof GROUP - 1, trace->scalar[i].text,
+                                      "the trace's configuration");
+    if (status_failed(&status)) status.code = RAM_DATA;
+    return status;
+}
+
+static Status print_trace(const InspectTrace *trace, const char *path) {
+    Config config;
+    TRY(read_trace_config(trace, &config));
+    print_head("trace", path);
+    print_group("trace/", trace->scalars, trace->scalar, 18, "");
+    printf("images             %lld\n", (long long)trace->shape.samples);
+    printf("roll-outs          %lld of %d glimpses each\n", (long long)trace->shape.rollouts, trace->shape.glimpses);
+    printf("classes            %d\n", trace->shape.classes);
+    printf("shards             %d\n", trace->shards);
+    print_changes(&config);
+    print_provenance(trace->scalars, trace->scalar);
+    return status_ok();
+}
+
+static Status inspect_one_trace(const char *path) {
+    InspectTrace trace;
+    Status status = inspect_trace(path, &trace);
+    if (!status_failed(&status)) status = print_trace(&trace, path);
+    free(trace.scalar);
+    return status;
+}
+
+static Status inspect(const Arguments *arguments) {
+    char path[FILE_PATH];
+    bool is_trace;
+    if (!arguments->operand)
+        return status_error(RAM_USAGE, "inspect needs a path: ram_dist inspect RUN|CHECKPOINT|TRACE");
+    TRY(inspect_find(arguments->operand, path, &is_trace));
+    TRY(is_trace ? inspect_one_trace(path) : inspect_checkpoint(path));
+    if (fflush(stdout) != 0) return status_error(RAM_IO, "cannot write to the standard output");
+    return status_ok();
 }
 
 int command_inspect(int argc, char **argv) {

@@ -65,9 +65,13 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     return load(model);
 }
 
-Status saved_model_open(Session *session, ArgumentsSpec spec, const char *asked, SavedModel *model) {
+Status saved_model_open(Session *session, ArgumentsSpec spec, const char *checkpoint, SavedModel *model) {
+    const char *operand = session->arguments.operand;
     *model = (SavedModel){.path = ""};
-    Status status = open_parts(session, spec, asked, model);
+    if (operand && checkpoint)
+        return status_error(RAM_USAGE, "both '%.200s' and --checkpoint '%.200s' are given; give one of them", operand,
+                            checkpoint);
+    Status status = open_parts(session, spec, operand ? operand : checkpoint, model);
     if (status_failed(&status)) saved_model_close(model);
     return status;
 }

@@ -2,22 +2,24 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The command line of a rank: program, command, arguments as they were typed. free() it. */
-static char **rank_command(const ArgumentsSpec *spec, int argc, char **argv) {
-    char **command = memory_new((size_t)argc + 2, sizeof *command);
-    command[0] = "ram_dist";
-    command[1] = (char *)(uintptr_t)spec->command;
-    for (int i = 1; i < argc; i++) command[i + 1] = argv[i];
-    return command;
+/* Ended by NULL; free() it. */
+static char **full_line(const ArgumentsSpec *spec, int argc, char **argv) {
+    char **line = memory_new((size_t)argc + 2, sizeof *line);
+    line[0] = "ram_dist";
+    line[1] = (char *)(uintptr_t)spec->command;
+    for (int i = 1; i < argc; i++) line[i + 1] = argv[i];
+    return line;
 }
 
-/* Tells an error of a process that has no communicator yet. */
-static int fail_alone(const Session *session, Status status) {
-    if (session->launch.rank == 0) log_error(&status);
+/* The end of a process that has no communicator yet; rank 0 tells the error. */
+static int end_alone(Session *session, Status status) {
+    if (status_failed(&status) && session->launch.rank == 0) log_error(&status);
+    free(session->line);
     return (int)status.code;
 }
 
@@ -31,25 +33,32 @@ static Status arm_fault(const Session *session) {
     return status_ok();
 }
 
+void session_begin(void) {
+    Launch launch;
+    launch_detect(&launch); /* a failure is told by the commands that need ranks */
+    log_open(launch.rank, launch.size, launch_terminal(&launch), NULL);
+}
+
 bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code) {
-    *session = (Session){.argc = argc, .argv = argv};
-    char **command = rank_command(spec, argc, argv); /* parsing may reorder argv */
+    *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv)};
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on a file's size (ulimit -f) is an error like others */
     Status launched = launch_detect(&session->launch);
     log_open(session->launch.rank, session->launch.size, launch_terminal(&session->launch), NULL);
     if (status_failed(&launched)) {
-        free(command);
-        *code = fail_alone(session, launched);
+        *code = end_alone(session, launched);
         return false;
     }
     Status status = arguments_parse(&session->arguments, spec, argc, argv);
     *code = -1;
     if (!status_failed(&status) && session->arguments.help) *code = RAM_OK;
     if (!status_failed(&status) && *code < 0)
-        status = launch_ranks(&session->launch, session->arguments.np, command, code);
-    free(command);
-    if (*code >= 0) return false;
+        status = launch_ranks(&session->launch, session->arguments.np, session->line, code);
+    if (*code >= 0) {
+        end_alone(session, status_ok());
+        return false;
+    }
     if (status_failed(&status) && session->launch.kind == LAUNCH_ALONE) {
-        *code = fail_alone(session, status);
+        *code = end_alone(session, status);
         return false;
     }
     Status opened = launch_comm(&session->launch, (CommChoice)session->arguments.config.comm_backend, &session->comm);
@@ -70,9 +79,10 @@ void session_provenance(const Session *session, const Experiment *experiment, Pr
     const Dataset *dataset = &experiment->dataset;
     const char *job = launch_job_id();
     *provenance = (Provenance){0};
-    provenance_collect(provenance, comm_size(session->comm), session->argc, session->argv);
+    provenance_collect(provenance, comm_size(session->comm), session->argc + 1, session->line);
     snprintf(provenance->mpi, sizeof provenance->mpi, "%s", comm_library(session->comm));
-    snprintf(provenance->libxsmm, sizeof provenance->libxsmm, "%s", experiment->backend->note);
+    snprintf(provenance->libxsmm, sizeof provenance->libxsmm, "%s, %s", experiment->backend->library,
+             experiment->backend->note);
     snprintf(provenance->slurm_job, sizeof provenance->slurm_job, "%s", job ? job : "");
     snprintf(provenance->data_hashes, sizeof provenance->data_hashes, "train=%s test=%s validation=%s",
              dataset->hash[SPLIT_TRAIN], dataset->hash[SPLIT_TEST], dataset->hash[SPLIT_VALIDATION]);
@@ -81,6 +91,7 @@ void session_provenance(const Session *session, const Experiment *experiment, Pr
 int session_close(Session *session, Status status) {
     if (status_failed(&status)) log_error(&status);
     comm_free(session->comm);
+    free(session->line);
     log_detach();
     return (int)status.code;
 }

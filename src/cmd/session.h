@@ -15,8 +15,12 @@ typedef struct {
     Arguments arguments;
     Comm *comm;
     int argc;
-    char **argv; /* as the command got it; argv[0] is the command's name */
+    char **argv; /* of the command, argv[0] is its name; parsing moves options before operands */
+    char **line; /* (argc + 1): program, command, arguments as they were typed */
 } Session;
+
+/* First thing in the program: from here on what is printed is printed once, also under mpirun. */
+void session_begin(void);
 
 /* False: there is nothing left to do but to return *code (help was printed, ranks were started and ended, or an error
  * was told). @collective */

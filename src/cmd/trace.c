@@ -104,6 +104,15 @@ static Status choose_folder(Comm *comm, const Wanted *wanted, const char *checkp
     return status_ok();
 }
 
+/* The checkpoint's path from the root, as rank 0 sees it. @collective */
+static void find_origin(Comm *comm, const SavedModel *model, char path[FILE_PATH], char hash[HASH_TEXT]) {
+    char *real = realpath(model->path, NULL);
+    snprintf(path, FILE_PATH, "%s", real ? real : model->path);
+    free(real);
+    comm_broadcast(comm, path, FILE_PATH, 0);
+    checkpoint_hash(model->checkpoint, hash);
+}
+
 /* @collective */
 static Status record(const Session *session, SavedModel *model, const Wanted *wanted) {
     const Config *config = &model->experiment.config;
@@ -112,12 +121,14 @@ static Status record(const Session *session, SavedModel *model, const Wanted *wa
                             .images = wanted->limit && wanted->limit < count ? wanted->limit : count,
                             .policy = (Policy)config->eval_policy,
                             .rollouts = wanted->rollouts ? wanted->rollouts : config->eval_rollouts};
-    const TraceOrigin origin = {.step = step, .epoch = model->state.epoch - 1};
-    char folder[FILE_PATH] = "", standard[64];
+    char folder[FILE_PATH] = "", standard[64], path[FILE_PATH], hash[HASH_TEXT];
+    const TraceOrigin origin = {
+        .step = step, .epoch = model->state.epoch - 1, .checkpoint = path, .checkpoint_hash = hash};
     Provenance provenance;
     TRY(choose_folder(session->comm, wanted, model->path, folder));
     snprintf(standard, sizeof standard, "%s-step-%08" PRId64, split_name(wanted->split), step);
     const char *name = wanted->name ? wanted->name : standard;
+    find_origin(session->comm, model, path, hash);
     session_provenance(session, &model->experiment, &provenance);
     Tracer *tracer = tracer_new(&model->experiment, &plan);
     Status status = tracer_save(tracer, folder, name, wanted->force, origin, &provenance);
@@ -132,7 +143,7 @@ static Status record(const Session *session, SavedModel *model, const Wanted *wa
 /* @collective */
 static Status trace(Session *session, ArgumentsSpec spec, const Wanted *wanted) {
     SavedModel model;
-    TRY(saved_model_open(session, spec, wanted->checkpoint ? wanted->checkpoint : session->arguments.operand, &model));
+    TRY(saved_model_open(session, spec, wanted->checkpoint, &model));
     Status status = record(session, &model, wanted);
     saved_model_close(&model);
     return status;

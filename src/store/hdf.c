@@ -1,22 +1,17 @@
-#define _GNU_SOURCE /* memfd_create */
 #include "store/hdf.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/partition.h"
 
-#include <errno.h>
 #include <hdf5_hl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* Links and attributes stay in their group's header, under its checksum, instead of in heaps and trees beside it. */
-enum { CHUNK_BYTES = 1 << 20, COMPACT = 4096 };
+enum { CHUNK_BYTES = 1 << 20, COMPACT = 4096, GROWTH = 1 << 18 };
 
 /* The innermost reason on HDF5's error stack. */
 static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *reason) {
@@ -37,32 +32,76 @@ static bool check(HdfWriter *writer, int64_t result, const char *name) {
 /* HDF5 prints its error stack unless told not to; the store speaks for itself. */
 static void silence(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
+/* --- the memory that a file is built in: ours, so that a finished file need not be copied out of HDF5. (Of 1.10.8,
+ * H5Fget_file_image leaves a wrong checksum in the superblock.) */
+
+struct HdfMemory {
+    unsigned char *data;
+    size_t bytes;
+    bool abandoned; /* by a writer that failed: free both when HDF5 closes the file, at the end of the process */
+};
+
+static void *grow_memory(void *data, size_t bytes, H5FD_file_image_op_t operation, void *context) {
+    struct HdfMemory *memory = context;
+    (void)operation;
+    memory->data = realloc(data, bytes);
+    if (!memory->data) fatal("out of memory: %zu bytes asked for", bytes);
+    if (bytes > memory->bytes) memset(memory->data + memory->bytes, 0, bytes - memory->bytes);
+    memory->bytes = bytes;
+    return memory->data;
+}
+
+/* HDF5 closes the file. */
+static herr_t leave_memory(void *data, H5FD_file_image_op_t operation, void *context) {
+    struct HdfMemory *memory = context;
+    (void)operation;
+    if (!memory->abandoned) return 0;
+    free(data);
+    free(memory);
+    return 0;
+}
+
+static void *share_context(void *context) { return context; }
+
+static herr_t keep_context(void *context) {
+    (void)context;
+    return 0;
+}
+
+/* Length of a finished file: the end-of-file address of its superblock (File Format Specification, version 2 and 3). */
+static size_t file_bytes(const struct HdfMemory *memory) {
+    enum { VERSION = 8, END = 28 };
+    size_t bytes = 0;
+    require(memory->bytes > END + 8 && (memory->data[VERSION] == 2 || memory->data[VERSION] == 3));
+    for (int i = 7; i >= 0; i--) bytes = bytes << 8 | memory->data[END + i];
+    require(bytes <= memory->bytes);
+    return bytes;
+}
+
 void hdf_begin(HdfWriter *writer) {
-    *writer = (HdfWriter){.file = -1, .group_list = -1, .row_list = -1, .memory = -1};
     silence();
-    writer->memory = memfd_create("ram_dist", MFD_CLOEXEC);
-    if (writer->memory < 0) {
-        writer->failed = true;
-        snprintf(writer->failure, sizeof writer->failure, "memfd_create: %s", strerror(errno));
-        return;
-    }
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", writer->memory);
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    hid_t creation = H5Pcreate(H5P_FILE_CREATE);
-    /* readable by HDF5 1.10 and everything newer, with checksums on all metadata */
-    check(writer, H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), "version bounds");
-    check(writer, H5Pset_attr_phase_change(creation, COMPACT, 0), "root group");
-    /* the one driver that does not look for the real path of what it opens: a memfd has none */
-    check(writer, H5Pset_fapl_stdio(access), "driver");
-    if (!writer->failed) writer->file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
-    check(writer, writer->file, path);
+    *writer = (HdfWriter){.file = -1, .memory = memory_new(1, sizeof *writer->memory)};
     writer->group_list = H5Pcreate(H5P_GROUP_CREATE);
     writer->row_list = H5Pcreate(H5P_DATASET_CREATE);
-    if (writer->failed) return;
-    check(writer, H5Pset_attr_phase_change(writer->group_list, COMPACT, 0), "group list");
-    check(writer, H5Pset_link_phase_change(writer->group_list, COMPACT, 0), "group list");
-    check(writer, H5Pset_fletcher32(writer->row_list), "fletcher32");
+    H5FD_file_image_callbacks_t callbacks = {.image_realloc = grow_memory,
+                                             .image_free = leave_memory,
+                                             .udata_copy = share_context,
+                                             .udata_free = keep_context,
+                                             .udata = writer->memory};
+    char name[32]; /* HDF5 takes two open in-memory files of one name for the same file */
+    snprintf(name, sizeof name, "%p", (void *)writer->memory);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS), creation = H5Pcreate(H5P_FILE_CREATE);
+    /* readable by HDF5 1.10 and everything newer, with checksums on all metadata */
+    if (check(writer, H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), "version bounds") &&
+        check(writer, H5Pset_attr_phase_change(creation, COMPACT, 0), "root group") &&
+        check(writer, H5Pset_fapl_core(access, GROWTH, false), "driver") &&
+        check(writer, H5Pset_file_image_callbacks(access, &callbacks), "driver") &&
+        check(writer, H5Pset_attr_phase_change(writer->group_list, COMPACT, 0), "group list") &&
+        check(writer, H5Pset_link_phase_change(writer->group_list, COMPACT, 0), "group list") &&
+        check(writer, H5Pset_fletcher32(writer->row_list), "fletcher32")) {
+        writer->file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
+        check(writer, writer->file, "file");
+    }
     H5Pclose(access);
     H5Pclose(creation);
 }
@@ -104,10 +143,9 @@ static void put_attribute(HdfWriter *writer, const char *object, const char *nam
     hid_t space = H5Screate(H5S_SCALAR);
     hid_t attribute =
         H5Acreate_by_name(writer->file, object, name, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    if (!check(writer, attribute, name)) return;
     hid_t memory = type == STORE_INT ? H5T_NATIVE_INT64 : type == STORE_REAL ? H5T_NATIVE_DOUBLE : stored;
-    if (!check(writer, H5Awrite(attribute, memory, value), name)) return;
-    H5Aclose(attribute);
+    if (check(writer, attribute, name) && check(writer, H5Awrite(attribute, memory, value), name))
+        check(writer, H5Aclose(attribute), name);
     H5Sclose(space);
     H5Tclose(stored);
 }
@@ -157,9 +195,8 @@ void hdf_put_array(HdfWriter *writer, const HdfArray *array, const void *values)
     hid_t stored = element_type(array->element, true), memory = element_type(array->element, false);
     hid_t space = make_space(array, array->size[0]);
     hid_t set = H5Dcreate2(writer->file, name, stored, space, H5P_DEFAULT, writer->row_list, H5P_DEFAULT);
-    if (!check(writer, set, name)) return;
-    if (!check(writer, H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), name)) return;
-    if (!check(writer, H5Dclose(set), name)) return;
+    if (check(writer, set, name) && check(writer, H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), name))
+        check(writer, H5Dclose(set), name);
     H5Sclose(space);
     H5Tclose(stored);
     H5Tclose(memory);
@@ -176,16 +213,28 @@ static bool map_rows(HdfWriter *writer, const HdfArray *whole, hid_t list, hid_t
     hsize_t start[HDF_DIMENSIONS] = {(hsize_t)first}, size[HDF_DIMENSIONS] = {(hsize_t)count};
     for (int i = 1; i < whole->dimensions; i++) size[i] = (hsize_t)whole->size[i];
     hid_t part = make_space(whole, count);
-    if (!check(writer, H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL), whole->name)) return false;
-    if (!check(writer, H5Pset_virtual(list, space, source, whole->name, part), whole->name)) return false;
+    const bool mapped =
+        check(writer, H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL), whole->name) &&
+        check(writer, H5Pset_virtual(list, space, source, whole->name, part), whole->name);
     H5Sclose(part);
-    return true;
+    return mapped;
 }
 
-static bool set_fill(HdfWriter *writer, const HdfArray *array, hid_t list) {
-    herr_t set = array->element == HDF_FLOAT ? H5Pset_fill_value(list, H5T_NATIVE_FLOAT, &(float){NAN})
-                                             : H5Pset_fill_value(list, H5T_NATIVE_INT32, &(int32_t){-1});
-    return check(writer, set, array->name);
+/* Says where each file's rows are, and what a missing file's are. */
+static bool map_sources(HdfWriter *writer, const HdfArray *whole, hid_t list, hid_t space, int sources,
+                        void (*source_name)(char name[HDF_NAME], int i, int sources)) {
+    herr_t filled = whole->element == HDF_FLOAT ? H5Pset_fill_value(list, H5T_NATIVE_FLOAT, &(float){NAN})
+                                                : H5Pset_fill_value(list, H5T_NATIVE_INT32, &(int32_t){-1});
+    if (!check(writer, filled, whole->name)) return false;
+    for (int i = 0; i < sources; i++) {
+        int64_t first = partition_begin(whole->size[0], i, sources);
+        int64_t count = partition_count(whole->size[0], i, sources);
+        char source[HDF_NAME];
+        if (count == 0) continue;
+        source_name(source, i, sources);
+        if (!map_rows(writer, whole, list, space, source, first, count)) return false;
+    }
+    return check(writer, H5Sselect_all(space), whole->name);
 }
 
 void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
@@ -196,65 +245,41 @@ void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
     if (writer->failed) return;
     hid_t list = H5Pcreate(H5P_DATASET_CREATE), space = make_space(whole, whole->size[0]);
     hid_t stored = element_type(whole->element, true);
-    if (!set_fill(writer, whole, list)) return;
-    for (int i = 0; i < sources; i++) {
-        int64_t first = partition_begin(whole->size[0], i, sources);
-        int64_t count = partition_count(whole->size[0], i, sources);
-        char source[HDF_NAME];
-        if (count == 0) continue;
-        source_name(source, i, sources);
-        if (!map_rows(writer, whole, list, space, source, first, count)) return;
+    if (map_sources(writer, whole, list, space, sources, source_name)) {
+        hid_t set = H5Dcreate2(writer->file, name, stored, space, H5P_DEFAULT, list, H5P_DEFAULT);
+        if (check(writer, set, name)) check(writer, H5Dclose(set), name);
     }
-    if (!check(writer, H5Sselect_all(space), name)) return;
-    hid_t set = H5Dcreate2(writer->file, name, stored, space, H5P_DEFAULT, list, H5P_DEFAULT);
-    if (!check(writer, set, name)) return;
-    H5Dclose(set);
     H5Sclose(space);
     H5Pclose(list);
     H5Tclose(stored);
 }
 
+/* DIMENSION_LIST, in which HDF5 keeps an axis' scales, is of variable length by its specification. Labels of axes would
+ * be as well, and say nothing that the scales' names do not: there are none. */
 void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char *scale) {
     if (writer->failed) return;
-    const char *slash = strrchr(scale, '/'), *label = slash ? slash + 1 : scale;
+    const char *slash = strrchr(scale, '/');
     hid_t scaled = H5Dopen2(writer->file, name, H5P_DEFAULT), scaling = H5Dopen2(writer->file, scale, H5P_DEFAULT);
     if (!check(writer, scaled, name) || !check(writer, scaling, scale)) return;
-    if (H5DSis_scale(scaling) <= 0 && !check(writer, H5DSset_scale(scaling, label), scale)) return;
+    if (H5DSis_scale(scaling) <= 0 && !check(writer, H5DSset_scale(scaling, slash ? slash + 1 : scale), scale)) return;
     if (!check(writer, H5DSattach_scale(scaled, scaling, (unsigned)axis), name)) return;
-    if (!check(writer, H5DSset_label(scaled, (unsigned)axis, label), name)) return;
-    H5Dclose(scaling);
-    H5Dclose(scaled);
-}
-
-/* The memfd's content, in memory of our own. */
-static Status take_bytes(int memory, HdfImage *image) {
-    struct stat facts;
-    if (fstat(memory, &facts) != 0)
-        return status_error(RAM_IO, "cannot build an HDF5 file in memory: %s", strerror(errno));
-    *image = (HdfImage){.data = memory_new((size_t)facts.st_size, 1), .bytes = (size_t)facts.st_size};
-    for (size_t done = 0; done < image->bytes;) {
-        ssize_t count = pread(memory, (char *)image->data + done, image->bytes - done, (off_t)done);
-        if (count <= 0) {
-            free(image->data);
-            return status_error(RAM_IO, "cannot read an HDF5 file back from memory: %s", strerror(errno));
-        }
-        done += (size_t)count;
-    }
-    return status_ok();
+    check(writer, H5Dclose(scaling), scale);
+    check(writer, H5Dclose(scaled), name);
 }
 
 Status hdf_finish(HdfWriter *writer, HdfImage *image) {
-    if (!writer->failed) {
-        H5Pclose(writer->group_list);
-        H5Pclose(writer->row_list);
-        check(writer, H5Fclose(writer->file), "closing");
+    H5Pclose(writer->group_list);
+    H5Pclose(writer->row_list);
+    if (!writer->failed) check(writer, H5Fclose(writer->file), "closing");
+    if (writer->failed) {
+        writer->memory->abandoned = true;
+        return status_error(RAM_IO,
+                            "cannot build an HDF5 file in memory (%s); is this the HDF5 that ram_dist was built with?",
+                            writer->failure);
     }
-    Status status =
-        writer->failed ? status_error(RAM_IO, "cannot build an HDF5 file in memory (%s); check the memory of this host",
-                                      writer->failure)
-                       : take_bytes(writer->memory, image);
-    if (writer->memory >= 0) close(writer->memory);
-    return status;
+    *image = (HdfImage){.data = writer->memory->data, .bytes = file_bytes(writer->memory)};
+    free(writer->memory);
+    return status_ok();
 }
 
 hid_t hdf_open(HdfImage image) {
@@ -311,24 +336,34 @@ HdfOutcome hdf_get_scalar(hid_t file, const StoreScalar *scalar) {
     return outcome;
 }
 
-HdfOutcome hdf_get_shape(hid_t file, const char *name, int64_t *rows, int64_t *columns) {
+HdfOutcome hdf_get_sizes(hid_t file, const char *name, int *dimensions, int64_t size[HDF_DIMENSIONS]) {
     if (!path_exists(file, name)) return HDF_ABSENT;
     hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
     if (set < 0) return HDF_WRONG;
     hid_t stored = H5Dget_type(set), space = H5Dget_space(set);
     HdfOutcome outcome = HDF_WRONG;
-    hsize_t size[2] = {0, 0};
-    int dimensions = H5Sget_simple_extent_ndims(space);
-    if (H5Tequal(stored, H5T_IEEE_F32LE) > 0 && (dimensions == 1 || dimensions == 2)) {
-        H5Sget_simple_extent_dims(space, size, NULL);
-        *rows = (int64_t)size[0];
-        *columns = (int64_t)size[1];
+    hsize_t found[HDF_DIMENSIONS];
+    *dimensions = H5Sget_simple_extent_ndims(space);
+    if (H5Tequal(stored, H5T_IEEE_F32LE) > 0 && *dimensions >= 1 && *dimensions <= HDF_DIMENSIONS) {
+        H5Sget_simple_extent_dims(space, found, NULL);
+        for (int i = 0; i < *dimensions; i++) size[i] = (int64_t)found[i];
         outcome = HDF_READ;
     }
     H5Sclose(space);
     H5Tclose(stored);
     H5Dclose(set);
     return outcome;
+}
+
+HdfOutcome hdf_get_shape(hid_t file, const char *name, int64_t *rows, int64_t *columns) {
+    int dimensions;
+    int64_t size[HDF_DIMENSIONS];
+    const HdfOutcome outcome = hdf_get_sizes(file, name, &dimensions, size);
+    if (outcome != HDF_READ) return outcome;
+    if (dimensions > 2) return HDF_WRONG;
+    *rows = size[0];
+    *columns = dimensions == 2 ? size[1] : 0;
+    return HDF_READ;
 }
 
 bool hdf_get_rows(hid_t file, const char *name, float *values) {

@@ -1,6 +1,6 @@
-/* HDF5 files in memory: written to a memfd and read from a verified image, so that the disk is only ever touched by
- * base/atomic_file and libhdf5 never meets a damaged byte or a failing write. Owns how the store uses HDF5: bounds,
- * checksums, string and number types. Must not know what a checkpoint is. Nothing here is collective. */
+/* HDF5 files in memory: built in memory of our own and read from a verified image, so that the disk is only ever
+ * touched by base/atomic_file and libhdf5 never meets a damaged byte or a failing write. Owns how the store uses HDF5:
+ * bounds, checksums, string and number types. Must not know what a checkpoint is. Nothing here is collective. */
 #ifndef RAM_STORE_HDF_H
 #define RAM_STORE_HDF_H
 
@@ -11,11 +11,12 @@
 enum { HDF_NAME = 128 /* longest object path: "/adam/m/rnn.i2h.weight" */, HDF_DIMENSIONS = 4 };
 
 /* A file being written. After its first failure no further HDF5 call is made for it: every call is then a no-op, and
- * hdf_finish() tells. */
+ * hdf_finish() tells. The file and its objects then stay open, since closing them would write; what belongs to no file
+ * (spaces, types, property lists) is closed. */
 typedef struct {
     hid_t file;
     hid_t group_list, row_list; /* property lists that all objects share */
-    int memory;                 /* descriptor of the memfd */
+    struct HdfMemory *memory;   /* where HDF5 builds the file */
     bool failed;
     char failure[200]; /* object and HDF5's own reason */
 } HdfWriter;
@@ -57,7 +58,9 @@ hid_t hdf_open(HdfImage image);
 typedef enum { HDF_READ, HDF_ABSENT, HDF_WRONG } HdfOutcome;
 /* HDF_WRONG: of another type, or longer than the buffer. */
 HdfOutcome hdf_get_scalar(hid_t file, const StoreScalar *scalar);
-/* Shape of a float data set; columns 0 for a vector. */
+/* Number of dimensions and their sizes of a float data set. */
+HdfOutcome hdf_get_sizes(hid_t file, const char *name, int *dimensions, int64_t size[HDF_DIMENSIONS]);
+/* The same of a matrix or a vector (columns 0). */
 HdfOutcome hdf_get_shape(hid_t file, const char *name, int64_t *rows, int64_t *columns);
 /* All of a data set whose shape was asked before. */
 bool hdf_get_rows(hid_t file, const char *name, float *values);

@@ -3,12 +3,15 @@
 #include "base/memory.h"
 #include "base/partition.h"
 #include "store/checkpoint_parts.h"
+#include "store/step_folder.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* The paths of all groups or of all data sets of a file, in the order of a walk by name. */
 typedef struct {
@@ -49,12 +52,13 @@ static void free_tree(Tree *tree) {
     free(tree->set);
 }
 
-static Status walk(const Checkpoint *checkpoint, Tree *tree) {
-    *tree = (Tree){.file = checkpoint->index};
+/* `set`: the folder that the index is of. */
+static Status walk(hid_t index, const char *set, Tree *tree) {
+    *tree = (Tree){.file = index};
     append(&tree->group, &tree->groups, "/");
     if (hdf_visit_group(tree->file, "/", walk_link, tree) && !tree->failed) return status_ok();
     free_tree(tree);
-    return status_error(RAM_DATA, "cannot list what is in %.300s/" MANIFEST_INDEX, checkpoint->path);
+    return status_error(RAM_DATA, "cannot list what is in %.300s/" MANIFEST_INDEX, set);
 }
 
 /* Norm and range, added up in the order of the elements. */
@@ -95,7 +99,7 @@ static Status inspect_one(const Checkpoint *checkpoint, const char *path, Inspec
 
 Status inspect_fields(const Checkpoint *checkpoint, int *fields, InspectField **field) {
     Tree tree;
-    TRY(walk(checkpoint, &tree));
+    TRY(walk(checkpoint->index, checkpoint->path, &tree));
     *fields = tree.sets;
     *field = memory_new((size_t)tree.sets, sizeof **field);
     Status status = status_ok();
@@ -142,24 +146,129 @@ static void print_scalar(hid_t index, InspectScalar *scalar) {
         snprintf(scalar->text, INSPECT_TEXT, "(a value that this version cannot read)");
 }
 
-Status inspect_scalars(const Checkpoint *checkpoint, int *scalars, InspectScalar **scalar) {
+static Status list_scalars(hid_t index, const char *set, int *scalars, InspectScalar **scalar) {
     Tree tree;
     ScalarList list = {0};
-    TRY(walk(checkpoint, &tree));
+    TRY(walk(index, set, &tree));
     bool listed = true;
     for (int i = 0; i < tree.groups && listed; i++) {
         char group[HDF_NAME + 1];
         snprintf(group, sizeof group, "%s%s", tree.group[i] + 1, tree.group[i][1] ? "/" : "");
         list.group = group;
-        listed = hdf_visit_attributes(checkpoint->index, tree.group[i], append_scalar, &list);
+        listed = hdf_visit_attributes(index, tree.group[i], append_scalar, &list);
     }
     free_tree(&tree);
     if (!listed) {
         free(list.scalar);
-        return status_error(RAM_DATA, "cannot list the scalars in %.300s/" MANIFEST_INDEX, checkpoint->path);
+        return status_error(RAM_DATA, "cannot list the scalars in %.300s/" MANIFEST_INDEX, set);
     }
-    for (int i = 0; i < list.count; i++) print_scalar(checkpoint->index, &list.scalar[i]);
+    for (int i = 0; i < list.count; i++) print_scalar(index, &list.scalar[i]);
     *scalars = list.count;
     *scalar = list.scalar;
     return status_ok();
+}
+
+Status inspect_scalars(const Checkpoint *checkpoint, int *scalars, InspectScalar **scalar) {
+    return list_scalars(checkpoint->index, checkpoint->path, scalars, scalar);
+}
+
+/* --- traces */
+
+static Status read_trace(hid_t index, const char *path, InspectTrace *trace) {
+    int locations, probabilities;
+    int64_t location[HDF_DIMENSIONS], prob[HDF_DIMENSIONS];
+    if (hdf_get_sizes(index, "/trace/location", &locations, location) != HDF_READ || locations != 4 ||
+        hdf_get_sizes(index, "/trace/prob", &probabilities, prob) != HDF_READ || probabilities != 4)
+        return status_error(RAM_DATA, "%.300s/" MANIFEST_INDEX " does not hold a trace's locations and probabilities",
+                            path);
+    trace->shape =
+        (TraceShape){.samples = prob[0], .rollouts = prob[1], .glimpses = (int)prob[2], .classes = (int)prob[3]};
+    return list_scalars(index, path, &trace->scalars, &trace->scalar);
+}
+
+/* The index, once all files are verified. */
+static Status read_index(const char *path, const Manifest *manifest, HdfImage *image) {
+    const ManifestFile *file = &manifest->file[manifest->shards];
+    TRY(manifest_read_file(path, file, &image->data));
+    image->bytes = file->bytes;
+    return status_ok();
+}
+
+Status inspect_trace(const char *path, InspectTrace *trace) {
+    Manifest manifest;
+    HdfImage image = {0};
+    *trace = (InspectTrace){0};
+    TRY(trace_verify(path));
+    TRY(manifest_read(path, MANIFEST_TRACE, &manifest));
+    Status status = read_index(path, &manifest, &image);
+    trace->shards = manifest.shards;
+    manifest_free(&manifest);
+    TRY(status);
+    hid_t index = hdf_open(image);
+    free(image.data);
+    if (index < 0) return status_error(RAM_DATA, "%.400s/" MANIFEST_INDEX " is whole, but HDF5 cannot open it", path);
+    status = read_trace(index, path, trace);
+    H5Fclose(index);
+    return status;
+}
+
+/* --- which set */
+
+static bool is_kind(const char *path, mode_t kind) {
+    struct stat facts;
+    return stat(path, &facts) == 0 && (facts.st_mode & S_IFMT) == kind;
+}
+
+/* The newest set of `folder`, which must be good; path names it in any case. */
+static Status find_newest(const char *folder, char path[FILE_PATH]) {
+    StepList list;
+    TRY(step_folder_list(folder, &list));
+    if (list.count == 0)
+        return status_error(
+            RAM_DATA, "there is no checkpoint in %.400s; give the path of a checkpoint, a trace or a run", folder);
+    char older[FILE_PATH] = "";
+    Status status = atomic_file_join(path, folder, list.folder[0].name);
+    if (!status_failed(&status)) status = checkpoint_verify(path);
+    bool good = !status_failed(&status);
+    for (int i = 1; i < list.count && !good; i++) {
+        const Status joined = atomic_file_join(older, folder, list.folder[i].name);
+        const Status verified = status_failed(&joined) ? joined : checkpoint_verify(older);
+        good = !status_failed(&verified);
+    }
+    free(list.folder);
+    if (!status_failed(&status)) return status;
+    return status_error(RAM_DATA, "%.300s; %s%.150s", status.message,
+                        good ? "the newest good one is " : "no older one is good in ", good ? older : folder);
+}
+
+/* The folder of the file at `path`. */
+static void cut_name(char path[FILE_PATH]) {
+    char *slash = strrchr(path, '/');
+    if (slash)
+        slash[slash == path] = 0;
+    else
+        strcpy(path, ".");
+}
+
+Status inspect_find(const char *asked, char path[FILE_PATH], bool *is_trace) {
+    char manifest[FILE_PATH], checkpoints[FILE_PATH];
+    const bool is_folder = is_kind(asked, S_IFDIR);
+    *is_trace = false;
+    if (access(asked, F_OK) != 0)
+        return status_error(RAM_DATA, "there is no checkpoint, trace or run %.400s; give the path of one", asked);
+    if (snprintf(path, FILE_PATH, "%s", asked) >= FILE_PATH)
+        return status_error(RAM_USAGE, "the path %.300s... is too long", asked);
+    for (size_t length = strlen(path); length > 1 && path[length - 1] == '/'; length--) path[length - 1] = 0;
+    if (!is_folder) cut_name(path);
+    TRY(atomic_file_join(manifest, path, "MANIFEST"));
+    if (access(manifest, F_OK) == 0) {
+        *is_trace = manifest_claims(path, MANIFEST_TRACE);
+        return status_ok();
+    }
+    if (!is_folder)
+        return status_error(RAM_DATA, "%.400s is no file of a checkpoint or a trace: no MANIFEST lies beside it",
+                            asked);
+    TRY(atomic_file_join(checkpoints, path, "checkpoints"));
+    if (!is_kind(checkpoints, S_IFDIR)) memcpy(checkpoints, path, sizeof checkpoints);
+    return find_newest(checkpoints, path);
 }

@@ -1,12 +1,18 @@
-/* Inspect: what is in a checkpoint, for people: its vectors with shapes and norms, its scalars as text. Takes any set,
- * whatever model it is of. Must not print. Nothing here is collective: open the set with the communicator of one rank
- * (comm_self_new, no MPI). */
+/* Inspect: what is in a checkpoint or a trace, for people: vectors with shapes and norms, scalars as text. Takes any
+ * set, whatever model it is of. Must not print. Nothing here is collective: open a checkpoint with the communicator of
+ * one rank (comm_self_new, no MPI). */
 #ifndef RAM_STORE_INSPECT_H
 #define RAM_STORE_INSPECT_H
 
 #include "store/checkpoint.h"
+#include "store/trace.h"
 
 enum { INSPECT_NAME = 128, INSPECT_TEXT = 4096 };
+
+/* Finds the set to look at. `asked`: a checkpoint, a trace, a file of either, or a folder of checkpoints or a run
+ * folder, which stand for their newest checkpoint. Trust is what this is for: where the newest is damaged, RAM_DATA
+ * names it and the newest good one, and nothing takes its place. */
+Status inspect_find(const char *asked, char path[FILE_PATH], bool *is_trace);
 
 typedef struct {
     char group[INSPECT_NAME]; /* "param", "adam/m" */
@@ -27,5 +33,15 @@ typedef struct {
 
 /* All scalars in the order of their paths; free() *scalar. RAM_DATA. */
 Status inspect_scalars(const Checkpoint *checkpoint, int *scalars, InspectScalar **scalar);
+
+typedef struct {
+    TraceShape shape;
+    int shards;
+    int scalars;
+    InspectScalar *scalar;
+} InspectTrace;
+
+/* Verifies the trace and reads what it says of itself; free() trace->scalar. RAM_DATA. */
+Status inspect_trace(const char *path, InspectTrace *trace);
 
 #endif

@@ -36,9 +36,8 @@ Status manifest_write_file(const char *folder, const char *name, void *data, siz
     return status;
 }
 
-/* The whole text; free() it. One function makes it for writing and for comparing, so what is read back is exactly what
- * could have been written. */
-static char *compose(const Manifest *manifest, size_t *bytes) {
+/* The lines above the last, with room for it; free() them. */
+static char *compose_lines(const Manifest *manifest, size_t *bytes) {
     const char *first_line = FIRST_LINE[manifest->kind];
     char *text = memory_new(strlen(first_line) + (size_t)(manifest->shards + 1) * LINE + LAST_LINE + 1, 1);
     size_t length = (size_t)sprintf(text, "%s", first_line);
@@ -47,9 +46,23 @@ static char *compose(const Manifest *manifest, size_t *bytes) {
         length +=
             (size_t)sprintf(text + length, "%s %llu %s\n", file->name, (unsigned long long)file->bytes, file->hash);
     }
-    char hash[HASH_TEXT];
-    hash_memory(text, length, hash);
-    *bytes = length + (size_t)sprintf(text + length, "%s%s\n", LAST_WORD, hash);
+    *bytes = length;
+    return text;
+}
+
+void manifest_hash(const Manifest *manifest, char hash[HASH_TEXT]) {
+    size_t bytes;
+    char *text = compose_lines(manifest, &bytes);
+    hash_memory(text, bytes, hash);
+    free(text);
+}
+
+/* The whole text; free() it. One function makes it for writing and for comparing, so what is read back is exactly what
+ * could have been written. */
+static char *compose(const Manifest *manifest, size_t *bytes) {
+    char hash[HASH_TEXT], *text = compose_lines(manifest, bytes);
+    hash_memory(text, *bytes, hash);
+    *bytes += (size_t)sprintf(text + *bytes, "%s%s\n", LAST_WORD, hash);
     return text;
 }
 
@@ -115,13 +128,28 @@ static Status check_text(const char *path, const char *text, size_t bytes, Manif
     return status_error(RAM_DATA, "%.400s does not list a whole set of files", path);
 }
 
-Status manifest_read(const char *folder, ManifestKind kind, Manifest *manifest) {
-    char path[FILE_PATH];
-    *manifest = (Manifest){.kind = kind};
+static Status read_text(const char *folder, char path[FILE_PATH], void **text, size_t *bytes) {
     TRY(atomic_file_join(path, folder, "MANIFEST"));
+    return atomic_file_read(path, (size_t)MANIFEST_SHARDS * LINE, text, bytes);
+}
+
+bool manifest_claims(const char *folder, ManifestKind kind) {
+    char path[FILE_PATH];
     void *text;
     size_t bytes;
-    TRY(atomic_file_read(path, (size_t)MANIFEST_SHARDS * LINE, &text, &bytes));
+    const Status status = read_text(folder, path, &text, &bytes);
+    if (status_failed(&status)) return false;
+    const bool claims = strncmp(text, FIRST_LINE[kind], strlen(FIRST_LINE[kind])) == 0;
+    free(text);
+    return claims;
+}
+
+Status manifest_read(const char *folder, ManifestKind kind, Manifest *manifest) {
+    char path[FILE_PATH];
+    void *text;
+    size_t bytes;
+    *manifest = (Manifest){.kind = kind};
+    TRY(read_text(folder, path, &text, &bytes));
     Status status = check_text(path, text, bytes, manifest);
     free(text);
     return status;

@@ -43,6 +43,12 @@ Status manifest_write(const char *folder, const Manifest *manifest);
 Status manifest_read(const char *folder, ManifestKind kind, Manifest *manifest);
 void manifest_free(Manifest *manifest);
 
+/* Whether MANIFEST in `folder` begins as one of this kind does; whether all of it is right is another question. */
+bool manifest_claims(const char *folder, ManifestKind kind);
+
+/* The hash in the last line: it stands for all bytes of the set. */
+void manifest_hash(const Manifest *manifest, char hash[HASH_TEXT]);
+
 /* Reads a file and compares it with its line. free() *data. RAM_DATA. */
 Status manifest_read_file(const char *folder, const ManifestFile *file, void **data);
 

@@ -1,25 +1,47 @@
 #include "store/provenance.h"
+#include "base/log.h"
 #include "base/version.h"
 #include "store/hdf.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* The command line, words that a shell would change in quotes; what does not fit is left out and shown as "...". */
-static void join_words(char command[PROVENANCE_COMMAND], int words, char *const *word) {
-    size_t length = 0;
-    for (int i = 0; i < words; i++) {
-        bool plain = word[i][0] && strcspn(word[i], " \t\n'\"\\$`*?[]{}()<>|&;#~!") == strlen(word[i]);
-        int more =
-            snprintf(command + length, PROVENANCE_COMMAND - length, plain ? "%s%s" : "%s'%s'", i ? " " : "", word[i]);
-        if (more < 0 || length + (size_t)more >= PROVENANCE_COMMAND) {
-            strcpy(command + PROVENANCE_COMMAND - 5, " ...");
-            return;
-        }
-        length += (size_t)more;
+static const char PLAIN[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_";
+
+/* Writes a word as a shell would read it again. */
+static void print_word(FILE *out, const char *word) {
+    if (*word && word[strspn(word, PLAIN)] == 0) {
+        fputs(word, out);
+        return;
     }
+    fputc('\'', out);
+    for (const char *letter = word; *letter; letter++)
+        if (*letter == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*letter, out);
+    fputc('\'', out);
+}
+
+/* The command line; what does not fit is left out and shown as "...". */
+static void join_words(char command[PROVENANCE_COMMAND], int words, char *const *word) {
+    static const char CUT[] = " ...";
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out) fatal("open_memstream: %s", strerror(errno));
+    for (int i = 0; i < words; i++) {
+        if (i) fputc(' ', out);
+        print_word(out, word[i]);
+    }
+    fclose(out);
+    snprintf(command, PROVENANCE_COMMAND, "%s", text);
+    if (length >= PROVENANCE_COMMAND) strcpy(command + PROVENANCE_COMMAND - sizeof CUT, CUT);
+    free(text);
 }
 
 void provenance_collect(Provenance *provenance, int ranks, int words, char *const *word) {

@@ -12,7 +12,7 @@ enum { PROVENANCE_TEXT = 256, PROVENANCE_COMMAND = 4096, PROVENANCE_FACTS = 12 }
 typedef struct {
     char program[PROVENANCE_TEXT], revision[PROVENANCE_TEXT], compiler[PROVENANCE_TEXT], hdf5[PROVENANCE_TEXT];
     char mpi[PROVENANCE_TEXT];     /* to fill in: comm_library() */
-    char libxsmm[PROVENANCE_TEXT]; /* to fill in: version and target */
+    char libxsmm[PROVENANCE_TEXT]; /* to fill in: "LIBXSMM 1.17, hsw": version and instruction set */
     char command[PROVENANCE_COMMAND];
     char host[PROVENANCE_TEXT];
     char slurm_job[PROVENANCE_TEXT];      /* to fill in; "" outside Slurm */
@@ -21,7 +21,7 @@ typedef struct {
     int64_t ranks;
 } Provenance;
 
-/* Fills program, revision, compiler, hdf5, command (from `words`), host and ranks. */
+/* Fills program, revision, compiler, hdf5, command (`words` as they were typed, quoted for a shell), host and ranks. */
 void provenance_collect(Provenance *provenance, int ranks, int words, char *const *word);
 
 /* Fills `scalar` (PROVENANCE_FACTS of them, they borrow from `provenance`) for a snapshot or a trace, and sets the

@@ -32,9 +32,10 @@ typedef struct {
 typedef void (*TraceFill)(void *context, const TraceRows *rows);
 
 /* Saves `folder`/`name`: each rank its part of the rows, a segment of them at a time. Scalars as in a Snapshot; those
- * called "trace/..." describe the trace itself. What is there under that name is replaced in one step where `replace`,
- * else RAM_USAGE. RAM_IO, on all ranks alike: nothing is then left, what was committed before is intact. RAM_USAGE: a
- * name that cannot be a folder's, or too many segments. One writer per name. @collective */
+ * called "trace/..." describe the trace itself. A trace of that name is replaced in one step where `replace`. RAM_IO,
+ * on all ranks alike: nothing is then left, what was committed before is intact. RAM_USAGE: what is there may not be
+ * replaced or is no trace, another process writes a trace of that name, the name cannot be a folder's, or there are too
+ * many segments. @collective */
 Status trace_save(Comm *comm, const char *folder, const char *name, bool replace, const TraceShape *shape, int scalars,
                   const StoreScalar *scalar, TraceFill fill, void *context);
 

@@ -217,6 +217,8 @@ Status trace_parts_build_index(const TraceFile *file, HdfImage *image) {
     for (Axis axis = 0; axis < AXES; axis++) {
         if (axis != SAMPLE) put_axis(&writer, file->shape, axis);
         if (axis != SAMPLE && AXIS[axis].element != HDF_LETTER) put_text(&writer, AXIS[axis].name, "units", "1");
+        /* netCDF's way to say that letters are texts: without it xarray takes them for bytes */
+        if (AXIS[axis].element == HDF_LETTER) put_text(&writer, AXIS[axis].name, "_Encoding", "utf-8");
         put_text(&writer, AXIS[axis].name, "long_name", AXIS[axis].long_name);
     }
     for (int set = 0; set < SETS; set++)

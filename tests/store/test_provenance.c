@@ -65,6 +65,29 @@ static void test_saved(void **state) {
     comm_free(comm);
 }
 
+/* What is stored, a shell reads back as the words that were typed. */
+static void test_quoting(void **state) {
+    (void)state;
+    char *words[] = {"ram_dist", "trace", "my run", "--name", "it's", "'", "a\"b",
+                     "$HOME",    "a\\b",  "x\ny",   "*",      "~",    "",  "é=1"};
+    enum { WORDS = sizeof words / sizeof *words };
+    char script[PROVENANCE_COMMAND + 64], output[1024] = "", expected[1024] = "";
+    Provenance *provenance = calloc(1, sizeof *provenance);
+    provenance_collect(provenance, 1, WORDS, words);
+    assert_non_null(strstr(provenance->command, "ram_dist trace 'my run' --name 'it'\\''s' "));
+    snprintf(script, sizeof script, "printf '<%%s>' %s", provenance->command);
+    FILE *shell = popen(script, "r");
+    assert_non_null(shell);
+    output[fread(output, 1, sizeof output - 1, shell)] = 0;
+    assert_int_equal(pclose(shell), 0);
+    for (int i = 0; i < WORDS; i++) {
+        const size_t length = strlen(expected);
+        snprintf(expected + length, sizeof expected - length, "<%s>", words[i]);
+    }
+    assert_string_equal(output, expected);
+    free(provenance);
+}
+
 /* A command line longer than there is room for is cut, visibly. */
 static void test_long_command(void **state) {
     (void)state;
@@ -80,6 +103,7 @@ static void test_long_command(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_saved), cmocka_unit_test(test_long_command)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_saved), cmocka_unit_test(test_quoting),
+                                       cmocka_unit_test(test_long_command)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,15 +5,20 @@
 #include "base/memory.h"
 #include "base/partition.h"
 #include "store/hdf.h"
+#include "store/inspect.h"
 #include "store/manifest.h"
 #include "store/trace.h"
+#include "store/trace_folder.h"
 
+#include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -153,6 +158,16 @@ static void assert_saves(Comm *comm, const char *folder, TraceShape shape) {
 
 /* --- tests */
 
+/* How many things lie in a folder, hidden ones included. */
+static int entries(const char *folder) {
+    int count = -2; /* . and .. */
+    DIR *directory = opendir(folder);
+    assert_non_null(directory);
+    while (readdir(directory)) count++;
+    closedir(directory);
+    return count;
+}
+
 static void test_round_trip(void **state) {
     char folder[FILE_PATH];
     sample_folder(*state, "trace", folder);
@@ -240,6 +255,83 @@ static void test_replacing(void **state) {
     free(second.asked);
 }
 
+/* Whatever is no trace stays, also where replacing was asked for. */
+static void test_only_traces_are_replaced(void **state) {
+    Comm *comm = *state;
+    static const char *const names[] = {"empty", "file", "link", "other"};
+    char folder[FILE_PATH], path[FILE_PATH], inner[FILE_PATH];
+    Source source = source_new(SMALL, 3);
+    sample_folder(comm, "precious", folder);
+    assert_ok(save(comm, folder, "one", false, &source));
+    if (comm_rank(comm) == 0) {
+        assert_ok(atomic_file_join(path, folder, "empty"));
+        assert_ok(atomic_file_make_folder(path));
+        assert_ok(atomic_file_join(path, folder, "file"));
+        assert_ok(atomic_file_write(path, "mine", 4));
+        assert_ok(atomic_file_join(path, folder, "link"));
+        assert_int_equal(symlink("one", path), 0);
+        assert_ok(atomic_file_join(path, folder, "other"));
+        assert_ok(atomic_file_make_folder(path));
+        assert_ok(atomic_file_join(inner, path, "MANIFEST"));
+        assert_ok(atomic_file_write(inner, "ram_dist checkpoint format 1\n", 29));
+    }
+    comm_barrier(comm);
+    for (int i = 0; i < 4; i++) {
+        assert_refused(save(comm, folder, names[i], true, &source), RAM_USAGE, "is no trace");
+        assert_refused(save(comm, folder, names[i], false, &source), RAM_USAGE, "exists");
+        for (int64_t row = 0; row < source.shape.samples; row++) assert_int_equal(source.asked[row], 0);
+    }
+    if (comm_rank(comm) == 0) {
+        assert_int_equal(access(inner, F_OK), 0);
+        assert_ok(atomic_file_join(path, folder, "one"));
+        assert_holds(path, &source);
+        for (int i = 0; i < 4; i++) {
+            assert_ok(atomic_file_join(path, folder, names[i]));
+            assert_ok(atomic_file_remove_tree(path));
+        }
+        assert_ok(atomic_file_join(path, folder, "one"));
+        assert_ok(atomic_file_remove_tree(path));
+        assert_int_equal(rmdir(folder), 0);
+    }
+    free(source.asked);
+}
+
+/* While one process holds a name no other writes under it; others may be written, and sweep nothing that is in use.
+ * When the holder dies, what it left is swept by any trace in the folder. */
+static void test_one_writer(void **state) {
+    Comm *comm = *state;
+    char folder[FILE_PATH], owner[64];
+    int held[2];
+    if (comm_size(comm) > 1) skip(); /* a forked rank of several would speak for the real one */
+    Source source = source_new(SMALL, 3);
+    sample_folder(comm, "writers", folder);
+    assert_int_equal(pipe(held), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        TraceFolder mine;
+        Status status = trace_folder_name(&mine, folder, "one", true);
+        if (!status_failed(&status)) status = trace_folder_begin(&mine, folder);
+        if (status_failed(&status) || write(held[1], "x", 1) != 1) _exit(1);
+        for (;;) pause();
+    }
+    close(held[1]);
+    assert_int_equal(read(held[0], owner, 1), 1);
+    close(held[0]);
+    snprintf(owner, sizeof owner, "is in use by process %d on ", (int)child);
+    assert_refused(save(comm, folder, "one", true, &source), RAM_USAGE, owner);
+    for (int64_t row = 0; row < source.shape.samples; row++) assert_int_equal(source.asked[row], 0);
+    assert_ok(save(comm, folder, "two", true, &source));
+    assert_int_equal(entries(folder), 3); /* two, and the other's lock and temporary folder */
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_int_equal(entries(folder), 3);
+    assert_ok(save(comm, folder, "two", true, &source));
+    assert_int_equal(entries(folder), 1);
+    assert_ok(save(comm, folder, "one", false, &source));
+    assert_int_equal(entries(folder), 2);
+    free(source.asked);
+}
+
 /* Whether the trace there is this source's, judged by one value. */
 static bool is_of(const char *path, const Source *source) {
     char index[FILE_PATH];
@@ -296,8 +388,8 @@ static void test_full_disk(void **state) {
     free(source.asked);
 }
 
-/* HDF5 has no memory to build a file in: an error, no crash, and the next save works. */
-static void test_no_memory_file(void **state) {
+/* No file can be opened: an error, no crash, and the next save works. */
+static void test_no_descriptors(void **state) {
     Comm *comm = *state;
     char folder[FILE_PATH];
     struct rlimit before;
@@ -314,6 +406,55 @@ static void test_no_memory_file(void **state) {
     assert_int_equal(status.code, RAM_IO);
     assert_ok(save(comm, folder, "two", true, &source));
     free(source.asked);
+}
+
+/* A limit on the size of a file (ulimit -f) below that of a shard: an error, no crash, nothing left. */
+static void test_small_files(void **state) {
+    Comm *comm = *state;
+    char folder[FILE_PATH];
+    struct rlimit before;
+    if (comm_size(comm) > 1) skip(); /* MPI needs files as well */
+    Source source = source_new(SMALL, 3);
+    sample_folder(comm, "limit", folder);
+    signal(SIGXFSZ, SIG_IGN); /* as every command does */
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit tight = {.rlim_cur = 4096, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    Status status = save(comm, folder, "one", true, &source);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_refused(status, RAM_IO, "ulimit -f");
+    assert_int_equal(entries(folder), 0);
+    assert_ok(save(comm, folder, "one", true, &source));
+    free(source.asked);
+}
+
+static void test_inspect(void **state) {
+    Comm *comm = *state;
+    char folder[FILE_PATH], path[FILE_PATH], file[FILE_PATH], found[FILE_PATH];
+    InspectTrace trace;
+    bool is_trace;
+    Source source = source_new(SMALL, 3);
+    sample_folder(comm, "inspect", folder);
+    assert_ok(save(comm, folder, "one", false, &source));
+    free(source.asked);
+    if (comm_rank(comm) != 0) return;
+    assert_ok(atomic_file_join(path, folder, "one"));
+    assert_ok(atomic_file_join(file, path, "index.h5"));
+    assert_ok(inspect_find(file, found, &is_trace));
+    assert_string_equal(found, path);
+    assert_true(is_trace);
+    assert_ok(inspect_trace(path, &trace));
+    assert_memory_equal(&trace.shape, &SMALL, sizeof SMALL);
+    assert_int_equal(trace.shards, trace_shards(&SMALL, comm_size(comm)));
+    int right = 0;
+    for (int i = 0; i < trace.scalars; i++)
+        right += (strcmp(trace.scalar[i].name, "trace/step") == 0 && strcmp(trace.scalar[i].text, "844") == 0) ||
+                 (strcmp(trace.scalar[i].name, "trace/split") == 0 && strcmp(trace.scalar[i].text, "test") == 0);
+    assert_int_equal(right, 2);
+    free(trace.scalar);
+    sample_flip_bit(file, sample_file_bytes(file) / 2, 3);
+    assert_refused(inspect_trace(path, &trace), RAM_DATA, "index.h5");
+    assert_refused(inspect_find(folder, found, &is_trace), RAM_DATA, "there is no checkpoint in");
 }
 
 /* Every byte of a small trace, one bit of each in turn: told, with the name of the file. */
@@ -353,10 +494,20 @@ static void test_damage(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_segments),  cmocka_unit_test(test_shards),
-        cmocka_unit_test(test_names),       cmocka_unit_test(test_too_large), cmocka_unit_test(test_replacing),
-        cmocka_unit_test(test_every_fault), cmocka_unit_test(test_full_disk), cmocka_unit_test(test_no_memory_file),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_segments),
+        cmocka_unit_test(test_shards),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_replacing),
+        cmocka_unit_test(test_every_fault),
+        cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_no_descriptors),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_only_traces_are_replaced),
+        cmocka_unit_test(test_one_writer),
+        cmocka_unit_test(test_small_files),
+        cmocka_unit_test(test_inspect),
     };
     return cmocka_run_group_tests(tests, open_comm, close_comm);
 }
