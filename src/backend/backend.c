@@ -6,7 +6,7 @@ Status backend_open(const BackendOptions *options, Backend **backend) {
     if (options->device == DEVICE_CUDA)
         return status_error(RAM_UNAVAILABLE,
                             "device cuda is not compiled into this program: use --device cpu or --device auto");
-    return cpu_backend_new(options->threads, !options->oversubscribed, options->precision, backend);
+    return cpu_backend_new(options->threads, options->precision, backend);
 }
 
 void backend_close(Backend *backend) {

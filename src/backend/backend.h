@@ -252,7 +252,6 @@ struct Backend {
 typedef struct {
     DeviceChoice device;
     int threads;         /* CPU */
-    bool oversubscribed; /* more threads than cores: block rather than spin */
     Precision precision; /* of the products' operands */
 } BackendOptions;
 

@@ -166,7 +166,8 @@ void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *
     const Retina *retina = &c->dims.retina;
     const size_t bytes = (size_t)(c->batch * retina->height * retina->width * retina->channels);
     const int64_t total = (int64_t)c->parameters.layout.total;
-    const BackendOptions backend_options = {options->device, options->threads, true, options->precision};
+    const BackendOptions backend_options = {
+        .device = options->device, .threads = options->threads, .precision = options->precision};
     Engine e = {.c = c, .options = options, .out = out};
     Status status = backend_open(&backend_options, &e.backend);
     if (status_failed(&status)) abort();

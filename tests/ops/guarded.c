@@ -12,8 +12,7 @@ static const float GUARD = -12345.678f;
 
 int backend_set_up(void **state) {
     Backend *backend;
-    Status status =
-        backend_open(&(BackendOptions){.device = DEVICE_CPU, .threads = 3, .oversubscribed = true}, &backend);
+    Status status = backend_open(&(BackendOptions){.device = DEVICE_CPU, .threads = 3}, &backend);
     *state = backend;
     return status_failed(&status);
 }

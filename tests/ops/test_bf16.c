@@ -347,7 +347,7 @@ static void test_refusal(void **state) {
 }
 
 static int bf16_set_up(void **state) {
-    const BackendOptions options = {DEVICE_CPU, 3, true, PRECISION_BF16};
+    const BackendOptions options = {.device = DEVICE_CPU, .threads = 3, .precision = PRECISION_BF16};
     Backend *backend;
     const Status status = backend_open(&options, &backend);
     *state = backend;

@@ -107,9 +107,9 @@ typedef struct {
 static void count_round(void *context, int worker) { ((Tally *)context)->worker[worker].rounds++; }
 
 /* When cpu_pool_run returns, every worker has run once, and only once. */
-static void check_pool(bool spin, int rounds) {
+static void check_pool(int rounds) {
     Tally tally = {0};
-    CpuPool *pool = cpu_pool_new(THREADS, spin);
+    CpuPool *pool = cpu_pool_new(THREADS);
     for (int round = 1; round <= rounds; round++) {
         cpu_pool_run(pool, count_round, &tally);
         for (int worker = 0; worker < THREADS; worker++)
@@ -121,9 +121,8 @@ static void check_pool(bool spin, int rounds) {
 
 static void test_pool(void **state) {
     (void)state;
-    check_pool(true, ROUNDS);
-    check_pool(false, ROUNDS);
-    cpu_pool_free(cpu_pool_new(THREADS, false)); /* never used */
+    check_pool(ROUNDS);
+    cpu_pool_free(cpu_pool_new(THREADS)); /* never used */
     cpu_pool_free(NULL);
 }
 

@@ -159,8 +159,7 @@ static void test_add(void **state) {
 
 static void test_sum_squares(void **state) {
     Backend *backend = *state, *single;
-    Status status =
-        backend_open(&(BackendOptions){.device = DEVICE_CPU, .threads = 1, .oversubscribed = true}, &single);
+    Status status = backend_open(&(BackendOptions){.device = DEVICE_CPU, .threads = 1}, &single);
     assert_int_equal(status.code, RAM_OK);
     Dice dice = {6};
     for (int k = 0; k < COUNT_KINDS; k++) {

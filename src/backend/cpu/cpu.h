@@ -20,8 +20,8 @@ typedef struct {
     CpuScratch *scratch; /* (workers) */
 } CpuBackend;
 
-/* `spin`: threads wait a little in a busy loop before they block. RAM_UNAVAILABLE where the CPU lacks `precision`. */
-Status cpu_backend_new(int threads, bool spin, Precision precision, Backend **backend);
+/* RAM_UNAVAILABLE where the CPU lacks `precision`. */
+Status cpu_backend_new(int threads, Precision precision, Backend **backend);
 
 static inline CpuPool *cpu_pool_of(Backend *backend) { return ((CpuBackend *)backend)->pool; }
 

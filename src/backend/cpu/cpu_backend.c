@@ -113,7 +113,7 @@ void *cpu_scratch(Backend *backend, size_t bytes) {
     return cpu->scratch[worker].memory;
 }
 
-Status cpu_backend_new(int threads, bool spin, Precision precision, Backend **backend) {
+Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
     libxsmm_init();
     if (precision == PRECISION_BF16) {
         const Status status = cpu_bf16_check();
@@ -123,7 +123,7 @@ Status cpu_backend_new(int threads, bool spin, Precision precision, Backend **ba
         }
     }
     CpuBackend *cpu = memory_new(1, sizeof *cpu);
-    cpu->pool = cpu_pool_new(threads, spin);
+    cpu->pool = cpu_pool_new(threads);
     cpu->scratch = memory_new((size_t)threads, sizeof *cpu->scratch);
     cpu->kernels = CPU_KERNELS;
     cpu->base = (Backend){.kernels = &cpu->kernels, .workers = threads, .span_lanes = 1};

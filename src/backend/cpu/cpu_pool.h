@@ -8,7 +8,7 @@
 typedef struct CpuPool CpuPool;
 
 /* threads >= 1, the caller being one of them. */
-CpuPool *cpu_pool_new(int threads, bool spin);
+CpuPool *cpu_pool_new(int threads);
 void cpu_pool_free(CpuPool *pool); /* NULL is allowed */
 int cpu_pool_threads(const CpuPool *pool);
 
