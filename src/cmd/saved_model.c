@@ -53,6 +53,16 @@ static Status settle(Session *session, ArgumentsSpec spec, SavedModel *model) {
     return session->arguments.config_path ? status_ok() : session_parse_again(session, spec, &saved);
 }
 
+/* Figures of other images than the checkpoint's own are worth a word. */
+static Status look_at_data(const Session *session, const SavedModel *model) {
+    Provenance provenance;
+    bool same;
+    session_provenance(session, &model->experiment, &provenance);
+    TRY(saved_state_same_data(model->checkpoint, &provenance, &same));
+    if (!same) log_warning("the images are not those that the checkpoint was trained on");
+    return status_ok();
+}
+
 /* @collective */
 static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked, SavedModel *model) {
     Comm *comm = session->comm;
@@ -62,6 +72,7 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     const int threads = launch_threads(comm, session->arguments.config._threads);
     log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
     TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
+    TRY(look_at_data(session, model));
     return load(model);
 }
 

@@ -127,11 +127,11 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
 }
 
 Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same) {
-    char saved[PROVENANCE_COMMAND];
+    char saved[PROVENANCE_COMMAND] = "";
     const StoreScalar scalar = {
-        .name = "provenance/data_hashes", .type = STORE_TEXT, .value = saved, .bytes = sizeof saved};
+        .name = "provenance/data_hashes", .type = STORE_TEXT, .value = saved, .bytes = sizeof saved, .optional = true};
     TRY(checkpoint_read_scalars(checkpoint, 1, &scalar));
-    *same = strcmp(saved, provenance->data_hashes) == 0;
+    *same = !*saved || strcmp(saved, provenance->data_hashes) == 0; /* a set that does not say is not doubted */
     return status_ok();
 }
 

@@ -70,8 +70,11 @@ says out "changed: the images are not those"
 says out "epoch 3/3"
 grep -q 'epoch 3/3 .*(best)' out || fail "the best of other images still counts"
 
+RAM_DATA=$work/data run 0 eval moved
+says err "warning: the images are not those"
+
 # Killed before the first checkpoint: the run begins again as it was configured.
-RAM_FAULT=kill:12 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir early >out 2>err </dev/null 2>&1
+RAM_FAULT=kill:12 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir early >out 2>err </dev/null
 [ -e early/config.yaml ] || fail "no config.yaml before the first checkpoint"
 run 0 --run-dir early --resume auto
 says out "starting from the beginning"
