@@ -1,8 +1,6 @@
 #include "cmd/saved_model.h"
 #include "base/log.h"
-#include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,22 +25,6 @@ static Status find(const Session *session, const char *asked, char path[FILE_PAT
     TRY(atomic_file_join(checkpoints, asked, "checkpoints"));
     const bool is_run = access(checkpoints, F_OK) == 0;
     return checkpoint_find(session->comm, is_run ? checkpoints : "", is_run ? "best" : asked, path);
-}
-
-/* @collective */
-static Status load(SavedModel *model) {
-    Experiment *experiment = &model->experiment;
-    Backend *backend = experiment->backend;
-    const Layout *layout = &experiment->ram.parameters.layout;
-    float *host = memory_new(layout->total, sizeof *host);
-    model->values = backend_floats(backend, (int64_t)layout->total);
-    Status status = saved_state_read_parameters(experiment->comm, model->checkpoint, layout, host);
-    if (!status_failed(&status)) {
-        backend->kernels->upload(backend, model->values.address, host, layout->total * sizeof *host);
-        ram_load(&experiment->ram, model->values);
-    }
-    free(host);
-    return status;
 }
 
 /* Reads state and configuration; the same on every rank. */
@@ -73,7 +55,8 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
     TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
     TRY(look_at_data(session, model));
-    return load(model);
+    model->values = backend_floats(model->experiment.backend, (int64_t)model->experiment.ram.parameters.layout.total);
+    return saved_state_load_parameters(&model->experiment, model->checkpoint, model->values);
 }
 
 Status saved_model_open(Session *session, ArgumentsSpec spec, const char *checkpoint, SavedModel *model) {

@@ -43,7 +43,6 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
     *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv)};
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on a file's size (ulimit -f) is an error like others */
     Status launched = launch_detect(&session->launch);
-    log_open(session->launch.rank, session->launch.size, launch_terminal(&session->launch), NULL);
     if (status_failed(&launched)) {
         *code = end_alone(session, launched);
         return false;

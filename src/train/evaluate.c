@@ -33,7 +33,8 @@ struct Evaluator {
 Evaluator *evaluator_new(const Experiment *experiment, Split split) {
     Backend *backend = experiment->backend;
     const size_t classes = (size_t)experiment->dataset.classes, workers = (size_t)backend->workers;
-    const Span lanes = experiment_lanes(experiment, experiment->config.eval_batch, 1);
+    const int64_t count = experiment->dataset.count[split], batch = experiment->config.eval_batch;
+    const Span lanes = experiment_lanes(experiment, batch < count ? batch : count, 1);
     Evaluator *evaluator = memory_new(1, sizeof *evaluator);
     evaluator->experiment = experiment;
     evaluator->split = split;

@@ -135,8 +135,16 @@ Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *pro
     return status_ok();
 }
 
-Status saved_state_read_parameters(Comm *comm, const Checkpoint *checkpoint, const Layout *layout, float *values) {
-    const char *group = checkpoint_has_vector(checkpoint, AVERAGE) ? AVERAGE : "param";
-    const StoreVector vector = {group, values};
-    return checkpoint_read_vectors(comm, checkpoint, layout, 1, &vector);
+Status saved_state_load_parameters(Experiment *experiment, const Checkpoint *checkpoint, DevFloats values) {
+    Backend *backend = experiment->backend;
+    const Layout *layout = &experiment->ram.parameters.layout;
+    float *host = memory_new(layout->total, sizeof *host);
+    const StoreVector vector = {checkpoint_has_vector(checkpoint, AVERAGE) ? AVERAGE : "param", host};
+    const Status status = checkpoint_read_vectors(experiment->comm, checkpoint, layout, 1, &vector);
+    if (!status_failed(&status)) {
+        backend->kernels->upload(backend, values.address, host, layout->total * sizeof *host);
+        ram_load(&experiment->ram, values);
+    }
+    free(host);
+    return status;
 }

@@ -51,8 +51,8 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state);
 /* Whether the set was saved with the data that `provenance` names (data_hashes). RAM_DATA. */
 Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same);
 
-/* Reads the parameters that are to be evaluated (the average where the set has one) into values (layout->total), host.
- * @collective */
-Status saved_state_read_parameters(Comm *comm, const Checkpoint *checkpoint, const Layout *layout, float *values);
+/* Reads the parameters that are to be evaluated (the average where the set has one) into values (layout.total) and
+ * makes them the experiment's. RAM_DATA. @collective */
+Status saved_state_load_parameters(Experiment *experiment, const Checkpoint *checkpoint, DevFloats values);
 
 #endif

@@ -12,7 +12,6 @@ static void take_request(int signal) {
 
 void stop_watch(void) {
     const struct sigaction action = {.sa_handler = take_request, .sa_flags = SA_RESTART};
-    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit of file sizes fails like any other */
     for (int i = 0; i < STOP_SIGNALS_COUNT; i++)
         if (!stop_signal_ignored(STOP_SIGNALS[i])) sigaction(STOP_SIGNALS[i], &action, NULL);
 }

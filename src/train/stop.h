@@ -5,8 +5,7 @@
 
 #include <stdbool.h>
 
-/* Installs the handlers; and a write beyond the limit of file sizes fails from then on, instead of ending the process.
- */
+/* Installs the handlers. */
 void stop_watch(void);
 
 /* Whether this rank was asked to stop. */

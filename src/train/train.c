@@ -283,19 +283,11 @@ static Status train_epoch(Training *t, bool *stopped) {
 /* Loads the best saved model. */
 static Status load_best(Training *t, DevFloats values) {
     Experiment *experiment = t->experiment;
-    Backend *backend = experiment->backend;
-    const Layout *layout = &experiment->ram.parameters.layout;
     char path[FILE_PATH];
     Checkpoint *checkpoint = NULL;
     TRY(checkpoint_path(t->options->folder->checkpoints, t->state.best_step, path));
     TRY(checkpoint_open(experiment->comm, path, &checkpoint));
-    float *host = memory_new(layout->total, sizeof *host);
-    const Status status = saved_state_read_parameters(experiment->comm, checkpoint, layout, host);
-    if (!status_failed(&status)) {
-        backend->kernels->upload(backend, values.address, host, layout->total * sizeof *host);
-        ram_load(&experiment->ram, values);
-    }
-    free(host);
+    const Status status = saved_state_load_parameters(experiment, checkpoint, values);
     checkpoint_close(checkpoint);
     return status;
 }

@@ -2,11 +2,9 @@
  * number of threads; each thread takes a contiguous run of blocks. */
 #include "backend/cpu/cpu.h"
 #include "base/log.h"
-#include "base/memory.h"
 
 #include <libxsmm.h>
 #include <math.h>
-#include <stdlib.h>
 
 enum { BLOCK = 4096, STRIP = 16 /* rows of a matrix that a thread transposes at once */ };
 
@@ -109,11 +107,10 @@ static void square_block(const void *context, int64_t begin, int64_t end) {
 
 double cpu_sum_squares(Backend *backend, int64_t count, DevFloats values) {
     const int64_t blocks = (count + BLOCK - 1) / BLOCK;
-    Squares squares = {values.address, memory_new((size_t)blocks, sizeof(double))};
+    Squares squares = {values.address, cpu_scratch(backend, (size_t)blocks * sizeof(double))};
     cpu_for_blocks(backend, count, BLOCK, square_block, &squares);
     double sum = 0;
     for (int64_t i = 0; i < blocks; i++) sum += squares.partial[i];
-    free(squares.partial);
     return sum;
 }
 
