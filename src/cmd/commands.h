@@ -7,6 +7,9 @@
 int command_train(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_trace(int argc, char **argv);
+int command_report(int argc, char **argv);
+int command_plot(int argc, char **argv);
+int command_watch(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_config(int argc, char **argv);

@@ -355,6 +355,29 @@ HdfOutcome hdf_get_sizes(hid_t file, const char *name, int *dimensions, int64_t 
     return outcome;
 }
 
+/* Whether the data set is as `array` says. */
+static bool array_fits(hid_t set, const HdfArray *array) {
+    hid_t stored = H5Dget_type(set), expected = element_type(array->element, true), space = H5Dget_space(set);
+    hsize_t found[HDF_DIMENSIONS];
+    bool fits = H5Tequal(stored, expected) > 0 && H5Sget_simple_extent_ndims(space) == array->dimensions &&
+                H5Sget_simple_extent_dims(space, found, NULL) >= 0;
+    for (int i = 0; i < array->dimensions && fits; i++) fits = (int64_t)found[i] == array->size[i];
+    H5Sclose(space);
+    H5Tclose(expected);
+    H5Tclose(stored);
+    return fits;
+}
+
+HdfOutcome hdf_get_array(hid_t file, const HdfArray *array, void *values) {
+    if (!path_exists(file, array->name)) return HDF_ABSENT;
+    hid_t set = H5Dopen2(file, array->name, H5P_DEFAULT), memory = element_type(array->element, false);
+    const bool read =
+        set >= 0 && array_fits(set, array) && H5Dread(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+    H5Tclose(memory);
+    if (set >= 0) H5Dclose(set);
+    return read ? HDF_READ : HDF_WRONG;
+}
+
 HdfOutcome hdf_get_shape(hid_t file, const char *name, int64_t *rows, int64_t *columns) {
     int dimensions;
     int64_t size[HDF_DIMENSIONS];

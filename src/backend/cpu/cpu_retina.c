@@ -3,6 +3,7 @@
  * pooled cell is one multiplication and one addition per cell (pixels outside the picture are zero after
  * normalisation). */
 #include "backend/cpu/cpu.h"
+#include "base/glimpse_window.h"
 
 typedef struct {
     const Retina *retina;
@@ -40,18 +41,13 @@ static void copy_row(const Cell *cell, int x, int y, float *out) {
     for (int i = to; i < patch; i++) out[i] = 0.0f;
 }
 
-/* The pixel that a coordinate in [-1, 1] falls on; the first for the NaN of a diverged model, which has none. */
-static int pixel_of(float coordinate, int side) {
-    const float pixel = 0.5f * (coordinate + 1.0f) * (float)side;
-    return pixel > 0.0f ? (int)pixel : 0;
-}
-
 static void look(const Retina *retina, const uint8_t *picture, const float location[2], float *glimpse) {
-    const int centre_x = pixel_of(location[0], retina->width), centre_y = pixel_of(location[1], retina->height);
+    const int centre_x = glimpse_window_pixel(location[0], retina->width);
+    const int centre_y = glimpse_window_pixel(location[1], retina->height);
     int factor = 1;
     for (int k = 0; k < retina->scales; k++, factor *= retina->scale) {
         const int side = retina->patch * factor;
-        const int left = centre_x - side / 2, top = centre_y - side / 2;
+        const int left = glimpse_window_first(centre_x, side), top = glimpse_window_first(centre_y, side);
         for (int c = 0; c < retina->channels; c++) {
             const float area = (float)factor * (float)factor;
             Cell cell = {.retina = retina, .picture = picture, .channel = c, .factor = factor};
