@@ -19,6 +19,7 @@ typedef enum {
     INK_MUTED,
     INK_GRID,
     INK_WHITE,
+    INK_BLACK,
     INK_SERIES,                /* the first of SERIES_INKS */
     INK_STEP = INK_SERIES + 8, /* the first of STEP_INKS: first to last glimpse, over pictures */
     INKS = INK_STEP + 8

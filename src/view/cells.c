@@ -27,11 +27,11 @@ void confusion_free(Confusion *confusion) {
     *confusion = (Confusion){0};
 }
 
-/* Shares of a row by their root, so that a few mistakes among many show. */
+/* Shares of a row by their cube root, so that a few mistakes among many show. */
 static double shade(const Confusion *confusion, int label, int said) {
     int64_t row = 0;
     for (int c = 0; c < confusion->classes; c++) row += confusion->count[label * confusion->classes + c];
-    return row ? sqrt((double)confusion->count[label * confusion->classes + said] / (double)row) : 0;
+    return row ? cbrt((double)confusion->count[label * confusion->classes + said] / (double)row) : 0;
 }
 
 static void draw_cell(Canvas *canvas, const Confusion *confusion, Box cell, int label, int said) {
@@ -120,7 +120,7 @@ void heat_free(HeatMaps *maps) {
 }
 
 static void draw_map(Canvas *canvas, Box box, const HeatMap *map) {
-    const Rgb colour = ink_light(INK_SERIES);
+    const Rgb colour = ink_light((Ink)(INK_SERIES + 5)); /* shows on light and dark */
     uint8_t pixels[HEAT_CELLS][HEAT_CELLS][4];
     for (int y = 0; y < HEAT_CELLS; y++)
         for (int x = 0; x < HEAT_CELLS; x++) {

@@ -96,6 +96,7 @@ static Axis find_axis(const Chart *chart, bool of_x, int ticks) {
     axis.least = on_axis(&axis, least), axis.most = on_axis(&axis, most);
     if (of_x && least == most) axis.least -= 1, axis.most += 1;
     const double range = axis.most - axis.least, room = range > 0 ? 0.06 * range : fmax(fabs(axis.most) * 0.1, 0.01);
+    if (!of_x && chart->from_zero && least >= 0 && !axis.logarithmic) axis.least = room;
     if (!of_x) axis.least -= room, axis.most += room;
     if (!of_x && !axis.logarithmic && least >= 0 && axis.least < 0) axis.least = 0;
     if (axis.logarithmic)

@@ -18,6 +18,7 @@ enum { CHART_SERIES = 24 };
 typedef struct {
     const char *title, *x_title, *y_title;
     bool logarithmic; /* where all values are positive */
+    bool from_zero;   /* the vertical axis begins at 0 */
     int count;
     ChartSeries series[CHART_SERIES];
 } Chart;

@@ -16,7 +16,7 @@ static const Chart EMPTY[CURVES] = {
                         .y_title = "mean of (b - R) squared",
                         .logarithmic = true},
     [CURVE_RATE] = {.title = "Learning rate", .x_title = "epoch", .y_title = "learning rate"},
-    [CURVE_TIME] = {.title = "Time", .x_title = "epoch", .y_title = "seconds an epoch"},
+    [CURVE_TIME] = {.title = "Time", .x_title = "epoch", .y_title = "seconds an epoch", .from_zero = true},
 };
 
 /* What a curve is of: a figure of the epochs' rows, or of the validation's. */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double FONT = 10, SMALL = 8;
 enum {
@@ -68,14 +69,28 @@ static Box glimpse_box(const Digits *digits, const Sheet *sheet, Point corner, i
                  corner.y + (window.top + sheet->margin) * (double)sheet->zoom, side, side};
 }
 
+/* The picture on a sheet of what the retina takes for outside. */
 static void draw_picture(Canvas *canvas, const Digits *digits, const Sheet *sheet, Point corner, int64_t sample) {
     const Bitmap picture = pictures_draw(digits->pictures, digits->recording, sample);
     const double margin = sheet->margin * (double)sheet->zoom;
+    uint8_t outside[3];
+    memcpy(outside, digits->pictures->outside, sizeof outside);
+    canvas->operations->bitmap(canvas, (Box){corner.x, corner.y, sheet->width, sheet->height},
+                               &(Bitmap){1, 1, picture.channels, outside});
     canvas->operations->bitmap(canvas,
                                (Box){corner.x + margin, corner.y + margin, picture.width * (double)sheet->zoom,
                                      picture.height * (double)sheet->zoom},
                                &picture);
     free(picture.pixels);
+}
+
+/* In the box's corner, on a ground of its own: what lies below may be as bright. */
+static void draw_number(Canvas *canvas, Box box, int number, Paint ink) {
+    char text[16];
+    snprintf(text, sizeof text, "%d", number);
+    canvas->operations->fill(canvas, (Box){box.x, box.y, number < 10 ? 9 : 15, 11}, ink);
+    canvas->operations->text(canvas, (Point){box.x + 2, box.y + 9},
+                             (TextStyle){.size = 9, .paint = {INK_BLACK, ink.opacity}, .bold = true}, text);
 }
 
 /* The boxes of glimpse t and the way there from the one before. `strength`: 1, or less where it is past. */
@@ -87,6 +102,7 @@ static void draw_glimpse(Canvas *canvas, const Digits *digits, const Sheet *shee
     const Point centre = glimpse_centre(digits, sheet, corner, sample, t);
     if (t > 0) {
         const Point way[2] = {glimpse_centre(digits, sheet, corner, sample, t - 1), centre};
+        draw->line(canvas, 2, way, 3.5, DASH_NONE, (Paint){INK_BLACK, 0.6 * strength});
         draw->line(canvas, 2, way, 1.5, DASH_NONE, ink);
     }
     for (int scale = scales_of(digits) - 1; scale >= 0; scale--)
@@ -96,11 +112,7 @@ static void draw_glimpse(Canvas *canvas, const Digits *digits, const Sheet *shee
         draw->fill(canvas, (Box){centre.x - 4, centre.y - 4, 8, 8}, (Paint){INK_WHITE, strength});
         draw->fill(canvas, (Box){centre.x - 3, centre.y - 3, 6, 6}, (Paint){(Ink)(INK_SERIES + 1), strength});
     }
-    if (glimpses > NUMBERED_MOST) return;
-    const Box box = glimpse_box(digits, sheet, corner, sample, t, 0);
-    char number[16];
-    snprintf(number, sizeof number, "%d", t + 1);
-    draw->text(canvas, (Point){box.x + 4, box.y + 11}, (TextStyle){.size = 9, .paint = ink, .bold = true}, number);
+    if (glimpses <= NUMBERED_MOST) draw_number(canvas, glimpse_box(digits, sheet, corner, sample, t, 0), t + 1, ink);
 }
 
 /* --- what it thought */
@@ -118,6 +130,9 @@ static void draw_strip_head(Canvas *canvas, const Digits *digits, const Sheet *s
     const double cell = strip_width(sheet) / classes;
     for (int c = 0; c < classes; c++) {
         char text[16];
+        const Point rule[2] = {{corner.x + STRIP_SIDE + c * cell - 0.5, corner.y + STRIP_HEAD},
+                               {corner.x + STRIP_SIDE + c * cell - 0.5, corner.y + strip_height(digits)}};
+        if (c > 0) canvas->operations->line(canvas, 2, rule, 0.5, DASH_NONE, paint(INK_GRID));
         snprintf(text, sizeof text, "%d", c);
         canvas->operations->text(canvas, (Point){corner.x + STRIP_SIDE + (c + 0.5) * cell, corner.y + 9},
                                  (TextStyle){.size = SMALL, .paint = paint(INK_MUTED), .anchor = ANCHOR_MIDDLE}, text);

@@ -24,51 +24,64 @@ void picture_file_png(const Bitmap *bitmap, void **data, size_t *bytes) {
 
 /* --- GIF */
 
-enum { COLOURS = 256, NONE = -1, HUNDREDTHS = 60, HUNDREDTHS_LAST = 200 };
+enum { COLOURS = 256, HUNDREDTHS = 60, HUNDREDTHS_LAST = 200 };
 
-/* The colours of all frames with `bits` bits a channel, as a table from colour to index. */
+/* The 256 most frequent colours stand for all: lines and flat areas keep theirs exactly. */
 typedef struct {
-    int bits, count;
-    int16_t *index; /* (2^(3 bits)) */
+    uint32_t key, count; /* red, green and blue in one number; pixels of that colour */
+} Colour;
+
+typedef struct {
+    int count;
     uint8_t colour[3 * COLOURS];
+    uint32_t *index; /* (2^24): of each colour; how often it is there, at first */
 } Palette;
 
-static size_t key_of(const Palette *palette, const uint8_t *pixel) {
-    const int drop = 8 - palette->bits;
-    return (size_t)(pixel[0] >> drop) << (2 * palette->bits) | (size_t)(pixel[1] >> drop) << palette->bits |
-           (size_t)(pixel[2] >> drop);
+static uint32_t key_of(const uint8_t *pixel) {
+    return (uint32_t)pixel[0] << 16 | (uint32_t)pixel[1] << 8 | (uint32_t)pixel[2];
 }
 
-/* Bits spread so that the largest value is 255 again. */
-static uint8_t widen(const Palette *palette, uint8_t value) {
-    const int drop = 8 - palette->bits, most = (1 << palette->bits) - 1;
-    return (uint8_t)(((value >> drop) * 255 + most / 2) / most);
+static int more_frequent(const void *a, const void *b) {
+    const Colour *first = a, *second = b;
+    if (first->count != second->count) return first->count > second->count ? -1 : 1;
+    return first->key < second->key ? -1 : 1;
 }
 
-static bool add_colours(Palette *palette, const Bitmap *frame) {
-    const size_t pixels = (size_t)frame->width * (size_t)frame->height;
-    for (size_t i = 0; i < pixels; i++) {
-        const uint8_t *pixel = frame->pixels + 3 * i;
-        int16_t *index = &palette->index[key_of(palette, pixel)];
-        if (*index != NONE) continue;
-        if (palette->count == COLOURS) return false;
-        *index = (int16_t)palette->count;
-        for (int c = 0; c < 3; c++) palette->colour[3 * palette->count + c] = widen(palette, pixel[c]);
-        palette->count++;
+/* The entry of the palette that is closest to a colour. */
+static uint32_t nearest(const Palette *palette, uint32_t key) {
+    int best = 0, least = INT32_MAX;
+    for (int i = 0; i < palette->count; i++) {
+        const uint8_t *colour = palette->colour + 3 * i;
+        const int red = colour[0] - (int)(key >> 16), green = colour[1] - (int)(key >> 8 & 255);
+        const int blue = colour[2] - (int)(key & 255), distance = 2 * red * red + 4 * green * green + 3 * blue * blue;
+        if (distance < least) least = distance, best = i;
     }
-    return true;
+    return (uint32_t)best;
 }
 
-/* With as many bits as 256 colours allow; at 2 bits there are but 64. */
+static void count_colours(Palette *palette, int frames, const Bitmap *frame) {
+    for (int i = 0; i < frames; i++) {
+        const size_t pixels = (size_t)frame[i].width * (size_t)frame[i].height;
+        for (size_t p = 0; p < pixels; p++) palette->index[key_of(frame[i].pixels + 3 * p)]++;
+    }
+}
+
 static void find_palette(Palette *palette, int frames, const Bitmap *frame) {
-    palette->index = memory_new((size_t)1 << 24, sizeof *palette->index);
-    for (palette->bits = 8;; palette->bits--) {
-        bool fits = true;
-        palette->count = 0;
-        for (size_t i = 0; i < (size_t)1 << (3 * palette->bits); i++) palette->index[i] = NONE;
-        for (int i = 0; i < frames && fits; i++) fits = add_colours(palette, &frame[i]);
-        if (fits) return;
-    }
+    const size_t keys = (size_t)1 << 24;
+    size_t found = 0;
+    *palette = (Palette){.index = memory_new(keys, sizeof *palette->index)};
+    count_colours(palette, frames, frame);
+    for (size_t key = 0; key < keys; key++) found += palette->index[key] > 0;
+    Colour *colour = memory_new(found, sizeof *colour);
+    found = 0;
+    for (size_t key = 0; key < keys; key++)
+        if (palette->index[key] > 0) colour[found++] = (Colour){(uint32_t)key, palette->index[key]};
+    qsort(colour, found, sizeof *colour, more_frequent);
+    palette->count = found < COLOURS ? (int)found : COLOURS;
+    for (int i = 0; i < palette->count; i++)
+        for (int c = 0; c < 3; c++) palette->colour[3 * i + c] = (uint8_t)(colour[i].key >> (16 - 8 * c));
+    for (size_t i = 0; i < found; i++) palette->index[colour[i].key] = nearest(palette, colour[i].key);
+    free(colour);
 }
 
 static int write_part(void *context, const uint8_t *data, const size_t bytes) {
@@ -78,7 +91,7 @@ static int write_part(void *context, const uint8_t *data, const size_t bytes) {
 static void add_frame(CGIF *gif, const Palette *palette, const Bitmap *frame, uint16_t hundredths) {
     const size_t pixels = (size_t)frame->width * (size_t)frame->height;
     uint8_t *index = memory_new(pixels, 1);
-    for (size_t i = 0; i < pixels; i++) index[i] = (uint8_t)palette->index[key_of(palette, frame->pixels + 3 * i)];
+    for (size_t i = 0; i < pixels; i++) index[i] = (uint8_t)palette->index[key_of(frame->pixels + 3 * i)];
     CGIF_FrameConfig config = {.pImageData = index, .delay = hundredths, .genFlags = CGIF_FRAME_GEN_USE_DIFF_WINDOW};
     if (cgif_addframe(gif, &config) != CGIF_OK) fatal("cgif refuses a frame");
     free(index);

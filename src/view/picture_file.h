@@ -10,8 +10,8 @@
 /* free() *data. */
 void picture_file_png(const Bitmap *bitmap, void **data, size_t *bytes);
 
-/* Frames of one size in RGB; the last stays longer before all begins again. A GIF has 256 colours: where there are
- * more, all channels lose their lowest bits. free() *data. */
+/* Frames of one size in RGB; the last stays longer before all begins again. A GIF has 256 colours: the most frequent
+ * ones; the others become the nearest of these. free() *data. */
 void picture_file_gif(int frames, const Bitmap *frame, void **data, size_t *bytes);
 
 #endif

@@ -226,14 +226,14 @@ static void put_evals(FILE *out, const Run *run) {
 
 void report_curves(FILE *out, int runs, const Run *run) {
     CurveSet set;
-    Chart glimpses;
+    Chart glimpses = {.count = 0};
     fputs("<section>\n<h2>Learning curves</h2>\n<div class=\"charts\">\n", out);
     curves_make(runs, run, &set);
     for (Curve curve = 0; curve < CURVES; curve++) {
         const Figure figure = chart_figure(&set.chart[curve]);
         report_figure(out, &figure, NULL);
     }
-    curves_make_glimpses(runs, run, &glimpses);
+    if (runs > 1) curves_make_glimpses(runs, run, &glimpses);
     if (glimpses.count > 0) {
         const Figure figure = chart_figure(&glimpses);
         report_figure(out, &figure, NULL);

@@ -20,14 +20,20 @@ static void put_glimpse_errors(FILE *out, const Recording *recording) {
     fputs("</tbody></table></div></details>\n", out);
 }
 
-static void put_cells(FILE *out, const Recording *recording) {
+static void put_cells(FILE *out, const Run *run) {
+    const Recording *recording = &run->recording;
+    Chart errors;
     Confusion confusion = confusion_make(recording);
     HeatMaps maps = heat_make(recording);
     const Figure cells = confusion_figure(&confusion), heat = heat_figure(&maps);
+    curves_make_glimpses(1, run, &errors);
+    const Figure chart = chart_figure(&errors);
     fputs("<div class=\"charts\">\n", out);
-    report_figure(out, &cells, "Colour by the root of each row's share, blue where right. Empty cells are 0.");
-    report_figure(out, &heat, "Colour by the root of the count, white: none. Glimpse 1 looks at a random place.");
+    report_figure(out, &chart, NULL);
+    report_figure(out, &cells, "Colour by the cube root of each row's share, blue where right. Empty cells are 0.");
+    report_figure(out, &heat, "Colour by the root of the count. Glimpse 1 looks at a random place.");
     fputs("</div>\n", out);
+    chart_free(&errors);
     confusion_free(&confusion);
     heat_free(&maps);
 }
@@ -130,7 +136,7 @@ Status report_trace(FILE *out, const ReportPlan *plan, const Run *run) {
         return status_ok();
     }
     TRY(digits_choose(&digits, plan->images, plan->image, GALLERY));
-    put_cells(out, recording);
+    put_cells(out, run);
     put_glimpse_errors(out, recording);
     const Status opened = pictures_open(&pictures, recording, plan->data_directory, plan->data_fallback);
     if (status_failed(&opened))
