@@ -24,9 +24,9 @@ void picture_file_png(const Bitmap *bitmap, void **data, size_t *bytes) {
 
 /* --- GIF */
 
-enum { COLOURS = 256, HUNDREDTHS = 60, HUNDREDTHS_LAST = 200 };
+enum { COLOURS = 255 /* and one for what a frame leaves as it was */, HUNDREDTHS = 60, HUNDREDTHS_LAST = 200 };
 
-/* The 256 most frequent colours stand for all: lines and flat areas keep theirs exactly. */
+/* The most frequent colours stand for all: lines and flat areas keep theirs exactly. */
 typedef struct {
     uint32_t key, count; /* red, green and blue in one number; pixels of that colour */
 } Colour;
@@ -92,7 +92,9 @@ static void add_frame(CGIF *gif, const Palette *palette, const Bitmap *frame, ui
     const size_t pixels = (size_t)frame->width * (size_t)frame->height;
     uint8_t *index = memory_new(pixels, 1);
     for (size_t i = 0; i < pixels; i++) index[i] = (uint8_t)palette->index[key_of(frame->pixels + 3 * i)];
-    CGIF_FrameConfig config = {.pImageData = index, .delay = hundredths, .genFlags = CGIF_FRAME_GEN_USE_DIFF_WINDOW};
+    CGIF_FrameConfig config = {.pImageData = index,
+                               .delay = hundredths,
+                               .genFlags = CGIF_FRAME_GEN_USE_TRANSPARENCY | CGIF_FRAME_GEN_USE_DIFF_WINDOW};
     if (cgif_addframe(gif, &config) != CGIF_OK) fatal("cgif refuses a frame");
     free(index);
 }
