@@ -57,13 +57,13 @@ static Status plot_curves(const char *path, const char *output) {
 }
 
 static Status plot_pictures(const Arguments *arguments, const Wanted *wanted, What what, const Recording *recording) {
-    Pictures pictures;
-    Digits digits = {.recording = recording, .pictures = &pictures};
+    Gallery gallery;
+    Digits digits = {.recording = recording, .gallery = &gallery};
     TRY(digits_choose(&digits, wanted->images, wanted->image, what == WHAT_RETINA ? 1 : NINE));
-    TRY(pictures_open(&pictures, recording, arguments->config.data_dir, launch_data_directory()));
+    TRY(gallery_open(&gallery, recording, arguments->config.data_dir, launch_data_directory()));
     const Figure figure = what == WHAT_RETINA ? retina_figure(&digits) : digits_figure(&digits);
     const Status status = figure_save(&figure, wanted->output);
-    pictures_close(&pictures);
+    gallery_close(&gallery);
     return status;
 }
 

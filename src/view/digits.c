@@ -41,29 +41,29 @@ typedef struct {
 } Sheet;
 
 static Sheet find_sheet(const Digits *digits) {
-    const Pictures *pictures = digits->pictures;
-    const int longer = pictures->width > pictures->height ? pictures->width : pictures->height;
-    const Window largest = pictures_window(pictures, digits->recording, (float[2]){0, 0}, scales_of(digits) - 1);
+    const Gallery *gallery = digits->gallery;
+    const int longer = gallery->width > gallery->height ? gallery->width : gallery->height;
+    const Window largest = gallery_window(gallery, digits->recording, (float[2]){0, 0}, scales_of(digits) - 1);
     const int half = (largest.side + 1) / 2 + 1;
     Sheet sheet = {.margin = half < longer ? half : longer};
     const int zoom = PICTURE_ROOM / (longer + 2 * sheet.margin);
     sheet.zoom = zoom > 1 ? zoom : 1;
-    sheet.width = (pictures->width + 2 * sheet.margin) * (double)sheet.zoom;
-    sheet.height = (pictures->height + 2 * sheet.margin) * (double)sheet.zoom;
+    sheet.width = (gallery->width + 2 * sheet.margin) * (double)sheet.zoom;
+    sheet.height = (gallery->height + 2 * sheet.margin) * (double)sheet.zoom;
     return sheet;
 }
 
 /* The middle of the pixel that glimpse t looks at. */
 static Point glimpse_centre(const Digits *digits, const Sheet *sheet, Point corner, int64_t sample, int t) {
     const float *location = recording_location(digits->recording, sample, 0, t);
-    const Window window = pictures_window(digits->pictures, digits->recording, location, 0);
+    const Window window = gallery_window(digits->gallery, digits->recording, location, 0);
     return (Point){corner.x + (window.left + window.side / 2 + sheet->margin + 0.5) * sheet->zoom,
                    corner.y + (window.top + window.side / 2 + sheet->margin + 0.5) * sheet->zoom};
 }
 
 static Box glimpse_box(const Digits *digits, const Sheet *sheet, Point corner, int64_t sample, int t, int scale) {
     const float *location = recording_location(digits->recording, sample, 0, t);
-    const Window window = pictures_window(digits->pictures, digits->recording, location, scale);
+    const Window window = gallery_window(digits->gallery, digits->recording, location, scale);
     const double side = window.side * (double)sheet->zoom;
     return (Box){corner.x + (window.left + sheet->margin) * (double)sheet->zoom,
                  corner.y + (window.top + sheet->margin) * (double)sheet->zoom, side, side};
@@ -71,10 +71,10 @@ static Box glimpse_box(const Digits *digits, const Sheet *sheet, Point corner, i
 
 /* The picture on a sheet of what the retina takes for outside. */
 static void draw_picture(Canvas *canvas, const Digits *digits, const Sheet *sheet, Point corner, int64_t sample) {
-    const Bitmap picture = pictures_draw(digits->pictures, digits->recording, sample);
+    const Bitmap picture = gallery_draw(digits->gallery, digits->recording, sample);
     const double margin = sheet->margin * (double)sheet->zoom;
     uint8_t outside[3];
-    memcpy(outside, digits->pictures->outside, sizeof outside);
+    memcpy(outside, digits->gallery->outside, sizeof outside);
     canvas->operations->bitmap(canvas, (Box){corner.x, corner.y, sheet->width, sheet->height},
                                &(Bitmap){1, 1, picture.channels, outside});
     canvas->operations->bitmap(canvas,
@@ -273,12 +273,12 @@ static double retina_row(const Digits *digits, const Sheet *sheet) {
 }
 
 static void draw_patches(Canvas *canvas, const Digits *digits, Point corner, int64_t sample, int t) {
-    const Bitmap picture = pictures_draw(digits->pictures, digits->recording, sample);
+    const Bitmap picture = gallery_draw(digits->gallery, digits->recording, sample);
     const float *location = recording_location(digits->recording, sample, 0, t);
     const double side = patch_side(digits);
     for (int scale = 0; scale < scales_of(digits); scale++) {
-        const Window window = pictures_window(digits->pictures, digits->recording, location, scale);
-        const Bitmap patch = pictures_patch(digits->pictures, digits->recording, &picture, window);
+        const Window window = gallery_window(digits->gallery, digits->recording, location, scale);
+        const Bitmap patch = gallery_patch(digits->gallery, digits->recording, &picture, window);
         const Box box = {corner.x + scale * (side + GAP), corner.y, side, side};
         canvas->operations->bitmap(canvas, box, &patch);
         canvas->operations->frame(canvas, (Box){box.x - 2, box.y - 2, side + 4, side + 4}, 2,

@@ -6,14 +6,14 @@
 
 #include "base/status.h"
 #include "view/figure.h"
-#include "view/pictures.h"
+#include "view/gallery.h"
 
 enum { DIGITS_MOST = 64 };
 
 /* Which samples of a recording; of several roll-outs the first is shown. */
 typedef struct {
-    const Recording *recording; /* borrowed, as pictures */
-    const Pictures *pictures;
+    const Recording *recording; /* borrowed, as the gallery */
+    const Gallery *gallery;
     int count;
     int64_t sample[DIGITS_MOST];
 } Digits;

@@ -60,12 +60,12 @@ static void put_policy(FILE *out, const Run *run) {
 
 static bool is_full(FILE *out) { return ftell(out) > REPORT_ENOUGH; }
 
-static void put_digits(FILE *out, const Recording *recording, const Pictures *pictures, int count,
+static void put_digits(FILE *out, const Recording *recording, const Gallery *gallery, int count,
                        const int64_t *sample) {
     int shown = 0;
     fputs("<div class=\"gallery\">\n", out);
     for (; shown < count && !is_full(out); shown++) {
-        const Digits one = {.recording = recording, .pictures = pictures, .count = 1, .sample = {sample[shown]}};
+        const Digits one = {.recording = recording, .gallery = gallery, .count = 1, .sample = {sample[shown]}};
         const Figure figure = digits_figure(&one);
         char caption[64];
         snprintf(caption, sizeof caption, "sample %" PRId64, sample[shown]);
@@ -78,19 +78,18 @@ static void put_digits(FILE *out, const Recording *recording, const Pictures *pi
 }
 
 /* Pictures whose glimpses can be played. */
-static void put_film(FILE *out, const Recording *recording, const Pictures *pictures, int count,
-                     const int64_t *sample) {
+static void put_film(FILE *out, const Recording *recording, const Gallery *gallery, int count, const int64_t *sample) {
     const int glimpses = recording->content.facts.shape.glimpses;
     fprintf(out,
             "<div class=\"film\">\n<div class=\"player\" hidden><button type=\"button\">Step back</button><button "
             "type=\"button\">Play</button><button type=\"button\">Step forward</button><input type=\"range\" min=\"1\" "
             "max=\"%d\" value=\"%d\" aria-label=\"glimpse\"><output aria-live=\"polite\"></output></div>\n",
             glimpses, glimpses);
-    put_digits(out, recording, pictures, count, sample);
+    put_digits(out, recording, gallery, count, sample);
     fputs("</div>\n", out);
 }
 
-static void put_mistakes(FILE *out, const Recording *recording, const Pictures *pictures) {
+static void put_mistakes(FILE *out, const Recording *recording, const Gallery *gallery) {
     int64_t sample[MISTAKES], all;
     const int count = recording_mistakes(recording, MISTAKES, sample, &all);
     fprintf(out, "<h3>Mistakes</h3>\n<p class=\"muted\" data-mistakes=\"%" PRId64 "\">", all);
@@ -100,18 +99,18 @@ static void put_mistakes(FILE *out, const Recording *recording, const Pictures *
     }
     fprintf(out, "%" PRId64 " of %" PRId64 " images are wrong; %s, the most confident first.</p>\n", all,
             recording->content.facts.shape.samples, count < all ? "some of them" : "all of them");
-    put_film(out, recording, pictures, count, sample);
+    put_film(out, recording, gallery, count, sample);
 }
 
-static void put_pictures(FILE *out, const Recording *recording, const Pictures *pictures, const Digits *digits) {
+static void put_pictures(FILE *out, const Recording *recording, const Gallery *gallery, const Digits *digits) {
     fputs(
         "<h3>Where it looks</h3>\n<p class=\"muted\">Boxes are what the retina sees at each scale, numbered by "
         "glimpse, "
         "from blue to yellow. A dot marks the first glimpse, a square the last. The bars below are the probability of "
         "each class after each glimpse: blue for the label, orange for the others.</p>\n",
         out);
-    put_film(out, recording, pictures, digits->count, digits->sample);
-    put_mistakes(out, recording, pictures);
+    put_film(out, recording, gallery, digits->count, digits->sample);
+    put_mistakes(out, recording, gallery);
 }
 
 static void put_note(FILE *out, const char *before, const char *text) {
@@ -122,7 +121,7 @@ static void put_note(FILE *out, const char *before, const char *text) {
 
 Status report_trace(FILE *out, const ReportPlan *plan, const Run *run) {
     const Recording *recording = &run->recording;
-    Pictures pictures;
+    Gallery gallery;
     Digits digits = {.recording = recording};
     fputs("<section>\n<h2>Glimpses", out);
     if (plan->runs > 1) {
@@ -138,12 +137,12 @@ Status report_trace(FILE *out, const ReportPlan *plan, const Run *run) {
     TRY(digits_choose(&digits, plan->images, plan->image, GALLERY));
     put_cells(out, run);
     put_glimpse_errors(out, recording);
-    const Status opened = pictures_open(&pictures, recording, plan->data_directory, plan->data_fallback);
+    const Status opened = gallery_open(&gallery, recording, plan->data_directory, plan->data_fallback);
     if (status_failed(&opened))
         put_note(out, "No pictures of digits: ", opened.message);
     else
-        put_pictures(out, recording, &pictures, &digits);
-    pictures_close(&pictures);
+        put_pictures(out, recording, &gallery, &digits);
+    gallery_close(&gallery);
     put_policy(out, run);
     fputs("</section>\n", out);
     return status_ok();

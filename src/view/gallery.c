@@ -1,4 +1,4 @@
-#include "view/pictures.h"
+#include "view/gallery.h"
 #include "base/glimpse_window.h"
 #include "base/memory.h"
 #include "data/idx.h"
@@ -22,21 +22,21 @@ static Status check_data(const Dataset *dataset, const Recording *recording) {
                         dataset->directory, recording->path);
 }
 
-static Status check_indices(const Pictures *pictures, const Recording *recording) {
-    const int64_t count = dataset_images(&pictures->dataset, recording->split)->count;
+static Status check_indices(const Gallery *gallery, const Recording *recording) {
+    const int64_t count = dataset_images(&gallery->dataset, recording->split)->count;
     for (int64_t i = 0; i < recording->content.facts.shape.samples; i++)
         if (recording->content.rows.index[i] >= count)
             return status_error(RAM_DATA,
                                 "%.300s has image %d, but %.150s has only %lld: name the right folder with "
                                 "--set data.dir=DIR",
-                                recording->path, recording->content.rows.index[i], pictures->dataset.directory,
+                                recording->path, recording->content.rows.index[i], gallery->dataset.directory,
                                 (long long)count);
-    if (pictures->task.height <= SIDE_MOST && pictures->task.width <= SIDE_MOST) return status_ok();
+    if (gallery->task.height <= SIDE_MOST && gallery->task.width <= SIDE_MOST) return status_ok();
     return status_error(RAM_USAGE, "images of %d x %d pixels are too large to be shown: at most %d x %d are",
-                        pictures->task.width, pictures->task.height, SIDE_MOST, SIDE_MOST);
+                        gallery->task.width, gallery->task.height, SIDE_MOST, SIDE_MOST);
 }
 
-static Status open_task(Pictures *pictures, const Recording *recording, const char *directory, const char *fallback) {
+static Status open_task(Gallery *gallery, const Recording *recording, const char *directory, const char *fallback) {
     const Config *config = &recording->config;
     const DatasetOptions data = {.directory = *directory ? directory : config->data_dir,
                                  .fallback = fallback,
@@ -48,57 +48,57 @@ static Status open_task(Pictures *pictures, const Recording *recording, const ch
                               .distractors = (int)config->data_distractors,
                               .seed = (uint64_t)config->_seed,
                               .data_seed = (uint64_t)config->data_seed};
-    TRY(dataset_open(&pictures->dataset, &data));
-    TRY(check_data(&pictures->dataset, recording));
-    TRY(task_open(&pictures->task, &pictures->dataset, &task));
-    return check_indices(pictures, recording);
+    TRY(dataset_open(&gallery->dataset, &data));
+    TRY(check_data(&gallery->dataset, recording));
+    TRY(task_open(&gallery->task, &gallery->dataset, &task));
+    return check_indices(gallery, recording);
 }
 
 /* Zero after normalisation is the mean. */
-static Status find_outside(Pictures *pictures, const Config *config) {
+static Status find_outside(Gallery *gallery, const Config *config) {
     double mean[IDX_MOST_CHANNELS], stddev[IDX_MOST_CHANNELS];
     for (int c = 0; c < IDX_MOST_CHANNELS; c++) mean[c] = config->data_mean;
-    if (isnan(config->data_mean)) TRY(dataset_measure(&pictures->dataset, mean, stddev));
-    for (int c = 0; c < 3; c++) pictures->outside[c] = (uint8_t)lrint(255 * fmin(1, fmax(0, mean[c])));
+    if (isnan(config->data_mean)) TRY(dataset_measure(&gallery->dataset, mean, stddev));
+    for (int c = 0; c < 3; c++) gallery->outside[c] = (uint8_t)lrint(255 * fmin(1, fmax(0, mean[c])));
     return status_ok();
 }
 
-Status pictures_open(Pictures *pictures, const Recording *recording, const char *directory, const char *fallback) {
-    *pictures = (Pictures){0};
-    Status status = open_task(pictures, recording, directory, fallback);
-    if (!status_failed(&status)) status = find_outside(pictures, &recording->config);
+Status gallery_open(Gallery *gallery, const Recording *recording, const char *directory, const char *fallback) {
+    *gallery = (Gallery){0};
+    Status status = open_task(gallery, recording, directory, fallback);
+    if (!status_failed(&status)) status = find_outside(gallery, &recording->config);
     if (status_failed(&status)) {
-        pictures_close(pictures);
+        gallery_close(gallery);
         return status;
     }
-    pictures->height = pictures->task.height;
-    pictures->width = pictures->task.width;
-    pictures->channels = pictures->task.channels < 3 ? 1 : 3;
+    gallery->height = gallery->task.height;
+    gallery->width = gallery->task.width;
+    gallery->channels = gallery->task.channels < 3 ? 1 : 3;
     return status;
 }
 
-void pictures_close(Pictures *pictures) {
-    dataset_close(&pictures->dataset);
-    *pictures = (Pictures){0};
+void gallery_close(Gallery *gallery) {
+    dataset_close(&gallery->dataset);
+    *gallery = (Gallery){0};
 }
 
 /* Of two channels the first is shown, of four the first three. */
-Bitmap pictures_draw(const Pictures *pictures, const Recording *recording, int64_t sample) {
-    const size_t count = (size_t)pictures->height * (size_t)pictures->width;
-    const size_t stored = (size_t)pictures->task.channels, shown = (size_t)pictures->channels;
+Bitmap gallery_draw(const Gallery *gallery, const Recording *recording, int64_t sample) {
+    const size_t count = (size_t)gallery->height * (size_t)gallery->width;
+    const size_t stored = (size_t)gallery->task.channels, shown = (size_t)gallery->channels;
     uint8_t *picture = memory_new(count * stored, 1), *pixels = memory_new(count * shown, 1);
-    task_draw(&pictures->task, recording->split, 0, recording->content.rows.index[sample], picture);
+    task_draw(&gallery->task, recording->split, 0, recording->content.rows.index[sample], picture);
     for (size_t i = 0; i < count; i++) memcpy(pixels + i * shown, picture + i * stored, shown);
     free(picture);
-    return (Bitmap){pictures->width, pictures->height, pictures->channels, pixels};
+    return (Bitmap){gallery->width, gallery->height, gallery->channels, pixels};
 }
 
-Window pictures_window(const Pictures *pictures, const Recording *recording, const float location[2], int scale) {
+Window gallery_window(const Gallery *gallery, const Recording *recording, const float location[2], int scale) {
     const Config *config = &recording->config;
     int side = (int)config->model_patch;
     for (int k = 0; k < scale; k++) side *= (int)config->model_scale;
-    return (Window){.left = glimpse_window_first(glimpse_window_pixel(location[0], pictures->width), side),
-                    .top = glimpse_window_first(glimpse_window_pixel(location[1], pictures->height), side),
+    return (Window){.left = glimpse_window_first(glimpse_window_pixel(location[0], gallery->width), side),
+                    .top = glimpse_window_first(glimpse_window_pixel(location[1], gallery->height), side),
                     .side = side};
 }
 
@@ -115,13 +115,13 @@ static uint8_t pool(const Bitmap *picture, int x, int y, int factor, int channel
     return (uint8_t)lrint((double)(sum + beyond * outside) / (double)area);
 }
 
-Bitmap pictures_patch(const Pictures *pictures, const Recording *recording, const Bitmap *picture, Window window) {
+Bitmap gallery_patch(const Gallery *gallery, const Recording *recording, const Bitmap *picture, Window window) {
     const int side = (int)recording->config.model_patch, factor = window.side / side;
     uint8_t *pixels = memory_new((size_t)side * (size_t)side * (size_t)picture->channels, 1), *at = pixels;
     for (int y = 0; y < side; y++)
         for (int x = 0; x < side; x++)
             for (int c = 0; c < picture->channels; c++)
                 *at++ =
-                    pool(picture, window.left + x * factor, window.top + y * factor, factor, c, pictures->outside[c]);
+                    pool(picture, window.left + x * factor, window.top + y * factor, factor, c, gallery->outside[c]);
     return (Bitmap){side, side, picture->channels, pixels};
 }
