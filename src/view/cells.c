@@ -36,16 +36,38 @@ static double shade(const Confusion *confusion, int label, int said) {
 
 static void draw_cell(Canvas *canvas, const Confusion *confusion, Box cell, int label, int said) {
     const double share = shade(confusion, label, said);
-    const int64_t count = confusion->count[label * confusion->classes + said];
     const Ink ink = label == said ? INK_SERIES : (Ink)(INK_SERIES + 1);
     char text[24];
     canvas->operations->fill(canvas, cell, (Paint){ink, 0.9 * share});
-    if (count == 0 || confusion->classes > NUMBERED_MOST) return;
-    snprintf(text, sizeof text, "%lld", (long long)count);
+    snprintf(text, sizeof text, "%lld", (long long)confusion->count[label * confusion->classes + said]);
     canvas->operations->text(
         canvas, (Point){cell.x + cell.width / 2, cell.y + cell.height / 2 + 3},
         (TextStyle){.size = FONT - 1, .anchor = ANCHOR_MIDDLE, .paint = paint(share > 0.6 ? INK_PAPER : INK_TEXT)},
         text);
+}
+
+static void draw_numbered(Canvas *canvas, const Confusion *confusion, Box matrix) {
+    const double side = matrix.width / confusion->classes;
+    for (int label = 0; label < confusion->classes; label++)
+        for (int said = 0; said < confusion->classes; said++)
+            if (confusion->count[label * confusion->classes + said] > 0)
+                draw_cell(canvas, confusion, (Box){matrix.x + said * side, matrix.y + label * side, side, side}, label,
+                          said);
+}
+
+/* A pixel for each cell, in colours that show on light and dark. */
+static void draw_fine(Canvas *canvas, const Confusion *confusion, Box matrix) {
+    const int classes = confusion->classes;
+    uint8_t *pixels = memory_new((size_t)classes * (size_t)classes, 4);
+    for (int label = 0; label < classes; label++)
+        for (int said = 0; said < classes; said++) {
+            const Rgb colour = ink_light((Ink)(INK_SERIES + (label == said ? 5 : 1)));
+            const uint8_t cell[4] = {colour.red, colour.green, colour.blue,
+                                     (uint8_t)lrint(255 * shade(confusion, label, said))};
+            memcpy(pixels + 4 * (label * classes + said), cell, sizeof cell);
+        }
+    canvas->operations->bitmap(canvas, matrix, &(Bitmap){classes, classes, 4, pixels});
+    free(pixels);
 }
 
 static void draw_confusion(Canvas *canvas, const void *data, int frame) {
@@ -64,11 +86,7 @@ static void draw_confusion(Canvas *canvas, const void *data, int frame) {
         draw->text(canvas, (Point){SIDE_ROOM + (c + 0.5) * side, HEAD - 6}, style, text);
         draw->text(canvas, (Point){SIDE_ROOM - 10, HEAD + (c + 0.5) * side + 3}, style, text);
     }
-    for (int label = 0; label < classes; label++)
-        for (int said = 0; said < classes; said++)
-            if (confusion->count[label * classes + said] > 0)
-                draw_cell(canvas, confusion, (Box){SIDE_ROOM + said * side, HEAD + label * side, side, side}, label,
-                          said);
+    (classes <= NUMBERED_MOST ? draw_numbered : draw_fine)(canvas, confusion, (Box){SIDE_ROOM, HEAD, MATRIX, MATRIX});
     draw->frame(canvas, (Box){SIDE_ROOM, HEAD, MATRIX, MATRIX}, 1, paint(INK_GRID));
     style.upright = true;
     draw->text(canvas, (Point){14, HEAD + MATRIX / 2.0}, style, "label");
@@ -92,13 +110,17 @@ Figure confusion_figure(const Confusion *confusion) {
 
 enum { EPOCH_MAPS = 6, MAP = 2 * 2 * HEAT_CELLS /* side */, COLUMNS = 3, GAP = 12, MAP_HEAD = 18, TOP = 26 };
 
+/* Which of `of` things map `i` of `maps` shows: the first, the last and others evenly between them. */
+static int chosen(int i, int maps, int of) { return maps > 1 ? (int)((int64_t)i * (of - 1) / (maps - 1)) : 0; }
+
 HeatMaps heat_make(const Recording *recording) {
     const int glimpses = recording->content.facts.shape.glimpses;
     HeatMaps maps = {.what = "glimpse", .maps = glimpses < HEAT_MAPS ? glimpses : HEAT_MAPS};
     maps.map = memory_new((size_t)maps.maps, sizeof *maps.map);
-    for (int t = 0; t < maps.maps; t++) {
-        maps.number[t] = t + 1;
-        recording_add_heat(recording, t, &maps.map[t]);
+    for (int i = 0; i < maps.maps; i++) {
+        const int t = chosen(i, maps.maps, glimpses);
+        maps.number[i] = t + 1;
+        recording_add_heat(recording, t, &maps.map[i]);
     }
     return maps;
 }
@@ -107,7 +129,7 @@ HeatMaps heat_make_epochs(const Run *run) {
     HeatMaps maps = {.what = "epoch", .maps = run->policies < EPOCH_MAPS ? run->policies : EPOCH_MAPS};
     maps.map = memory_new((size_t)maps.maps, sizeof *maps.map);
     for (int i = 0; i < maps.maps; i++) {
-        const PolicyRow *row = &run->policy[maps.maps > 1 ? i * (run->policies - 1) / (maps.maps - 1) : 0];
+        const PolicyRow *row = &run->policy[chosen(i, maps.maps, run->policies)];
         maps.number[i] = row->epoch;
         maps.map[i] = row->heat;
     }

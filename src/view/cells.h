@@ -17,7 +17,7 @@ Confusion confusion_make(const Recording *recording);
 void confusion_free(Confusion *confusion);
 Figure confusion_figure(const Confusion *confusion); /* borrowed until the figure is drawn */
 
-enum { HEAT_MAPS = 64 };
+enum { HEAT_MAPS = 15 };
 typedef struct {
     const char *what; /* "glimpse" or "epoch": each map's title has its number behind it */
     int maps;
@@ -26,7 +26,7 @@ typedef struct {
 } HeatMaps;
 
 /* heat_free() the result. */
-HeatMaps heat_make(const Recording *recording); /* one for each glimpse */
+HeatMaps heat_make(const Recording *recording); /* one for each glimpse; of many, some evenly spread */
 HeatMaps heat_make_epochs(const Run *run);      /* at most six, from the first epoch that was recorded to the last */
 void heat_free(HeatMaps *maps);
 Figure heat_figure(const HeatMaps *maps); /* borrowed until the figure is drawn */

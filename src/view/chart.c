@@ -190,7 +190,7 @@ static int thin(int points, const Point *point, int room, Point *kept) {
 }
 
 static void draw_stretch(Canvas *canvas, int points, const Point *point, const ChartSeries *series) {
-    enum { ROOM = 800, DOTS_MOST = 40 };
+    enum { ROOM = 400, DOTS_MOST = 40 };
     Point kept[ROOM];
     const int count = thin(points, point, ROOM, kept);
     if (count > 1) canvas->operations->line(canvas, count, kept, 1.8, series->dash, paint(series->ink));

@@ -19,8 +19,8 @@ Status report_make(const ReportPlan *plan, char **text, size_t *bytes);
 
 /* --- its parts, for report.c */
 
-/* Above this no more pictures are added, so that the page stays below 3 MB. */
-enum { REPORT_ENOUGH = 2 << 20 };
+/* No pictures are added beyond this many bytes, so that the page stays below 3 MB. */
+enum { REPORT_ENOUGH = 1800000 };
 
 /* A figure with a caption (NULL: none). */
 void report_figure(FILE *out, const Figure *figure, const char *caption);

@@ -179,7 +179,7 @@ void report_summary(FILE *out, int runs, const Run *run) {
 
 /* --- curves and their numbers */
 
-enum { ROWS_MOST = 400 /* of a table */ };
+enum { ROWS_MOST = 200 /* of a table */ };
 
 /* Where there are more rows than a table takes, every `stride`-th and the last stand for all. */
 static bool is_shown(int i, int rows) {

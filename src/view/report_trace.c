@@ -1,8 +1,11 @@
+#include "base/log.h"
 #include "view/cells.h"
 #include "view/markup.h"
 #include "view/report.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { GALLERY = 12, MISTAKES = 12 };
@@ -58,19 +61,28 @@ static void put_policy(FILE *out, const Run *run) {
 
 /* --- pictures */
 
-static bool is_full(FILE *out) { return ftell(out) > REPORT_ENOUGH; }
+/* False where the page would grow too large. */
+static bool put_digit(FILE *out, const Recording *recording, const Gallery *gallery, int64_t sample) {
+    const Digits one = {.recording = recording, .gallery = gallery, .count = 1, .sample = {sample}};
+    const Figure figure = digits_figure(&one);
+    char caption[64], *text = NULL;
+    size_t bytes = 0;
+    FILE *memory = open_memstream(&text, &bytes);
+    if (!memory) fatal("open_memstream: %s", strerror(errno));
+    snprintf(caption, sizeof caption, "sample %" PRId64, sample);
+    report_figure(memory, &figure, caption);
+    fclose(memory);
+    const bool fits = ftell(out) + (long)bytes <= REPORT_ENOUGH;
+    if (fits) fwrite(text, 1, bytes, out);
+    free(text);
+    return fits;
+}
 
 static void put_digits(FILE *out, const Recording *recording, const Gallery *gallery, int count,
                        const int64_t *sample) {
     int shown = 0;
     fputs("<div class=\"gallery\">\n", out);
-    for (; shown < count && !is_full(out); shown++) {
-        const Digits one = {.recording = recording, .gallery = gallery, .count = 1, .sample = {sample[shown]}};
-        const Figure figure = digits_figure(&one);
-        char caption[64];
-        snprintf(caption, sizeof caption, "sample %" PRId64, sample[shown]);
-        report_figure(out, &figure, caption);
-    }
+    while (shown < count && put_digit(out, recording, gallery, sample[shown])) shown++;
     fputs("</div>\n", out);
     if (shown < count)
         fprintf(out, "<p class=\"note\">%d more pictures are left out: the page would grow too large.</p>\n",

@@ -151,7 +151,7 @@ refuses 65 "no checkpoint, trace or run" plot nothing --what curves --output x.p
 refuses 65 "another format" plot one/checkpoints/best --what heatmap --output x.png
 refuses 64 "has samples 0 to 202" plot one --what glimpses --images 3,203 --output x.png
 refuses 64 "has samples 0 to 202" report one --images 203
-for images in "" , 1, ,1 -1 one 1.5 1,,2 99999999999999999999999; do
+for images in "" "," "1," ",1" -1 one 1.5 "1,,2" 99999999999999999999999; do
     refuses 64 "--images is" report one --images="$images"
 done
 refuses 64 "more than 64" plot one --what glimpses --images "$(seq -s, 0 64)" --output x.png
