@@ -34,16 +34,20 @@ static double shade(const Confusion *confusion, int label, int said) {
     return row ? cbrt((double)confusion->count[label * confusion->classes + said] / (double)row) : 0;
 }
 
+/* What can be read on a cell, on light paper and on dark. */
+static Ink number_ink(bool right, double share) {
+    if (right) return share > 0.9 ? INK_PAPER : INK_TEXT;
+    return share > 0.75 ? INK_BLACK : INK_TEXT;
+}
+
 static void draw_cell(Canvas *canvas, const Confusion *confusion, Box cell, int label, int said) {
+    const bool right = label == said;
     const double share = shade(confusion, label, said);
-    const Ink ink = label == said ? INK_SERIES : (Ink)(INK_SERIES + 1);
+    const TextStyle style = {.size = FONT - 1, .anchor = ANCHOR_MIDDLE, .paint = paint(number_ink(right, share))};
     char text[24];
-    canvas->operations->fill(canvas, cell, (Paint){ink, 0.9 * share});
+    canvas->operations->fill(canvas, cell, (Paint){right ? INK_SERIES : (Ink)(INK_SERIES + 1), 0.9 * share});
     snprintf(text, sizeof text, "%lld", (long long)confusion->count[label * confusion->classes + said]);
-    canvas->operations->text(
-        canvas, (Point){cell.x + cell.width / 2, cell.y + cell.height / 2 + 3},
-        (TextStyle){.size = FONT - 1, .anchor = ANCHOR_MIDDLE, .paint = paint(share > 0.6 ? INK_PAPER : INK_TEXT)},
-        text);
+    canvas->operations->text(canvas, (Point){cell.x + cell.width / 2, cell.y + cell.height / 2 + 3}, style, text);
 }
 
 static void draw_numbered(Canvas *canvas, const Confusion *confusion, Box matrix) {

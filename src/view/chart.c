@@ -88,22 +88,26 @@ static void find_range(const Chart *chart, bool of_x, double *least, double *mos
     if (*least > *most) *least = 0, *most = 1;
 }
 
-static Axis find_axis(const Chart *chart, bool of_x, int ticks) {
-    Axis axis = {0};
-    double least, most;
-    find_range(chart, of_x, &least, &most);
-    axis.logarithmic = !of_x && chart->logarithmic && least > 0;
+/* With ticks. Logarithms need two of them at least: else there are none. */
+static Axis scale_axis(double least, double most, bool of_x, bool logarithmic, bool from_zero) {
+    enum { TICKS_X = 7, TICKS_Y = 5 };
+    Axis axis = {.logarithmic = logarithmic};
     axis.least = on_axis(&axis, least), axis.most = on_axis(&axis, most);
     if (of_x && least == most) axis.least -= 1, axis.most += 1;
     const double range = axis.most - axis.least, room = range > 0 ? 0.06 * range : fmax(fabs(axis.most) * 0.1, 0.01);
-    if (!of_x && chart->from_zero && least >= 0 && !axis.logarithmic) axis.least = room;
     if (!of_x) axis.least -= room, axis.most += room;
-    if (!of_x && !axis.logarithmic && least >= 0 && axis.least < 0) axis.least = 0;
-    if (axis.logarithmic)
+    if (!of_x && !logarithmic && least >= 0 && (from_zero || axis.least < 0)) axis.least = 0;
+    if (logarithmic)
         set_logarithmic_ticks(&axis);
     else
-        set_linear_ticks(&axis, ticks, of_x);
-    return axis;
+        set_linear_ticks(&axis, of_x ? TICKS_X : TICKS_Y, of_x);
+    return logarithmic && axis.ticks < 2 ? scale_axis(least, most, of_x, false, from_zero) : axis;
+}
+
+static Axis find_axis(const Chart *chart, bool of_x) {
+    double least, most;
+    find_range(chart, of_x, &least, &most);
+    return scale_axis(least, most, of_x, !of_x && chart->logarithmic && least > 0, chart->from_zero);
 }
 
 static void format_tick(const Axis *axis, double value, char text[32]) {
@@ -256,7 +260,7 @@ static double numbers_width(const Axis *axis) {
 
 void chart_draw(Canvas *canvas, Box place, const Chart *chart) {
     const CanvasOperations *draw = canvas->operations;
-    Plot plot = {.x = find_axis(chart, true, 7), .y = find_axis(chart, false, 5)};
+    Plot plot = {.x = find_axis(chart, true), .y = find_axis(chart, false)};
     const double side = 24 + numbers_width(&plot.y), head = 24;
     const double names = legend(NULL, place.x + side, place.y + head, place.width - side - 10, chart);
     plot.area = (Box){place.x + side, place.y + head + names + 2, place.width - side - 10,

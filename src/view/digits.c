@@ -9,6 +9,7 @@ static const double FONT = 10, SMALL = 8;
 enum {
     PICTURE_ROOM = 168, /* side that pictures and the boxes beyond them are blown up to */
     GAP = 10,
+    TITLE_ROOM = 36,
     LABEL = 18,      /* line under the picture */
     STRIP_HEAD = 12, /* classes over the strip of probabilities */
     STRIP_ROW = 10,
@@ -46,7 +47,7 @@ static Sheet find_sheet(const Digits *digits) {
     const Window largest = gallery_window(gallery, digits->recording, (float[2]){0, 0}, scales_of(digits) - 1);
     const int half = (largest.side + 1) / 2 + 1;
     Sheet sheet = {.margin = half < longer ? half : longer};
-    const int zoom = PICTURE_ROOM / (longer + 2 * sheet.margin);
+    const int whole = longer + 2 * sheet.margin, zoom = (PICTURE_ROOM + whole / 2) / whole;
     sheet.zoom = zoom > 1 ? zoom : 1;
     sheet.width = (gallery->width + 2 * sheet.margin) * (double)sheet.zoom;
     sheet.height = (gallery->height + 2 * sheet.margin) * (double)sheet.zoom;
@@ -84,7 +85,7 @@ static void draw_picture(Canvas *canvas, const Digits *digits, const Sheet *shee
     free(picture.pixels);
 }
 
-/* In the box's corner, on a ground of its own: what lies below may be as bright. */
+/* In the corner of the largest box, on a ground of its own: what lies below may be as bright. */
 static void draw_number(Canvas *canvas, Box box, int number, Paint ink) {
     char text[16];
     snprintf(text, sizeof text, "%d", number);
@@ -112,7 +113,8 @@ static void draw_glimpse(Canvas *canvas, const Digits *digits, const Sheet *shee
         draw->fill(canvas, (Box){centre.x - 4, centre.y - 4, 8, 8}, (Paint){INK_WHITE, strength});
         draw->fill(canvas, (Box){centre.x - 3, centre.y - 3, 6, 6}, (Paint){(Ink)(INK_SERIES + 1), strength});
     }
-    if (glimpses <= NUMBERED_MOST) draw_number(canvas, glimpse_box(digits, sheet, corner, sample, t, 0), t + 1, ink);
+    if (glimpses <= NUMBERED_MOST)
+        draw_number(canvas, glimpse_box(digits, sheet, corner, sample, t, scales_of(digits) - 1), t + 1, ink);
 }
 
 /* --- what it thought */
@@ -212,6 +214,16 @@ static void draw_digit(Canvas *canvas, const Digits *digits, const Sheet *sheet,
     }
 }
 
+/* Above several digits; one alone has its caption elsewhere. */
+static double title_height(const Digits *digits) { return digits->count > 1 ? TITLE_ROOM : 0; }
+
+static void draw_title(Canvas *canvas, const char *title, const char *below) {
+    canvas->operations->text(canvas, (Point){GAP, GAP + 10},
+                             (TextStyle){.size = 12, .paint = paint(INK_TEXT), .bold = true}, title);
+    canvas->operations->text(canvas, (Point){GAP, GAP + 25}, (TextStyle){.size = FONT, .paint = paint(INK_MUTED)},
+                             below);
+}
+
 static int columns_of(const Digits *digits) { return (int)ceil(sqrt(digits->count)); }
 
 static Point cell_size(const Digits *digits, const Sheet *sheet) {
@@ -223,8 +235,11 @@ static void draw_digits(Canvas *canvas, const void *data, int frame) {
     const Sheet sheet = find_sheet(digits);
     const Point size = cell_size(digits, &sheet);
     const int columns = columns_of(digits);
+    const double top = GAP + title_height(digits);
+    if (digits->count > 1)
+        draw_title(canvas, "Where it looks", "Numbered boxes: glimpses. Bars: class probabilities after each glimpse.");
     for (int i = 0; i < digits->count; i++) {
-        const Point corner = {GAP + i % columns * (size.x + GAP), GAP + i / columns * (size.y + GAP)};
+        const Point corner = {GAP + i % columns * (size.x + GAP), top + i / columns * (size.y + GAP)};
         draw_digit(canvas, digits, &sheet, corner, digits->sample[i], frame);
     }
 }
@@ -246,7 +261,7 @@ Figure digits_figure(const Digits *digits) {
     const Point size = cell_size(digits, &sheet);
     const int columns = columns_of(digits), rows = (digits->count + columns - 1) / columns;
     Figure figure = {.width = GAP + columns * (size.x + GAP),
-                     .height = GAP + rows * (size.y + GAP),
+                     .height = GAP + title_height(digits) + rows * (size.y + GAP),
                      .frames = shape_of(digits)->glimpses,
                      .draw = draw_digits,
                      .data = digits};
@@ -309,8 +324,9 @@ static void draw_retina(Canvas *canvas, const void *data, int frame) {
     const int glimpses = shape_of(digits)->glimpses;
     const double row = retina_row(digits, &sheet), block = RETINA_HEAD + glimpses * row;
     (void)frame;
+    draw_title(canvas, "What the retina sees", "The picture, and the patch of each scale.");
     for (int i = 0; i < digits->count; i++) {
-        const Point top = {GAP, GAP + i * (block + GAP)};
+        const Point top = {GAP, GAP + TITLE_ROOM + i * (block + GAP)};
         draw_retina_head(canvas, digits, &sheet, top, digits->sample[i]);
         for (int t = 0; t < glimpses; t++) {
             const Point corner = {top.x + NAME_SIDE, top.y + RETINA_HEAD + t * row};
@@ -331,7 +347,7 @@ Figure retina_figure(const Digits *digits) {
     const Sheet sheet = find_sheet(digits);
     const double block = RETINA_HEAD + shape_of(digits)->glimpses * retina_row(digits, &sheet);
     Figure figure = {.width = GAP + NAME_SIDE + sheet.width + GAP + scales_of(digits) * (patch_side(digits) + GAP),
-                     .height = GAP + digits->count * (block + GAP),
+                     .height = GAP + TITLE_ROOM + digits->count * (block + GAP),
                      .frames = 1,
                      .draw = draw_retina,
                      .data = digits};

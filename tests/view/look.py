@@ -101,8 +101,8 @@ def check_frame(frame, scale, sheet, boxes, colour, alone, what):
     x, y, w, h = (int(round(value * scale)) for value in sheet)
     region = np.zeros_like(wanted)
     region[y:y + h, x:x + w] = True
-    first = [int(round(value * scale)) for value in boxes[0]]
-    for left, top, wide, high in ((first[0], first[1], 9 * scale, 11 * scale),
+    first, last = ([int(round(value * scale)) for value in box] for box in (boxes[0], boxes[-1]))
+    for left, top, wide, high in ((last[0], last[1], 9 * scale, 11 * scale),
                                   (first[0] + first[2] // 2 - 5 * scale, first[1] + first[3] // 2 - 5 * scale, 14 * scale,
                                    14 * scale)):
         region[max(0, top):max(0, top + high), max(0, left):max(0, left + wide)] = False
