@@ -191,6 +191,7 @@ static Status resolve(Parse *parse) {
 
 Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc, char **argv) {
     *arguments = (Arguments){.np = 0};
+    require(spec->most_operands <= MOST_OPERANDS);
     Parse parse = {.spec = spec, .arguments = arguments, .override = memory_new((size_t)argc, sizeof(Override))};
     collect_options(&parse);
     char operand[64] = "";

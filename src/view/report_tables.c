@@ -150,7 +150,8 @@ static void put_value(FILE *out, const Config *config, int key) {
 static void put_configuration(FILE *out, int runs, const Run *run) {
     Config standard;
     config_default(&standard);
-    fputs("<h3>Configuration, where it differs from the defaults</h3>\n<div class=\"wide\" tabindex=\"0\"><table "
+    fputs("<h3>Configuration, where it differs from the defaults</h3>\n<div class=\"wide\" role=\"region\" "
+          "aria-label=\"table\" tabindex=\"0\"><table "
           "id=\"configuration\">\n",
           out);
     put_run_head(out, "<th scope=\"col\">key</th><th scope=\"col\">default</th>", runs, run);
@@ -169,7 +170,9 @@ static void put_configuration(FILE *out, int runs, const Run *run) {
 }
 
 void report_summary(FILE *out, int runs, const Run *run) {
-    fputs("<section>\n<h2>Summary</h2>\n<div class=\"wide\" tabindex=\"0\"><table id=\"summary\">\n", out);
+    fputs("<section>\n<h2>Summary</h2>\n<div class=\"wide\" role=\"region\" aria-label=\"table\" tabindex=\"0\"><table "
+          "id=\"summary\">\n",
+          out);
     put_run_head(out, "<th scope=\"col\"></th>", runs, run);
     put_facts(out, runs, run);
     fputs("</tbody></table></div>\n", out);
@@ -188,7 +191,9 @@ static bool is_shown(int i, int rows) {
 }
 
 static void put_epochs(FILE *out, const Run *run) {
-    fputs("<div class=\"wide\" tabindex=\"0\"><table class=\"numbers epochs\">\n<thead><tr>", out);
+    fputs("<div class=\"wide\" role=\"region\" aria-label=\"table\" tabindex=\"0\"><table class=\"numbers "
+          "epochs\">\n<thead><tr>",
+          out);
     for (EpochFigure figure = 0; figure < EPOCH_FIGURES; figure++)
         fprintf(out, "<th scope=\"col\">%s</th>", run_epoch_figure(figure));
     fputs("</tr></thead>\n<tbody>\n", out);
@@ -203,7 +208,8 @@ static void put_epochs(FILE *out, const Run *run) {
 }
 
 static void put_evals(FILE *out, const Run *run) {
-    fputs("<div class=\"wide\" tabindex=\"0\"><table class=\"numbers evals\">\n<thead><tr><th "
+    fputs("<div class=\"wide\" role=\"region\" aria-label=\"table\" tabindex=\"0\"><table class=\"numbers "
+          "evals\">\n<thead><tr><th "
           "scope=\"col\">split</th><th scope=\"col\">epoch</th><th scope=\"col\">policy</th><th "
           "scope=\"col\">wrong</th><th scope=\"col\">images</th><th scope=\"col\">error</th><th "
           "scope=\"col\">low</th><th scope=\"col\">high</th><th scope=\"col\">loss</th><th "

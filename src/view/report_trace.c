@@ -14,7 +14,8 @@ enum { GALLERY = 12, MISTAKES = 12 };
 
 static void put_glimpse_errors(FILE *out, const Recording *recording) {
     const int glimpses = recording->content.facts.shape.glimpses;
-    fputs("<details><summary>Error after each glimpse, in numbers</summary>\n<div class=\"wide\" tabindex=\"0\"><table "
+    fputs("<details><summary>Error after each glimpse, in numbers</summary>\n<div class=\"wide\" role=\"region\" "
+          "aria-label=\"table\" tabindex=\"0\"><table "
           "class=\"numbers glimpse-errors\"><thead><tr><th scope=\"col\">glimpse</th><th scope=\"col\">error "
           "(%)</th></tr></thead><tbody>\n",
           out);

@@ -155,6 +155,9 @@ for images in "" "," "1," ",1" -1 one 1.5 "1,,2" 99999999999999999999999; do
     refuses 64 "--images is" report one --images="$images"
 done
 refuses 64 "more than 64" plot one --what glimpses --images "$(seq -s, 0 64)" --output x.png
+mkfifo pipe.png
+refuses 74 "pipe.png is there and is no regular file" plot one --what curves --output pipe.png
+refuses 74 "data is there and is no regular file" report one --output data
 refuses 74 "cannot create nowhere/" plot one --what curves --output nowhere/x.png
 refuses 74 "cannot create nowhere/" report one --output nowhere/x.html
 finish
