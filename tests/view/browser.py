@@ -4,6 +4,7 @@ JavaScript, and the figures of metrics.jsonl and of the trace."""
 import glob
 import json
 import os
+import re
 import sys
 import time
 
@@ -113,18 +114,39 @@ def trace_figures(run):
     with h5py.File(max(glob.glob(f"{glob.escape(run)}/traces/test-*")) + "/index.h5") as file:
         prob, label = file["trace/prob"][()], file["trace/label"][()]
     said = prob.mean(axis=1).argmax(axis=2)  # (sample, glimpse)
+    sure = prob[:, :, -1].mean(axis=1, dtype=float).max(axis=1)
+    wrong = np.flatnonzero(said[:, -1] != label)
+    mistakes = wrong[np.argsort(-sure[wrong], kind="stable")][:12]
     confusion = np.zeros((prob.shape[3],) * 2, int)
     np.add.at(confusion, (label, said[:, -1]), 1)
-    return 100 * (said != label[:, None]).mean(axis=0), confusion
+    return 100 * (said != label[:, None]).mean(axis=0), confusion, mistakes, sure
+
+
+def check_policy(browser, run, which):
+    """The chart of the movements, by its text alternative: first and last recorded epoch."""
+    wanted = []
+    for path in sorted(glob.glob(f"{glob.escape(run)}/traces/epoch-*")):
+        with h5py.File(f"{path}/index.h5") as file:
+            looked = file["trace/location"][:, :, :-1].astype(float)
+        travel = np.hypot(*np.moveaxis(np.diff(looked, axis=2), -1, 0)).mean()
+        spread = np.sqrt(looked[:, :, 1:].var(axis=(0, 1)).sum(axis=-1).mean())
+        wanted.append((travel, spread))
+    chart = browser.find_elements(By.CSS_SELECTOR, "svg[aria-label^='How far']")[which].get_attribute("aria-label")
+    for name, series in zip(("from glimpse to glimpse", "spread over images"), zip(*wanted)):
+        first, last = re.search(f"{name}: (\\S+) at first, (\\S+) at {len(wanted) - 1}\\.", chart).groups()
+        assert np.allclose([float(first), float(last)], [series[0], series[-1]], rtol=1e-3), (chart, series)
 
 
 def check_trace(browser, run, which):
-    errors, confusion = trace_figures(run)
+    errors, confusion, mistakes, sure = trace_figures(run)
     table = cells(browser, "table.glimpse-errors")[which]
     assert np.allclose([float(row[1]) for row in table[1:]], errors, rtol=1e-8), (table, errors)
     wrong = confusion.sum() - np.trace(confusion)
     told = browser.find_elements(By.CSS_SELECTOR, "[data-mistakes]")[which].get_attribute("data-mistakes")
     assert int(told) == wrong, (told, wrong)
+    film = browser.find_elements(By.CLASS_NAME, "film")[2 * which + 1]
+    shown = [int(text.get_attribute("textContent").split()[1]) for text in film.find_elements(By.TAG_NAME, "figcaption")]
+    assert np.allclose(sure[shown], sure[mistakes], rtol=1e-6) and len(set(shown)) == len(mistakes), (shown, mistakes)
     matrix = browser.find_elements(By.CSS_SELECTOR, "svg[aria-label^='Confusion']")[which]
     assert f"{wrong} of {confusion.sum()} images" in matrix.get_attribute("aria-label")
     numbers = [text.get_attribute("textContent") for text in matrix.find_elements(By.CSS_SELECTOR, "text[font-size='9']")]
@@ -201,6 +223,7 @@ def main(run, both, other):
         check_summary(browser, run)
         check_numbers(browser, run, 0)
         check_trace(browser, run, 0)
+        check_policy(browser, run, 0)
         check_player(browser)
         said = browser.get_log("browser")
         assert not said, said
@@ -214,6 +237,7 @@ def main(run, both, other):
             check_summary(browser, each)
             check_numbers(browser, each, which)
             check_trace(browser, each, which)
+            check_policy(browser, each, which)
     finally:
         browser.quit()
     print("browser: all as expected")

@@ -6,6 +6,7 @@
   corners TRACE                       the trace has fixations in all four corners and beyond the pictures' edges: prints
                                       the samples that show most of them, separated by commas
   retina TRACE SVG DATA SAMPLE        the patches of every scale are those of the picture
+  heat TRACE SVG                      a map for each glimpse: the root of how often its fixations fell on each cell
   digits TRACE SVG                    text and bars: labels, what the model says, how sure it is
 """
 import base64
@@ -171,6 +172,17 @@ def retina(trace_path, svg, data, sample):
             assert got.shape == pooled.shape and np.abs(got - pooled).max() <= 0.51, (t, k, got, pooled)
 
 
+def heat(trace_path, svg):
+    trace = Trace(trace_path)
+    maps = [pixels(element) for element in ET.parse(svg).getroot() if element.tag == f"{SVG}image"]
+    assert len(maps) == trace.glimpses, len(maps)
+    for t, shown in enumerate(maps):
+        cell = np.minimum((np.float32(0.5) * (trace.location[:, :, t] + np.float32(1)) * np.float32(28)).astype(int), 27)
+        count = np.zeros((28, 28))
+        np.add.at(count, (cell[..., 1].ravel(), cell[..., 0].ravel()), 1)
+        assert np.abs(shown[..., 3] - 255 * np.sqrt(count / count.max())).max() <= 0.51, t
+
+
 def digits(trace_path, svg):
     trace, root = Trace(trace_path), ET.parse(svg).getroot()
     texts = [element.text for element in root.iter(f"{SVG}text") if element.text and element.text.startswith("label ")]
@@ -192,4 +204,4 @@ def digits(trace_path, svg):
 
 
 if __name__ == "__main__":
-    {"boxes": boxes, "corners": corners, "retina": retina, "digits": digits}[sys.argv[1]](*sys.argv[2:])
+    {"boxes": boxes, "corners": corners, "retina": retina, "heat": heat, "digits": digits}[sys.argv[1]](*sys.argv[2:])

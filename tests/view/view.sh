@@ -47,6 +47,7 @@ says out "60 boxes"
 run 0 plot one --what retina --images "${chosen%%,*}" --output retina.svg
 look retina "$trace" retina.svg data "${chosen%%,*}"
 look digits "$trace" glimpses.svg
+look heat "$trace" heatmap.svg
 
 # A larger canvas, one scale and several roll-outs; the pictures are those of the task.
 run 0 "${settings[@]}" --set model.scales=1 --set data.task=cluttered --set data.canvas=30 --run-dir canvas
@@ -64,6 +65,9 @@ lacks one/report.html "https://"
 run 0 report one canvas --output both.html
 for text in "Glimpses of one" "Glimpses of canvas" "canvas, validation"; do says both.html "$text"; done
 run 0 report one --images 0,100,202 --output three.html
+run 0 report one one one one one one one one --images "$(seq -s, 0 63)" --output eight.html
+says eight.html "more pictures are left out"
+[ "$(wc -c <eight.html)" -lt 3000000 ] || fail "eight runs make a report that is too large"
 for sample in 0 100 202; do says three.html "<figcaption>sample $sample</figcaption>"; done
 
 # Names are text, whatever stands in them.
