@@ -6,7 +6,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const int64_t MOST_BYTES = (int64_t)2 << 30;
 enum { MOST_ROLLOUTS = 1 << 20, MOST_GLIMPSES = 1 << 12, MOST_CLASSES = 1 << 16 };
@@ -93,7 +92,5 @@ void trace_read_free(TraceContent *content) {
 }
 
 const char *trace_read_fact(const InspectTrace *facts, const char *name) {
-    for (int i = 0; i < facts->scalars; i++)
-        if (strcmp(facts->scalar[i].name, name) == 0) return facts->scalar[i].text;
-    return "";
+    return inspect_text(facts->scalars, facts->scalar, name);
 }

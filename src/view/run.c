@@ -189,14 +189,27 @@ static void add_policy(Run *run, const Recording *recording) {
     for (int t = 1; t < glimpses; t++) recording_add_heat(recording, t, &row->heat);
 }
 
-static void take_fact(Run *run, const Recording *recording, RunFact fact) {
+static void take_facts(Run *run, int scalars, const InspectScalar *scalar) {
     static const char *const NAMES[RUN_FACTS] = {
         [FACT_PROGRAM] = "provenance/program", [FACT_REVISION] = "provenance/revision",
         [FACT_RANKS] = "provenance/ranks",     [FACT_PRODUCTS] = "provenance/libxsmm",
         [FACT_MESSAGES] = "provenance/mpi",    [FACT_HOST] = "provenance/host",
         [FACT_JOB] = "provenance/slurm_job",   [FACT_COMMAND] = "provenance/command"};
-    const char *text = trace_read_fact(&recording->content.facts, NAMES[fact]);
-    snprintf(run->fact[fact], sizeof run->fact[fact], "%s", text);
+    for (RunFact fact = 0; fact < RUN_FACTS; fact++)
+        snprintf(run->fact[fact], sizeof run->fact[fact], "%s", inspect_text(scalars, scalar, NAMES[fact]));
+}
+
+/* The newest checkpoint tells where the training ran, if it is good; else a trace of the training may. */
+static void ask_checkpoint(Run *run) {
+    char checkpoints[FILE_PATH], path[FILE_PATH];
+    InspectScalar *scalar;
+    int scalars;
+    Status status = atomic_file_join(checkpoints, run->path, "checkpoints");
+    if (!status_failed(&status)) status = atomic_file_join(path, checkpoints, "latest");
+    if (!status_failed(&status)) status = inspect_index(path, &scalars, &scalar);
+    if (status_failed(&status)) return;
+    take_facts(run, scalars, scalar);
+    free(scalar);
 }
 
 /* Takes over what the trace has to tell. */
@@ -204,7 +217,7 @@ static void take_recording(Run *run, Recording *recording) {
     const bool probe = strncmp(recording_name(recording), "epoch-", 6) == 0;
     if (probe) {
         add_policy(run, recording);
-        for (RunFact fact = 0; fact < RUN_FACTS; fact++) take_fact(run, recording, fact);
+        take_facts(run, recording->content.facts.scalars, recording->content.facts.scalar);
     }
     if (!run->has_recording || tells_more(recording, &run->recording)) {
         const Recording old = run->recording;
@@ -230,7 +243,7 @@ static Status read_one(Run *run, const char *folder, const char *name) {
     return status_ok();
 }
 
-Status run_read_traces(Run *run) {
+static Status read_all(Run *run) {
     char folder[FILE_PATH];
     struct dirent **entry;
     TRY(atomic_file_join(folder, run->path, "traces"));
@@ -244,6 +257,12 @@ Status run_read_traces(Run *run) {
     }
     free(entry);
     if (run->policies) qsort(run->policy, (size_t)run->policies, sizeof *run->policy, by_epoch);
+    return status;
+}
+
+Status run_read_traces(Run *run) {
+    const Status status = read_all(run);
+    ask_checkpoint(run);
     return status;
 }
 

@@ -32,7 +32,7 @@ typedef struct {
     double error, low, high, loss, reward;
 } EvalRow;
 
-/* Where a training ran, as its traces say. */
+/* Where a training ran. */
 typedef enum {
     FACT_PROGRAM,
     FACT_REVISION,
@@ -63,7 +63,7 @@ typedef struct {
     EvalRow *eval;
     bool has_recording;
     Recording recording;       /* the newest of the test set, or of what there is */
-    char fact[RUN_FACTS][512]; /* of the training, by RunFact, from a trace that it recorded; "": not known */
+    char fact[RUN_FACTS][512]; /* of the training, by RunFact, from its newest checkpoint or a trace; "": not known */
     int policies;
     PolicyRow *policy; /* by epoch */
 } Run;
@@ -75,7 +75,7 @@ bool run_is(const char *path);
  * RAM_DATA: there is no run, or a line is not what a run writes; RAM_USAGE: config.yaml. */
 Status run_open(const char *path, Run *run);
 
-/* Reads the traces as well. RAM_DATA names a damaged one. */
+/* Reads the traces as well, and where the run ran. RAM_DATA names a damaged one. */
 Status run_read_traces(Run *run);
 void run_close(Run *run); /* a zeroed one is allowed */
 

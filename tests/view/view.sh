@@ -70,6 +70,16 @@ says eight.html "more pictures are left out"
 [ "$(wc -c <eight.html)" -lt 3000000 ] || fail "eight runs make a report that is too large"
 for sample in 0 100 202; do says three.html "<figcaption>sample $sample</figcaption>"; done
 
+# Where it ran: from the checkpoint; a damaged one is not this command's business.
+run 0 --config small.yaml --set train.epochs=1 --np 2 --run-dir plain
+rmdir plain/traces
+run 0 report plain
+says plain/report.html '<th scope="row">Ranks</th><td>2</td>'
+says plain/report.html '<th scope="row">Computed by</th><td>LIBXSMM'
+"$python" -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(100); f.write(b"?")' plain/checkpoints/latest/index.h5
+run 0 report plain
+lacks plain/report.html 'Ranks</th>'
+
 # Names are text, whatever stands in them.
 evil='<img src=x onerror=alert(1)>&"'\'
 cp -r one "$evil"
