@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { TAIL_MOST = 32 };
 
@@ -12,7 +13,9 @@ struct Reduction {
     Backend *backend;
     int lanes, rank, ranks, tail;
     int64_t count;
-    LaneNode mine;     /* this rank's run of lanes; not a subtree in general */
+    LaneNode mine; /* this rank's run of lanes; not a subtree in general */
+    int leaves;
+    LaneNode *leaf;    /* (leaves): subtrees that make up `mine` */
     int nodes;         /* complete subtrees of all ranks, ascending by lane */
     LaneNode *node;    /* (nodes) */
     int *owner;        /* (nodes): rank */
@@ -28,13 +31,17 @@ static int64_t part_begin(const Reduction *r, int rank) {
 }
 static int64_t part_count(const Reduction *r, int rank) { return part_begin(r, rank + 1) - part_begin(r, rank); }
 
-Reduction *reduction_new(Comm *comm, Backend *backend, int lanes, int64_t count, int tail) {
+Reduction *reduction_new(Comm *comm, Backend *backend, int lanes, int64_t count, int tail, int leaves,
+                         const LaneNode *leaf) {
     Reduction *r = memory_new(1, sizeof *r);
     *r = (Reduction){.comm = comm, .backend = backend, .lanes = lanes, .count = count, .tail = tail};
     r->rank = comm_rank(comm);
     r->ranks = comm_size(comm);
     require(r->ranks <= lanes && lanes <= LANES_MOST && count % LAYOUT_ALIGN == 0 && tail <= TAIL_MOST);
     r->mine = lane_tree_rank(lanes, r->rank, r->ranks);
+    r->leaves = leaves;
+    r->leaf = memory_new((size_t)leaves, sizeof *r->leaf);
+    memcpy(r->leaf, leaf, (size_t)leaves * sizeof *leaf);
     r->node = memory_new((size_t)lanes, sizeof *r->node);
     r->owner = memory_new((size_t)lanes, sizeof *r->owner);
     for (int rank = 0; rank < r->ranks; rank++) {
@@ -57,6 +64,7 @@ Reduction *reduction_new(Comm *comm, Backend *backend, int lanes, int64_t count,
 void reduction_free(Reduction *r) {
     if (!r) return;
     if (r->inbox.address) r->backend->kernels->release(r->backend, r->inbox.address);
+    free(r->leaf);
     free(r->node);
     free(r->owner);
     free(r->vector);
@@ -65,24 +73,32 @@ void reduction_free(Reduction *r) {
     free(r);
 }
 
-/* Sums each of this rank's subtrees, and its tail: into the vector of its first lane, or, where one subtree is the
- * whole tree, into `total`. */
-static void sum_own_nodes(Reduction *r, DevFloats vectors, const double *tails, DevFloats total) {
+/* Sums each of this rank's subtrees: into the vector of its first leaf, or, where one subtree is the whole tree, into
+ * `total`. */
+static void sum_own_nodes(Reduction *r, const DevFloats *vector, DevFloats total) {
+    int first = 0;
+    for (int i = 0; i < r->nodes; i++) {
+        if (r->owner[i] != r->rank) continue;
+        const int end = r->node[i].first + r->node[i].count;
+        int leaves = 0;
+        while (first + leaves < r->leaves && r->leaf[first + leaves].first < end) leaves++;
+        r->vector[i] = r->ranks == 1 ? total : vector[first];
+        if (leaves > 1 || r->vector[i].address != vector[first].address)
+            r->backend->kernels->tree_sum(r->backend, r->lanes, leaves, r->leaf + first, vector + first, r->count,
+                                          r->vector[i]);
+        first += leaves;
+    }
+}
+
+/* The same for the tails, which come lane by lane. */
+static void sum_own_tails(Reduction *r, const double *tails) {
+    LaneNode lane[LANES_MOST];
     for (int i = 0; i < r->nodes; i++) {
         if (r->owner[i] != r->rank) continue;
         const LaneNode root = r->node[i];
-        LaneNode leaf[LANES_MOST];
-        DevFloats vector[LANES_MOST] = {{NULL}};
-        const int first = root.first - r->mine.first;
-        for (int v = 0; v < root.count; v++) {
-            leaf[v] = (LaneNode){root.first + v, 1};
-            vector[v] = dev_floats_at(vectors, (first + v) * r->count);
-        }
-        r->vector[i] = r->ranks == 1 ? total : vector[0];
-        if (root.count > 1 || r->ranks == 1)
-            r->backend->kernels->tree_sum(r->backend, r->lanes, root.count, leaf, vector, r->count, r->vector[i]);
-        lane_tree_sum_double(root.count, leaf, tails + (int64_t)first * r->tail, r->tail, r->tail,
-                             r->tails + (int64_t)i * r->tail);
+        for (int v = 0; v < root.count; v++) lane[v] = (LaneNode){root.first + v, 1};
+        lane_tree_sum_double(root.count, lane, tails + (int64_t)(root.first - r->mine.first) * r->tail, r->tail,
+                             r->tail, r->tails + (int64_t)i * r->tail);
     }
 }
 
@@ -123,9 +139,10 @@ static void gather_parts(Reduction *r, DevFloats total) {
     comm_exchange(r->comm, peers, r->message, peers, receive);
 }
 
-void reduction_run(Reduction *r, DevFloats vectors, const double *tails, DevFloats total, double *total_tail) {
+void reduction_run(Reduction *r, const DevFloats *vector, const double *tails, DevFloats total, double *total_tail) {
     const int64_t begin = part_begin(r, r->rank), count = part_count(r, r->rank);
-    sum_own_nodes(r, vectors, tails, total);
+    sum_own_nodes(r, vector, total);
+    sum_own_tails(r, tails);
     if (r->ranks > 1) {
         scatter_nodes(r);
         for (int i = 0; i < r->nodes; i++)
