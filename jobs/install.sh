@@ -38,6 +38,7 @@ hdf5-tools            h5ls, h5dump
 valgrind              memory errors in the unit tests
 shellcheck            the scripts
 clang                 a second compiler
+libclang-rt-14-dev    its fuzzer
 clang-format          the layout of the sources
 PACKAGES
 }
