@@ -30,6 +30,10 @@ static Status open_data(Experiment *experiment, const char *data_fallback) {
     const TaskOptions task = {.kind = (TaskKind)config->data_task,
                               .canvas = (int)config->data_canvas,
                               .distractors = (int)config->data_distractors,
+                              .augmentation = {.shift = config->augment_shift,
+                                               .rotation = config->augment_rotation,
+                                               .scale = config->augment_scale,
+                                               .elastic = config->augment_elastic},
                               .seed = (uint64_t)config->_seed,
                               .data_seed = (uint64_t)config->data_seed};
     return task_open(&experiment->task, &experiment->dataset, &task);
