@@ -19,7 +19,7 @@ static Status set_normalisation(const Config *config, const Dataset *dataset, Re
     return status_ok();
 }
 
-static Status open_data(Experiment *experiment, const char *data_fallback) {
+Status experiment_open_data(Experiment *experiment, const char *data_fallback) {
     const Config *config = &experiment->config;
     const DatasetOptions options = {.directory = config->data_dir,
                                     .fallback = data_fallback,
@@ -125,7 +125,7 @@ Status experiment_check_ranks(const Config *config, int ranks) {
 
 static Status open_all(Experiment *experiment, const char *data_fallback) {
     TRY(experiment_check_ranks(&experiment->config, comm_size(experiment->comm)));
-    TRY(open_data(experiment, data_fallback));
+    TRY(experiment_open_data(experiment, data_fallback));
     return open_model(experiment);
 }
 
