@@ -42,6 +42,7 @@ chromium-driver       without a screen
 valgrind              memory errors in the unit tests
 shellcheck            the scripts
 clang                 a second compiler
+libclang-rt-14-dev    its fuzzer
 clang-format          the layout of the sources
 PACKAGES
 }

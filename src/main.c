@@ -22,6 +22,9 @@ static const struct {
     {"plot", command_plot, "draw one picture of a run or a trace: PNG, GIF or SVG"},
     {"watch", command_watch, "show a running job's curves and last figures in the terminal"},
     {"inspect", command_inspect, "show what a checkpoint is"},
+    {"data", command_data, "write the pictures that a task shows, for others to look at"},
+    {"import", command_import, "take a model from PyTorch or Paddle (safetensors)"},
+    {"export", command_export, "give a model to other programs (safetensors, HDF5)"},
     {"bench", command_bench, "measure how fast this build is here"},
     {"config", command_config, "list all keys of the configuration, or print resolved values"},
 };

@@ -13,6 +13,29 @@ void backend_close(Backend *backend) {
     if (backend) backend->kernels->free(backend);
 }
 
+bool backend_span(const Backend *backend, const Span *lanes, int lanes_most, int worker, int first, Span *span) {
+    const int count = lanes->lane_count, workers = backend->workers;
+    const int begin = lanes->first_lane + (int)partition_begin(count, worker, workers);
+    const int end = lanes->first_lane + (int)partition_begin(count, worker + 1, workers);
+    if (first < begin) first = begin;
+    if (first >= end) return false;
+    const LaneNode node = lane_tree_node(lanes->lanes, first, end, lanes_most);
+    *span = *lanes;
+    span->first_lane = node.first;
+    span->lane_count = node.count;
+    return true;
+}
+
+int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, LaneNode *node) {
+    int spans = 0;
+    Span span;
+    for (int worker = 0; worker < backend->workers; worker++)
+        for (int lane = 0; backend_span(backend, lanes, lanes_most, worker, lane, &span);
+             lane = span.first_lane + span.lane_count)
+            node[spans++] = (LaneNode){span.first_lane, span.lane_count};
+    return spans;
+}
+
 DevFloats backend_floats(Backend *backend, int64_t count) {
     return (DevFloats){backend->kernels->allocate(backend, (size_t)count * sizeof(float))};
 }

@@ -45,8 +45,9 @@ typedef struct {
     DevFloats packed; /* NULL where the backend does not pack */
 } Weight;
 
-/* A contiguous run of lanes of one batch: the unit a worker computes (DESIGN 4). Rows are (image, roll-out), the
- * roll-outs of one image side by side. On the CPU a span has one lane, on a GPU all of the rank's. */
+/* A contiguous run of lanes of one batch (DESIGN 4). Rows are (image, roll-out), the roll-outs of one image side by
+ * side. Forward and backward kernels take one lane at a time; the gradients of the parameters take the lanes of a whole
+ * span, a complete subtree of the lane tree, and leave its sum. */
 typedef struct {
     int64_t batch;  /* images of the global batch (n) */
     int lanes;      /* lanes of the global batch (V) */
@@ -62,6 +63,14 @@ static inline int64_t span_images(const Span *span) {
     return partition_begin(span->batch, span->first_lane + span->lane_count, span->lanes) - span_first_image(span);
 }
 static inline int64_t span_rows(const Span *span) { return span_images(span) * span->samples; }
+
+/* Lane `lane` of the span, counted from its first, as a span of its own. */
+static inline Span span_lane(const Span *span, int lane) {
+    Span one = *span;
+    one.first_lane += lane;
+    one.lane_count = 1;
+    return one;
+}
 
 /* Most rows that one lane of such a batch can have. */
 static inline int64_t span_lane_rows_most(int64_t batch, int lanes, int samples) {
@@ -164,9 +173,8 @@ typedef struct {
     void *(*present)(Backend *backend, const void *host, size_t bytes);
     void (*withdraw)(Backend *backend, void *presented);
 
-    /* Cuts `lanes` of a batch into spans, gives each to a worker, returns when all are done. `lanes.lane_count` lanes
-     * from lanes.first_lane. */
-    void (*run)(Backend *backend, Span lanes, SpanWork work, void *context);
+    /* Gives the spans of `lanes` (backend_span) to the workers, returns when all are done. */
+    void (*run)(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context);
 
     /* --- forward. Stacked matrices have `glimpses` blocks of span_rows(span) rows. */
 
@@ -209,19 +217,21 @@ typedef struct {
     /* dx (glimpses*rows, in) = dy (.., out) * weight (out, in), or += where `accumulate`. */
     void (*linear_backward_data)(Backend *, const Span *, int glimpses, int in, int out, Matrix dy, Weight weight,
                                  bool accumulate, Matrix dx);
-    /* dweight (out, in) = dy^T x over the glimpses and rows of a lane; lane i of the span at + i * lane_stride. Without
-     * rows: zeros. */
-    void (*linear_backward_weight)(Backend *, const Span *, int glimpses, int in, int out, Matrix x, Matrix dy,
-                                   DevFloats dweight, int64_t lane_stride);
-    /* dbias (out) = sums of dy's columns, likewise. */
-    void (*linear_backward_bias)(Backend *, const Span *, int glimpses, int out, Matrix dy, DevFloats dbias,
-                                 int64_t lane_stride);
     /* dy = 0 where y <= 0. (glimpses*rows, columns) */
     void (*relu_backward)(Backend *, const Span *, int glimpses, int columns, Matrix y, Matrix dy);
     /* dgates (rows, 4H) from dh (rows, H) and dc (rows, H; taken as zero at the last glimpse), which becomes the
      * gradient of c_before (NULL: zeros). */
     void (*lstm_backward)(Backend *, const Span *, int hidden, bool last, DevFloats gates, DevFloats c_before,
                           DevFloats c, DevFloats dh, DevFloats dc, DevFloats dgates);
+
+    /* --- gradients of parameters: sums over the span's lanes in the order of the lane tree. x[i] and dy[i] are those
+     * of the span's lane i; a lane without rows adds zeros. */
+
+    /* dweight (out, in) = dy^T x over the glimpses and rows of each lane. */
+    void (*linear_backward_weight)(Backend *, const Span *, int glimpses, int in, int out, const Matrix *x,
+                                   const Matrix *dy, DevFloats dweight);
+    /* dbias (out) = the sums of dy's columns. */
+    void (*linear_backward_bias)(Backend *, const Span *, int glimpses, int out, const Matrix *dy, DevFloats dbias);
 
     /* --- over whole parameter vectors, called by one thread, computed by all workers */
 
@@ -243,7 +253,7 @@ typedef struct {
 struct Backend {
     const Kernels *kernels;
     int workers;         /* independent workspaces that `run` needs */
-    int span_lanes;      /* most lanes of a span */
+    bool host_memory;    /* its addresses are the host's */
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
     const char *library; /* of the products, with its version */
     const char *note;    /* e.g. the instruction set of the products; must be equal on all ranks */
@@ -258,6 +268,13 @@ typedef struct {
 /* The backend for the options; RAM_UNAVAILABLE when a demanded device or precision is missing. Owned by the caller. */
 Status backend_open(const BackendOptions *options, Backend **backend);
 void backend_close(Backend *backend); /* NULL is allowed */
+
+/* How `run` cuts: worker `worker` takes its contiguous part of `lanes`, in complete subtrees of at most `lanes_most`
+ * (a power of two) lanes. Sets *span to the first of them at or after lane `first`; false when there is none left. */
+bool backend_span(const Backend *backend, const Span *lanes, int lanes_most, int worker, int first, Span *span);
+
+/* All spans of `run`, ascending: node (lanes->lane_count). Returns how many. */
+int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, LaneNode *node);
 
 /* Allocation by element. */
 DevFloats backend_floats(Backend *backend, int64_t count);

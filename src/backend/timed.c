@@ -115,9 +115,9 @@ static void run_span(void *context, int worker, const Span *span) {
     run->work(run->context, worker, span);
 }
 
-static void timed_run(Backend *backend, Span lanes, SpanWork work, void *context) {
+static void timed_run(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context) {
     Run run = {work, context};
-    inner_of(backend)->kernels->run(inner_of(backend), lanes, run_span, &run);
+    inner_of(backend)->kernels->run(inner_of(backend), lanes, lanes_most, run_span, &run);
     this_worker = 0;
 }
 
@@ -167,14 +167,14 @@ static void timed_linear_backward_data(Backend *backend, const Span *span, int g
     TIMED(linear_backward_data, in, out, product_flops(span, glimpses, in, out), span, glimpses, in, out, dy, weight,
           accumulate, dx);
 }
-static void timed_linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x,
-                                         Matrix dy, DevFloats dweight, int64_t lane_stride) {
+static void timed_linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out,
+                                         const Matrix *x, const Matrix *dy, DevFloats dweight) {
     TIMED(linear_backward_weight, in, out, product_flops(span, glimpses, in, out), span, glimpses, in, out, x, dy,
-          dweight, lane_stride);
+          dweight);
 }
-static void timed_linear_backward_bias(Backend *backend, const Span *span, int glimpses, int out, Matrix dy,
-                                       DevFloats dbias, int64_t lane_stride) {
-    TIMED(linear_backward_bias, 0, 0, 0, span, glimpses, out, dy, dbias, lane_stride);
+static void timed_linear_backward_bias(Backend *backend, const Span *span, int glimpses, int out, const Matrix *dy,
+                                       DevFloats dbias) {
+    TIMED(linear_backward_bias, 0, 0, 0, span, glimpses, out, dy, dbias);
 }
 static void timed_relu_backward(Backend *backend, const Span *span, int glimpses, int columns, Matrix y, Matrix dy) {
     TIMED(relu_backward, 0, 0, 0, span, glimpses, columns, y, dy);

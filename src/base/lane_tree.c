@@ -4,15 +4,17 @@
 
 #include <string.h>
 
+LaneNode lane_tree_node(int lanes, int first, int end, int most) {
+    require(first >= 0 && first < end && end <= lanes && lanes <= LANES_MOST);
+    int count = 1;
+    while (first % (2 * count) == 0 && first + 2 * count <= end && 2 * count <= most) count *= 2;
+    return (LaneNode){first, count};
+}
+
 int lane_tree_nodes(int lanes, int first, int count, LaneNode node[LANE_NODES_MOST]) {
-    require(first >= 0 && count >= 0 && first + count <= lanes && lanes <= LANES_MOST);
-    int nodes = 0, end = first + count;
-    while (first < end) {
-        int size = 1;
-        while (first % (2 * size) == 0 && first + 2 * size <= end && 2 * size <= lanes) size *= 2;
-        node[nodes++] = (LaneNode){first, size};
-        first += size;
-    }
+    int nodes = 0;
+    for (int end = first + count; first < end; first += node[nodes++].count)
+        node[nodes] = lane_tree_node(lanes, first, end, lanes);
     return nodes;
 }
 

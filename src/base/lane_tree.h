@@ -13,6 +13,10 @@ typedef struct {
     int first, count;
 } LaneNode;
 
+/* The largest complete subtree of at most `most` lanes (a power of two) that begins at lane `first` and ends by `end`.
+ */
+LaneNode lane_tree_node(int lanes, int first, int end, int most);
+
 /* The complete subtrees that make up lanes [first, first + count) of `lanes`, in ascending order, as few as possible.
  * Returns how many (0 for an empty run). */
 int lane_tree_nodes(int lanes, int first, int count, LaneNode node[LANE_NODES_MOST]);

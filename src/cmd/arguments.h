@@ -19,9 +19,10 @@ typedef struct {
     const char *operand;                 /* the first argument that is no option; NULL: not given */
     const char *operands[MOST_OPERANDS]; /* all of them */
     int operand_count;
-    int np;        /* --np, 1 to MOST_RANKS; 0: not given */
-    int overrides; /* how many --set and flags stand on the line */
-    bool help;     /* --help was asked for and printed: nothing is left to do, all else is unset */
+    int np;                  /* --np, 1 to MOST_RANKS; 0: not given */
+    int overrides;           /* how many --set and flags stand on the line */
+    bool given[CONFIG_KEYS]; /* by --set */
+    bool help;               /* --help was asked for and printed: nothing is left to do, all else is unset */
 } Arguments;
 
 /* Options beside --config, --set, --run-dir, --device and --help, which every command takes. */

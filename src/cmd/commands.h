@@ -11,6 +11,9 @@ int command_report(int argc, char **argv);
 int command_plot(int argc, char **argv);
 int command_watch(int argc, char **argv);
 int command_inspect(int argc, char **argv);
+int command_data(int argc, char **argv);
+int command_import(int argc, char **argv);
+int command_export(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_config(int argc, char **argv);
 

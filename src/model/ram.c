@@ -119,50 +119,62 @@ void ram_load(Ram *ram, DevFloats values) {
 /* --- memory of a pass */
 
 /* Calls `with` for every array of the pass and its element count; 0 where this pass has no use for it. */
-typedef void (*ArrayVisitor)(Backend *backend, DevFloats *array, int64_t count);
+typedef void (*ArrayVisitor)(void *context, DevFloats *array, int64_t count);
 
-static void visit_arrays(Pass *pass, const Ram *ram, ArrayVisitor visit) {
+static void visit_arrays(Pass *pass, const Ram *ram, ArrayVisitor visit, void *context) {
     const Dims *dims = &ram->dims;
-    Backend *backend = ram->backend;
     const int64_t n = pass->rows_most, T = dims->glimpses, H = dims->hidden, Tn = T * n;
     const int64_t what_where = dims->glimpse_hidden + dims->location_hidden;
     const int64_t lstm = dims->core == CORE_LSTM, mlp = dims->locator == LOCATOR_MLP, back = pass->backward;
-    visit(backend, &pass->noise, Tn * 2);
-    visit(backend, &pass->location, (T + 1) * n * 2);
-    visit(backend, &pass->glimpse, Tn * dims_glimpse(dims));
-    visit(backend, &pass->what_where, Tn * what_where);
-    visit(backend, &pass->core_input, (T + 1) * n * 2 * H);
-    visit(backend, &pass->gates, lstm * Tn * 4 * H);
-    visit(backend, &pass->cell, lstm * Tn * H);
-    visit(backend, &pass->locator, mlp * Tn * dims->locator_hidden);
-    visit(backend, &pass->mean, Tn * 2);
-    visit(backend, &pass->log_pi, Tn);
-    visit(backend, &pass->baseline, Tn);
-    visit(backend, &pass->log_prob, Tn * dims->classes);
-    visit(backend, &pass->reward, n);
-    visit(backend, &pass->d_core, back * Tn * (lstm ? 4 * H : H));
-    visit(backend, &pass->d_cell, back * lstm * n * H);
-    visit(backend, &pass->d_feature, back * Tn * H);
-    visit(backend, &pass->d_what_where, back * Tn * what_where);
-    visit(backend, &pass->d_locator, back * mlp * Tn * dims->locator_hidden);
-    visit(backend, &pass->d_location, back * Tn * 2);
-    visit(backend, &pass->d_baseline, back * Tn);
-    visit(backend, &pass->d_logits, back * Tn * dims->classes);
+    visit(context, &pass->noise, Tn * 2);
+    visit(context, &pass->location, (T + 1) * n * 2);
+    visit(context, &pass->glimpse, Tn * dims_glimpse(dims));
+    visit(context, &pass->what_where, Tn * what_where);
+    visit(context, &pass->core_input, (T + 1) * n * 2 * H);
+    visit(context, &pass->gates, lstm * Tn * 4 * H);
+    visit(context, &pass->cell, lstm * Tn * H);
+    visit(context, &pass->locator, mlp * Tn * dims->locator_hidden);
+    visit(context, &pass->mean, Tn * 2);
+    visit(context, &pass->log_pi, Tn);
+    visit(context, &pass->baseline, Tn);
+    visit(context, &pass->log_prob, Tn * dims->classes);
+    visit(context, &pass->reward, n);
+    visit(context, &pass->d_core, back * Tn * (lstm ? 4 * H : H));
+    visit(context, &pass->d_cell, back * lstm * n * H);
+    visit(context, &pass->d_feature, back * Tn * H);
+    visit(context, &pass->d_what_where, back * Tn * what_where);
+    visit(context, &pass->d_locator, back * mlp * Tn * dims->locator_hidden);
+    visit(context, &pass->d_location, back * Tn * 2);
+    visit(context, &pass->d_baseline, back * Tn);
+    visit(context, &pass->d_logits, back * Tn * dims->classes);
 }
 
-static void allocate_array(Backend *backend, DevFloats *array, int64_t count) {
+static void allocate_array(void *backend, DevFloats *array, int64_t count) {
     *array = count ? backend_floats(backend, count) : (DevFloats){NULL};
 }
 
-static void release_array(Backend *backend, DevFloats *array, int64_t count) {
+static void release_array(void *context, DevFloats *array, int64_t count) {
+    Backend *backend = context;
     (void)count;
     if (array->address) backend->kernels->release(backend, array->address);
+}
+
+static void count_array(void *bytes, DevFloats *array, int64_t count) {
+    (void)array;
+    *(size_t *)bytes += (size_t)count * sizeof(float);
+}
+
+size_t pass_bytes(const Ram *ram, int64_t rows_most, bool backward) {
+    Pass pass = {.rows_most = rows_most, .backward = backward};
+    size_t bytes = 0;
+    visit_arrays(&pass, ram, count_array, &bytes);
+    return bytes;
 }
 
 void pass_open(Pass *pass, const Ram *ram, int64_t rows_most, int64_t images_most, bool backward) {
     Backend *backend = ram->backend;
     *pass = (Pass){.rows_most = rows_most, .backward = backward};
-    visit_arrays(pass, ram, allocate_array);
+    visit_arrays(pass, ram, allocate_array, backend);
     pass->pictures.picture.address = backend->kernels->allocate(backend, (size_t)images_most * sizeof(int32_t));
     pass->pictures.sample.address = backend->kernels->allocate(backend, (size_t)images_most * sizeof(int32_t));
     pass->pictures.label.address = backend->kernels->allocate(backend, (size_t)images_most);
@@ -171,7 +183,7 @@ void pass_open(Pass *pass, const Ram *ram, int64_t rows_most, int64_t images_mos
 void pass_close(Pass *pass, const Ram *ram) {
     Backend *backend = ram->backend;
     if (!pass->rows_most) return;
-    visit_arrays(pass, ram, release_array);
+    visit_arrays(pass, ram, release_array, backend);
     backend->kernels->release(backend, pass->pictures.picture.address);
     backend->kernels->release(backend, pass->pictures.sample.address);
     backend->kernels->release(backend, pass->pictures.label.address);

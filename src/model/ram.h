@@ -38,8 +38,8 @@ typedef struct {
     int64_t rows;            /* of the global batch, B * M: the mean's divisor */
 } Loss;
 
-/* All that a worker's computation over one span reads and leaves. n = span_rows(span), T glimpses; every array holds
- * [T] blocks of n rows without gaps. Device memory, owned by the pass. */
+/* All that the computation of one lane reads and leaves. n = span_rows(lane), T glimpses; every array holds [T] blocks
+ * of n rows without gaps. Device memory, owned by the pass. */
 typedef struct {
     int64_t rows_most;
     bool backward;
@@ -69,20 +69,27 @@ typedef struct {
     DevFloats d_logits;     /* (T, n, classes) */
 } Pass;
 
-/* Memory for spans of at most rows_most rows and images_most images; with the gradients' when `backward`. */
+/* Memory for lanes of at most rows_most rows and images_most images; with the gradients' when `backward`. */
 void pass_open(Pass *pass, const Ram *ram, int64_t rows_most, int64_t images_most, bool backward);
 void pass_close(Pass *pass, const Ram *ram); /* a zeroed one is allowed */
 
 /* h_t, t = 1..T, as a matrix of T*n rows. */
 Matrix pass_hidden(const Pass *pass, const Ram *ram, const Span *span);
 
-/* Runs the T glimpses of the span from pass->{pictures, location l_0, noise}. `every_glimpse`: classify after each
- * glimpse, not only the last. */
+/* Bytes of such a pass's arrays of rows. */
+size_t pass_bytes(const Ram *ram, int64_t rows_most, bool backward);
+
+/* Runs the T glimpses of a span of one lane from pass->{pictures, location l_0, noise}. `every_glimpse`: classify after
+ * each glimpse, not only the last. */
 void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_glimpse, Pass *pass);
 
-/* The losses of the pass and, in a `backward` pass, the gradients of the mean loss with respect to all parameters:
- * gradient (lanes of the span, layout.total), each lane's fields written, padding left alone. sums (lanes, SUMS):
- * the lane's sums are added. Without REINFORCE's own draws (policy `sample`) there is no gradient to speak of. */
-void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass, DevFloats gradient, DevDoubles sums);
+/* The losses of a span of one lane and, in a `backward` pass, the gradients of the mean loss with respect to what
+ * ram_forward left. sums (SUMS): the lane's are added. Without REINFORCE's own draws (policy `sample`) there is no
+ * gradient to speak of. */
+void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass, DevDoubles sums);
+
+/* The gradient of the mean loss with respect to all parameters, summed over the lanes of the span in the order of the
+ * lane tree: gradient (layout.total), its fields written, padding left alone. pass (lanes): each after ram_backward. */
+void ram_gradient(const Ram *ram, const Span *span, const Loss *loss, const Pass *pass, DevFloats gradient);
 
 #endif

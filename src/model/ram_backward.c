@@ -1,13 +1,12 @@
-/* The backward pass of RAM: gradients of the mean loss (DESIGN 2). The locator and the baseline pass nothing into h_t
- * and l_t passes nothing back, so only the core's own recurrence is sequential; all else is one product over all
- * glimpses. */
+/* The backward pass of RAM: gradients of the mean loss (DESIGN 2) with respect to what the forward pass left. The
+ * locator and the baseline pass nothing into h_t and l_t passes nothing back, so only the core's own recurrence is
+ * sequential; all else is one product over all glimpses. */
 #include "model/ram.h"
 
 typedef struct {
     const Ram *ram;
     const Span *span;
     Pass *pass;
-    DevFloats gradient; /* of the span's first lane */
 } Context;
 
 static Weight weight_of(const Ram *ram, const Linear *layer) {
@@ -15,19 +14,6 @@ static Weight weight_of(const Ram *ram, const Linear *layer) {
     Weight weight = {.plain = dev_floats_at(ram->values, offset)};
     if (ram->backend->packs) weight.packed = dev_floats_at(ram->packed_values, offset);
     return weight;
-}
-
-/* Weight and bias gradients of `layer` from `glimpses` blocks of inputs and output gradients. */
-static void parameter_gradient(const Context *c, const Linear *layer, int glimpses, Matrix x, Matrix dy) {
-    const Layout *layout = &c->ram->parameters.layout;
-    Backend *backend = c->ram->backend;
-    const int64_t stride = (int64_t)layout->total;
-    backend->kernels->linear_backward_weight(backend, c->span, glimpses, layer->in, layer->out, x, dy,
-                                             dev_floats_at(c->gradient, (int64_t)layout->field[layer->weight].offset),
-                                             stride);
-    backend->kernels->linear_backward_bias(backend, c->span, glimpses, layer->out, dy,
-                                           dev_floats_at(c->gradient, (int64_t)layout->field[layer->bias].offset),
-                                           stride);
 }
 
 /* Input gradient of `layer` over `glimpses` blocks. */
@@ -38,34 +24,25 @@ static void data_gradient(const Context *c, const Linear *layer, int glimpses, M
 }
 
 /* The classifier's gradient into dh (T, n, H); says for which glimpses it wrote one: from `first` on. */
-static int classify(const Context *c, const Loss *loss, Matrix hidden, DevFloats dh) {
+static int classify(const Context *c, const Loss *loss, DevFloats dh) {
     const Ram *ram = c->ram;
     const int T = ram->dims.glimpses, first = loss->glimpse_nll > 0 ? 0 : T - 1;
     const int64_t n = span_rows(c->span), classes = ram->dims.classes, H = ram->dims.hidden;
     const Linear *layer = &ram->parameters.classifier;
     const Matrix d_logits = matrix(dev_floats_at(c->pass->d_logits, first * n * classes), classes);
-    const Matrix x = matrix(dev_floats_at(hidden.at, first * n * hidden.stride), hidden.stride);
-    parameter_gradient(c, layer, T - first, x, d_logits);
     data_gradient(c, layer, T - first, d_logits, false, matrix(dev_floats_at(dh, first * n * H), H));
     return first;
 }
 
-static void locator_and_baseline(const Context *c, Matrix hidden) {
+/* The first of the locator's two layers; one layer has nothing inside. */
+static void locator(const Context *c) {
     const Ram *ram = c->ram;
     const Parameters *p = &ram->parameters;
-    Pass *pass = c->pass;
     const int T = ram->dims.glimpses;
-    const Matrix d_location = matrix(pass->d_location, 2);
-    parameter_gradient(c, &p->baseliner, T, hidden, matrix(pass->d_baseline, 1));
-    if (ram->dims.locator == LOCATOR_LINEAR) {
-        parameter_gradient(c, &p->location, T, hidden, d_location);
-        return;
-    }
-    const Matrix locator = matrix(pass->locator, p->locator.out), d_locator = matrix(pass->d_locator, p->locator.out);
-    parameter_gradient(c, &p->location, T, locator, d_location);
-    data_gradient(c, &p->location, T, d_location, false, d_locator);
-    ram->backend->kernels->relu_backward(ram->backend, c->span, T, p->locator.out, locator, d_locator);
-    parameter_gradient(c, &p->locator, T, hidden, d_locator);
+    if (ram->dims.locator == LOCATOR_LINEAR) return;
+    const Matrix inner = matrix(c->pass->locator, p->locator.out), d_inner = matrix(c->pass->d_locator, p->locator.out);
+    data_gradient(c, &p->location, T, matrix(c->pass->d_location, 2), false, d_inner);
+    ram->backend->kernels->relu_backward(ram->backend, c->span, T, p->locator.out, inner, d_inner);
 }
 
 /* rnn: d_core (T, n, H) holds the classifier's part from glimpse `first` on; leaves the gradient before the ReLU. */
@@ -104,23 +81,8 @@ static void unroll_lstm(const Context *c, int first) {
     }
 }
 
-/* h_0 = 0 adds nothing to the recurrent weight's gradient: its product runs over t = 2..T, the bias over all. */
-static void recurrent_gradient(const Context *c, Matrix d_core) {
-    const Layout *layout = &c->ram->parameters.layout;
-    const Linear *layer = &c->ram->parameters.recurrent;
-    Backend *backend = c->ram->backend;
-    const Matrix hidden = pass_hidden(c->pass, c->ram, c->span); /* h_1 .. h_T */
-    const Matrix d_later = matrix(dev_floats_at(d_core.at, span_rows(c->span) * d_core.stride), d_core.stride);
-    backend->kernels->linear_backward_weight(
-        backend, c->span, c->ram->dims.glimpses - 1, layer->in, layer->out, hidden, d_later,
-        dev_floats_at(c->gradient, (int64_t)layout->field[layer->weight].offset), (int64_t)layout->total);
-    backend->kernels->linear_backward_bias(backend, c->span, c->ram->dims.glimpses, layer->out, d_core,
-                                           dev_floats_at(c->gradient, (int64_t)layout->field[layer->bias].offset),
-                                           (int64_t)layout->total);
-}
-
-/* From the core's gradient to those of the core's weights and the sensor. */
-static void core_and_sensor(const Context *c) {
+/* From the core's gradient to the glimpse sensor's. */
+static void sensor(const Context *c) {
     const Ram *ram = c->ram;
     const Parameters *p = &ram->parameters;
     Backend *backend = ram->backend;
@@ -131,22 +93,16 @@ static void core_and_sensor(const Context *c) {
     const Matrix d_core = matrix(pass->d_core, out), feature = matrix(pass->core_input, 2 * H);
     const Matrix d_feature = matrix(pass->d_feature, H), what_where = matrix(pass->what_where, width);
     const Matrix d_what_where = matrix(pass->d_what_where, width);
-    parameter_gradient(c, &p->input, T, feature, d_core);
-    recurrent_gradient(c, d_core);
     data_gradient(c, &p->input, T, d_core, false, d_feature);
     backend->kernels->relu_backward(backend, c->span, T, (int)H, feature, d_feature);
-    parameter_gradient(c, &p->fc3, T, what_where, d_feature);
-    parameter_gradient(c, &p->fc4, T, matrix_column(what_where, p->fc1.out), d_feature);
     data_gradient(c, &p->fc3, T, d_feature, false, d_what_where);
     data_gradient(c, &p->fc4, T, d_feature, false, matrix_column(d_what_where, p->fc1.out));
     backend->kernels->relu_backward(backend, c->span, T, (int)width, what_where, d_what_where);
-    parameter_gradient(c, &p->fc1, T, matrix(pass->glimpse, p->fc1.in), d_what_where);
-    parameter_gradient(c, &p->fc2, T, matrix(pass->location, 2), matrix_column(d_what_where, p->fc1.out));
 }
 
-void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass, DevFloats gradient, DevDoubles sums) {
+void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass, DevDoubles sums) {
     const Kernels *kernels = ram->backend->kernels;
-    const Context context = {ram, span, pass, gradient};
+    const Context context = {ram, span, pass};
     const Reinforce reinforce = {.baseline = loss->baseline,
                                  .glimpses = ram->dims.glimpses,
                                  .sigma = ram->dims.sigma,
@@ -161,11 +117,10 @@ void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass
                        pass->baseline, pass->d_baseline, pass->d_location, sums);
     kernels->classification(ram->backend, span, &classification, &pass->pictures, pass->log_prob, pass->d_logits, sums);
     if (!pass->backward) return;
-    const Matrix hidden = pass_hidden(pass, ram, span);
-    locator_and_baseline(&context, hidden);
+    locator(&context);
     if (ram->dims.core == CORE_RNN)
-        unroll_rnn(&context, classify(&context, loss, hidden, pass->d_core), hidden);
+        unroll_rnn(&context, classify(&context, loss, pass->d_core), pass_hidden(pass, ram, span));
     else
-        unroll_lstm(&context, classify(&context, loss, hidden, pass->d_feature));
-    core_and_sensor(&context);
+        unroll_lstm(&context, classify(&context, loss, pass->d_feature));
+    sensor(&context);
 }

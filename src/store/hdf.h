@@ -27,7 +27,12 @@ typedef struct {
     size_t bytes;
 } HdfImage;
 
-typedef enum { HDF_FLOAT, HDF_INT /* int32_t */, HDF_LETTER /* char: a text of one */ } HdfElement;
+typedef enum {
+    HDF_FLOAT,
+    HDF_INT /* int32_t */,
+    HDF_BYTE /* uint8_t */,
+    HDF_LETTER /* char: a text of one */
+} HdfElement;
 
 /* A data set: its rows are the first dimension, the one that is cut over files. */
 typedef struct {

@@ -61,7 +61,7 @@ static double measure_peak(const Experiment *experiment) {
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
         const double started = progress_clock();
-        backend->kernels->run(backend, lanes, multiply, &work);
+        backend->kernels->run(backend, lanes, 1, multiply, &work);
         const double seconds = slowest(experiment->comm, progress_clock() - started);
         rate[i] = 2.0 * PEAK_ROWS * PEAK_SIDE * PEAK_SIDE * PEAK_CALLS * (double)all_workers / seconds;
     }
@@ -140,18 +140,17 @@ static double time_reduction(const Experiment *experiment) {
     Backend *backend = experiment->backend;
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
     const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
-    Reduction *reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL);
-    DevFloats vectors = backend_floats(backend, lanes.lane_count * total), sum = backend_floats(backend, total);
+    LaneNode leaf[LANES_MOST];
+    const int leaves = backend_spans(backend, &lanes, lanes.lanes, leaf);
+    Reduction *reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL, leaves, leaf);
     double *tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof *tails), tail[TAIL], seconds[REPEATS];
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
         const double started = progress_clock();
-        for (int call = 0; call < CALLS; call++) reduction_run(reduction, vectors, tails, sum, tail);
+        for (int call = 0; call < CALLS; call++) reduction_run(reduction, tails, tail);
         seconds[i] = slowest(experiment->comm, progress_clock() - started) / CALLS;
     }
     free(tails);
-    backend->kernels->release(backend, vectors.address);
-    backend->kernels->release(backend, sum.address);
     reduction_free(reduction);
     return median(seconds, REPEATS);
 }

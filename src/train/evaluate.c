@@ -38,7 +38,7 @@ Evaluator *evaluator_new(const Experiment *experiment, Split split) {
     Evaluator *evaluator = memory_new(1, sizeof *evaluator);
     evaluator->experiment = experiment;
     evaluator->split = split;
-    evaluator->images_most = span_lane_rows_most(lanes.batch, lanes.lanes, 1) * backend->span_lanes;
+    evaluator->images_most = span_lane_rows_most(lanes.batch, lanes.lanes, 1);
     feed_open(&evaluator->feed, experiment, split, evaluator->images_most);
     evaluator->pass = memory_new(workers, sizeof *evaluator->pass);
     evaluator->tally = memory_new(workers, sizeof *evaluator->tally);
@@ -168,7 +168,7 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
     for (int64_t first = 0; first < images; first += batch) {
         const int64_t n = images - first < batch ? images - first : batch;
         Work work = {evaluator, policy, rollouts, experiment->dataset.sample[evaluator->split] + first};
-        experiment->backend->kernels->run(experiment->backend, experiment_lanes(experiment, n, 1), evaluate_span,
+        experiment->backend->kernels->run(experiment->backend, experiment_lanes(experiment, n, 1), 1, evaluate_span,
                                           &work);
     }
     sum_tallies(evaluator);

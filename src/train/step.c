@@ -8,52 +8,64 @@
 
 enum { TAIL_STOP = SUMS, TAIL_SAVE, TAIL };
 
+/* Memory for the passes of a span: lanes beyond it are summed span by span. */
+static const size_t SPAN_BYTES = (size_t)32 << 20;
+
 struct Step {
     const Experiment *experiment;
     Feed feed;
-    Pass *pass; /* (workers) */
+    int span_lanes; /* most of a span */
+    Pass *pass;     /* (workers, span_lanes) */
+    int spans;
+    LaneNode *span; /* (spans): this rank's, ascending */
     Reduction *reduction;
-    DevFloats gradients; /* (lanes of this rank, total) */
-    DevDoubles sums;     /* (lanes of this rank, SUMS) */
-    double *tails;       /* (lanes of this rank, TAIL), host */
-    DevFloats gradient;  /* (total) */
+    DevDoubles sums; /* (lanes of this rank, SUMS) */
+    double *tails;   /* (lanes of this rank, TAIL), host */
 };
+
+/* As many lanes side by side as fit into SPAN_BYTES: a power of two, at most those of the batch. */
+static int choose_span_lanes(const Ram *ram, const Span *lanes, int64_t rows) {
+    const size_t bytes = pass_bytes(ram, rows, true);
+    int most = 1;
+    while (2 * most <= lanes->lanes && 2 * (size_t)most * bytes <= SPAN_BYTES) most *= 2;
+    return most;
+}
 
 Step *step_new(const Experiment *experiment) {
     const Config *config = &experiment->config;
     Backend *backend = experiment->backend;
     Step *step = memory_new(1, sizeof *step);
     const Span lanes = experiment_lanes(experiment, config->train_batch, (int)config->train_samples);
-    const int64_t images = span_lane_rows_most(lanes.batch, lanes.lanes, 1) * backend->span_lanes;
+    const int64_t images = span_lane_rows_most(lanes.batch, lanes.lanes, 1);
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
     step->experiment = experiment;
     feed_open(&step->feed, experiment, SPLIT_TRAIN, images);
-    step->pass = memory_new((size_t)backend->workers, sizeof *step->pass);
-    for (int i = 0; i < backend->workers; i++)
+    step->span_lanes = choose_span_lanes(&experiment->ram, &lanes, images * lanes.samples);
+    step->pass = memory_new((size_t)(backend->workers * step->span_lanes), sizeof *step->pass);
+    for (int i = 0; i < backend->workers * step->span_lanes; i++)
         pass_open(&step->pass[i], &experiment->ram, images * lanes.samples, images, true);
-    step->reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL);
-    step->gradients = backend_floats(backend, lanes.lane_count * total);
+    step->span = memory_new((size_t)lanes.lane_count, sizeof *step->span);
+    step->spans = backend_spans(backend, &lanes, step->span_lanes, step->span);
+    step->reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL, step->spans, step->span);
     step->sums.address = backend->kernels->allocate(backend, (size_t)lanes.lane_count * SUMS * sizeof(double));
     step->tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof(double));
-    step->gradient = backend_floats(backend, total);
     return step;
 }
 
 void step_free(Step *step) {
     if (!step) return;
     Backend *backend = step->experiment->backend;
-    for (int i = 0; i < backend->workers; i++) pass_close(&step->pass[i], &step->experiment->ram);
+    for (int i = 0; i < backend->workers * step->span_lanes; i++) pass_close(&step->pass[i], &step->experiment->ram);
     feed_close(&step->feed);
     reduction_free(step->reduction);
-    backend->kernels->release(backend, step->gradients.address);
     backend->kernels->release(backend, step->sums.address);
-    backend->kernels->release(backend, step->gradient.address);
     free(step->pass);
+    free(step->span);
     free(step->tails);
     free(step);
 }
 
-DevFloats step_gradient(const Step *step) { return step->gradient; }
+DevFloats step_gradient(const Step *step) { return reduction_total(step->reduction); }
 
 typedef struct {
     Step *step;
@@ -63,27 +75,37 @@ typedef struct {
     int first_lane; /* of this rank */
 } Work;
 
-/* One span, forward and backward: what a worker does without waiting for anyone. */
-static void compute_span(void *context, int worker, const Span *span) {
-    const Work *work = context;
+/* One lane, forward and backward. */
+static void compute_lane(const Work *work, int worker, const Span *lane, const Loss *loss, Pass *pass) {
     const Experiment *experiment = work->step->experiment;
-    const Config *config = &experiment->config;
     const Ram *ram = &experiment->ram;
     Backend *backend = experiment->backend;
-    Pass *pass = &work->step->pass[worker];
-    const int64_t lane = span->first_lane - work->first_lane;
-    const Draws draws = {.seed = (uint64_t)config->_seed, .space = SPLIT_TRAIN, .epoch = work->epoch};
+    const Draws draws = {.seed = (uint64_t)experiment->config._seed, .space = SPLIT_TRAIN, .epoch = work->epoch};
+    const int64_t place = lane->first_lane - work->first_lane;
+    feed_span(&work->step->feed, worker, lane, work->epoch, work->samples, &pass->pictures);
+    backend->kernels->draw(backend, lane, &draws, &pass->pictures, ram->dims.glimpses, pass->location, pass->noise);
+    ram_forward(ram, lane, POLICY_SAMPLE, loss->glimpse_nll > 0, pass);
+    ram_backward(ram, lane, loss, pass, (DevDoubles){work->step->sums.address + place * SUMS});
+}
+
+/* One span: what a worker does without waiting for anyone. */
+static void compute_span(void *context, int worker, const Span *span) {
+    const Work *work = context;
+    const Step *step = work->step;
+    const Config *config = &step->experiment->config;
+    Pass *pass = &step->pass[worker * step->span_lanes];
     const Loss loss = {.baseline = (Baseline)config->train_baseline,
                        .moving_average = work->moving_average,
                        .reinforce_weight = config->train_reinforce_weight,
                        .glimpse_nll = config->train_glimpse_nll,
                        .rows = span->batch * span->samples};
-    feed_span(&work->step->feed, worker, span, work->epoch, work->samples, &pass->pictures);
-    backend->kernels->draw(backend, span, &draws, &pass->pictures, ram->dims.glimpses, pass->location, pass->noise);
-    ram_forward(ram, span, POLICY_SAMPLE, loss.glimpse_nll > 0, pass);
-    ram_backward(ram, span, &loss, pass,
-                 dev_floats_at(work->step->gradients, lane * (int64_t)ram->parameters.layout.total),
-                 (DevDoubles){work->step->sums.address + lane * SUMS});
+    int at = 0;
+    while (step->span[at].first != span->first_lane) at++;
+    for (int i = 0; i < span->lane_count; i++) {
+        const Span lane = span_lane(span, i);
+        compute_lane(work, worker, &lane, &loss, &pass[i]);
+    }
+    ram_gradient(&step->experiment->ram, span, &loss, pass, reduction_vector(step->reduction, at));
 }
 
 StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n, float moving_average, bool stop,
@@ -95,14 +117,14 @@ StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n,
     double zero[LANES_MOST * SUMS] = {0}, sums[LANES_MOST * SUMS], total[TAIL];
     Work work = {step, epoch, samples, moving_average, lanes.first_lane};
     backend->kernels->upload(backend, step->sums.address, zero, count * SUMS * sizeof(double));
-    backend->kernels->run(backend, lanes, compute_span, &work);
+    backend->kernels->run(backend, lanes, step->span_lanes, compute_span, &work);
     backend->kernels->download(backend, sums, step->sums.address, count * SUMS * sizeof(double));
     for (size_t lane = 0; lane < count; lane++) {
         memcpy(step->tails + lane * TAIL, sums + lane * SUMS, SUMS * sizeof(double));
         step->tails[lane * TAIL + TAIL_STOP] = stop;
         step->tails[lane * TAIL + TAIL_SAVE] = save;
     }
-    reduction_run(step->reduction, step->gradients, step->tails, step->gradient, total);
+    reduction_run(step->reduction, step->tails, total);
     StepSums result = {.stop = total[TAIL_STOP] > 0, .save = total[TAIL_SAVE] > 0};
     memcpy(result.sum, total, sizeof result.sum);
     return result;

@@ -30,8 +30,7 @@ struct Tracer {
 Tracer *tracer_new(const Experiment *experiment, const TracePlan *plan) {
     const Dims *dims = &experiment->ram.dims;
     const int workers = experiment->backend->workers;
-    const int64_t most = span_lane_rows_most(experiment->config.eval_batch, (int)experiment->config.train_lanes, 1) *
-                         experiment->backend->span_lanes;
+    const int64_t most = span_lane_rows_most(experiment->config.eval_batch, (int)experiment->config.train_lanes, 1);
     const int64_t count = experiment->dataset.count[plan->split];
     const size_t n = (size_t)most, T = (size_t)dims->glimpses;
     Tracer *tracer = memory_new(1, sizeof *tracer);
@@ -172,7 +171,7 @@ static void fill_rows(void *context, const TraceRows *rows) {
         const int64_t n = images - first < batch ? images - first : batch;
         const int64_t from = rows->first > first ? rows->first - first : 0, to = end - first < n ? end - first : n;
         Work work = {tracer, rows, experiment->dataset.sample[tracer->plan.split] + first, first};
-        backend->kernels->run(backend, lanes_of(experiment, n, from, to), trace_span, &work);
+        backend->kernels->run(backend, lanes_of(experiment, n, from, to), 1, trace_span, &work);
     }
 }
 

@@ -87,7 +87,9 @@ Bitmap gallery_draw(const Gallery *gallery, const Recording *recording, int64_t 
     const size_t count = (size_t)gallery->height * (size_t)gallery->width;
     const size_t stored = (size_t)gallery->task.channels, shown = (size_t)gallery->channels;
     uint8_t *picture = memory_new(count * stored, 1), *pixels = memory_new(count * shown, 1);
-    task_draw(&gallery->task, recording->split, 0, recording->content.rows.index[sample], picture);
+    uint8_t *scratch = memory_new(task_scratch_bytes(&gallery->task), 1);
+    task_draw(&gallery->task, recording->split, 0, recording->content.rows.index[sample], scratch, picture);
+    free(scratch);
     for (size_t i = 0; i < count; i++) memcpy(pixels + i * shown, picture + i * stored, shown);
     free(picture);
     return (Bitmap){gallery->width, gallery->height, gallery->channels, pixels};

@@ -10,7 +10,16 @@
 #include <string.h>
 #include <time.h>
 
-enum { T = 6, H = 256, SIDE = 28, IMAGES = 1024, REPEATS = 9, CLASSES = 10, PARAMETERS = 242320 };
+enum {
+    T = 6,
+    H = 256,
+    SIDE = 28,
+    IMAGES = 1024,
+    LANES = 4 /* whose gradients are summed */,
+    REPEATS = 9,
+    CLASSES = 10,
+    PARAMETERS = 242320
+};
 
 typedef struct {
     Backend *backend;
@@ -62,11 +71,18 @@ static void backward_data(Bench *b) {
                                      weight_of(b), false, matrix(b->c, b->in));
 }
 static void backward_weight(Bench *b) {
-    b->kernels->linear_backward_weight(b->backend, &b->span, b->glimpses, b->in, b->out, matrix(b->a, b->in),
-                                       matrix(b->c, b->out), b->d, 0);
+    const int64_t rows = b->glimpses * b->span.batch;
+    const Span span = {.batch = LANES * b->span.batch, .lanes = LANES, .lane_count = LANES, .samples = 1};
+    Matrix x[LANES], dy[LANES];
+    for (int64_t lane = 0; lane < LANES; lane++) {
+        x[lane] = matrix(dev_floats_at(b->a, lane * rows * b->in), b->in);
+        dy[lane] = matrix(dev_floats_at(b->c, lane * rows * b->out), b->out);
+    }
+    b->kernels->linear_backward_weight(b->backend, &span, b->glimpses, b->in, b->out, x, dy, b->d);
 }
 static void backward_bias(Bench *b) {
-    b->kernels->linear_backward_bias(b->backend, &b->span, T, H, matrix(b->a, H), b->d, 0);
+    const Matrix dy = matrix(b->a, H);
+    b->kernels->linear_backward_bias(b->backend, &b->span, T, H, &dy, b->d);
 }
 static void relu_backward(Bench *b) {
     b->kernels->relu_backward(b->backend, &b->span, T, H, matrix(b->a, H), matrix(b->c, H));
@@ -84,14 +100,14 @@ static void adam(Bench *b) {
     b->kernels->adam(b->backend, &adam_options, PARAMETERS, b->a, b->b, b->c, b->d);
 }
 static void tree_sum(Bench *b) {
-    enum { LANES = 8 };
-    LaneNode node[LANES];
-    DevFloats vector[LANES];
-    for (int lane = 0; lane < LANES; lane++) {
+    enum { VECTORS = 2 * LANES };
+    LaneNode node[VECTORS];
+    DevFloats vector[VECTORS];
+    for (int lane = 0; lane < VECTORS; lane++) {
         node[lane] = (LaneNode){lane, 1};
         vector[lane] = dev_floats_at(b->a, (int64_t)lane * PARAMETERS);
     }
-    b->kernels->tree_sum(b->backend, LANES, LANES, node, vector, PARAMETERS, b->d);
+    b->kernels->tree_sum(b->backend, VECTORS, VECTORS, node, vector, PARAMETERS, b->d);
 }
 static void transpose(Bench *b) {
     const Transpose work = {b->a, b->c, H, 2 * H, H};
@@ -103,14 +119,14 @@ static void pack(Bench *b) {
 }
 static void copy(Bench *b) { b->kernels->upload(b->backend, b->c.address, b->a.address, PARAMETERS * sizeof(float)); }
 
-static void print_product(Bench *bench, const char *name, Call call, int glimpses, int in, int out) {
+static void print_product(Bench *bench, const char *name, Call call, int lanes, int glimpses, int in, int out) {
     bench->glimpses = glimpses;
     bench->in = in;
     bench->out = out;
     const double seconds = measure(bench, call);
-    const double flops = 2.0 * glimpses * (double)span_rows(&bench->span) * in * out;
-    printf("%-16s %5d rows %5d > %-5d %10.2f us %8.1f GFLOP/s\n", name, glimpses * (int)span_rows(&bench->span), in,
-           out, 1e6 * seconds, 1e-9 * flops / seconds);
+    const double flops = 2.0 * lanes * glimpses * (double)span_rows(&bench->span) * in * out;
+    printf("%-16s %5d rows %5d > %-5d %10.2f us %8.1f GFLOP/s\n", name, lanes * glimpses * (int)span_rows(&bench->span),
+           in, out, 1e6 * seconds, 1e-9 * flops / seconds);
 }
 
 /* `bytes`: read and written once. */
@@ -121,24 +137,24 @@ static void print_stream(Bench *bench, const char *name, Call call, double bytes
 
 static void print_all(Bench *bench) {
     const double rows = (double)span_rows(&bench->span), F = sizeof(float);
-    print_product(bench, "peak", backward_data, 1, H, H);
+    print_product(bench, "peak", backward_data, 1, 1, H, H);
     print_stream(bench, "copy", copy, 2 * F * PARAMETERS);
-    print_product(bench, "linear fc1", forward, 1, 64, 128);
-    print_product(bench, "linear fc2", forward, 1, 2, 128);
-    print_product(bench, "linear fc3+fc4", forward, 1, 256, H);
-    print_product(bench, "linear core", forward, 1, 2 * H, H);
-    print_product(bench, "linear locator", forward, 1, H, 128);
-    print_product(bench, "linear location", forward, 1, 128, 2);
-    print_product(bench, "linear baseline", forward, T, H, 1);
-    print_product(bench, "linear classes", forward, 1, H, CLASSES);
-    print_product(bench, "data core", backward_data, 1, H, H);
-    print_product(bench, "data fc3", backward_data, T, 128, H);
-    print_product(bench, "data input", backward_data, T, H, H);
-    print_product(bench, "weight core", backward_weight, T, H, H);
-    print_product(bench, "weight fc3", backward_weight, T, 128, H);
-    print_product(bench, "weight fc1", backward_weight, T, 64, 128);
-    print_product(bench, "weight fc2", backward_weight, T, 2, 128);
-    print_product(bench, "weight baseline", backward_weight, T, H, 1);
+    print_product(bench, "linear fc1", forward, 1, 1, 64, 128);
+    print_product(bench, "linear fc2", forward, 1, 1, 2, 128);
+    print_product(bench, "linear fc3+fc4", forward, 1, 1, 256, H);
+    print_product(bench, "linear core", forward, 1, 1, 2 * H, H);
+    print_product(bench, "linear locator", forward, 1, 1, H, 128);
+    print_product(bench, "linear location", forward, 1, 1, 128, 2);
+    print_product(bench, "linear baseline", forward, 1, T, H, 1);
+    print_product(bench, "linear classes", forward, 1, 1, H, CLASSES);
+    print_product(bench, "data core", backward_data, 1, 1, H, H);
+    print_product(bench, "data fc3", backward_data, 1, T, 128, H);
+    print_product(bench, "data input", backward_data, 1, T, H, H);
+    print_product(bench, "weight core", backward_weight, LANES, T, H, H);
+    print_product(bench, "weight fc3", backward_weight, LANES, T, 128, H);
+    print_product(bench, "weight fc1", backward_weight, LANES, T, 64, 128);
+    print_product(bench, "weight fc2", backward_weight, LANES, T, 2, 128);
+    print_product(bench, "weight baseline", backward_weight, LANES, T, H, 1);
     print_stream(bench, "bias", backward_bias, F * T * rows * H);
     print_stream(bench, "relu_backward", relu_backward, 3 * F * T * rows * H);
     print_stream(bench, "retina", retina, rows * 64 * (1 + F));

@@ -10,12 +10,15 @@ typedef struct {
     Backend *backend;
     Ram ram;
     Loss loss;
-    Pass *pass;         /* (workers) */
+    Pass *pass;         /* (workers, span_lanes) */
     DevBytes pixels;    /* of the whole batch */
-    DevFloats gradient; /* (lanes, layout.total) */
+    DevFloats gradient; /* (lanes, layout.total): a span's sum at its first lane */
+    LaneNode *span;     /* (lanes): a span at its first lane */
     DevDoubles sums;    /* (lanes, SUMS) */
     PlainOutcome *out;  /* may be NULL */
 } Engine;
+
+static int span_lanes(const EngineOptions *options) { return options->span_lanes ? options->span_lanes : 1; }
 
 static void upload_floats(Backend *backend, DevFloats to, const double *from, int64_t count) {
     float *host = memory_new((size_t)count, sizeof *host);
@@ -75,19 +78,26 @@ static void take_outputs(const Engine *e, const Span *span, const Pass *pass) {
     download_rows(e, first, rows, 1, 1, matrix(pass->reward, 1), out->reward);
 }
 
-static void compute(const Engine *e, const Span *span, Pass *pass) {
-    const int64_t total = (int64_t)e->ram.parameters.layout.total;
-    ram_forward(&e->ram, span, e->options->policy, e->out || e->loss.glimpse_nll > 0, pass);
-    ram_backward(&e->ram, span, &e->loss, pass, dev_floats_at(e->gradient, span->first_lane * total),
-                 (DevDoubles){e->sums.address + span->first_lane * SUMS});
+static void compute(const Engine *e, const Span *lane, Pass *pass) {
+    ram_forward(&e->ram, lane, e->options->policy, e->out || e->loss.glimpse_nll > 0, pass);
+    ram_backward(&e->ram, lane, &e->loss, pass, (DevDoubles){e->sums.address + lane->first_lane * SUMS});
+}
+
+static DevFloats lane_gradient(const Engine *e, int lane) {
+    return dev_floats_at(e->gradient, lane * (int64_t)e->ram.parameters.layout.total);
 }
 
 static void work(void *context, int worker, const Span *span) {
     const Engine *e = context;
-    Pass *pass = &e->pass[worker];
-    set_inputs(e, span, pass);
-    compute(e, span, pass);
-    if (e->out) take_outputs(e, span, pass);
+    e->span[span->first_lane] = (LaneNode){span->first_lane, span->lane_count};
+    Pass *pass = &e->pass[worker * span_lanes(e->options)];
+    for (int i = 0; i < span->lane_count; i++) {
+        const Span lane = span_lane(span, i);
+        set_inputs(e, &lane, &pass[i]);
+        compute(e, &lane, &pass[i]);
+        if (e->out) take_outputs(e, &lane, &pass[i]);
+    }
+    ram_gradient(&e->ram, span, &e->loss, pass, lane_gradient(e, span->first_lane));
 }
 
 /* Every row of a worker's memory is left as a step with NaN parameters leaves it. */
@@ -104,9 +114,9 @@ static void poison(Engine *e) {
     free(nans);
     const DevFloats good = e->ram.values;
     ram_load(&e->ram, values);
-    for (int worker = 0; worker < e->backend->workers; worker++) {
-        set_inputs(e, &span, &e->pass[worker]);
-        compute(e, &span, &e->pass[worker]);
+    for (int i = 0; i < e->backend->workers * span_lanes(e->options); i++) {
+        set_inputs(e, &span, &e->pass[i]);
+        compute(e, &span, &e->pass[i]);
     }
     ram_load(&e->ram, good);
     e->backend->kernels->release(e->backend, values.address);
@@ -121,7 +131,7 @@ static void run_lanes(Engine *e) {
     for (int first = 0; first < options->lanes; first += step) {
         const int count = first + step < options->lanes ? step : options->lanes - first;
         const Span span = {e->c->batch, options->lanes, first, count, e->c->samples};
-        e->backend->kernels->run(e->backend, span, work, e);
+        e->backend->kernels->run(e->backend, span, span_lanes(options), work, e);
     }
 }
 
@@ -134,16 +144,18 @@ static void reduce(Engine *e, EngineResult *result) {
     LaneNode *node = memory_new((size_t)lanes, sizeof *node);
     DevFloats *vector = memory_new((size_t)lanes, sizeof *vector), sum = backend_floats(e->backend, (int64_t)total);
     double *sums = memory_new((size_t)lanes * SUMS, sizeof *sums);
-    for (int lane = 0; lane < lanes; lane++) {
-        node[lane] = (LaneNode){lane, 1};
-        vector[lane] = dev_floats_at(e->gradient, lane * (int64_t)total);
+    int spans = 0;
+    for (int lane = 0; lane < lanes; lane += e->span[lane].count) {
+        node[spans] = e->span[lane];
+        vector[spans++] = lane_gradient(e, lane);
     }
-    kernels->tree_sum(e->backend, lanes, lanes, node, vector, (int64_t)total, sum);
+    kernels->tree_sum(e->backend, lanes, spans, node, vector, (int64_t)total, sum);
     result->gradient = memory_new(total, sizeof(float));
     result->lane_gradient = memory_new((size_t)lanes * total, sizeof(float));
     kernels->download(e->backend, result->gradient, sum.address, total * sizeof(float));
     kernels->download(e->backend, result->lane_gradient, e->gradient.address, (size_t)lanes * total * sizeof(float));
     kernels->download(e->backend, sums, e->sums.address, (size_t)lanes * SUMS * sizeof *sums);
+    for (int lane = 0; lane < lanes; lane++) node[lane] = (LaneNode){lane, 1};
     lane_tree_sum_double(lanes, node, sums, SUMS, SUMS, result->sums);
     kernels->release(e->backend, sum.address);
     free(sums);
@@ -181,16 +193,17 @@ void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *
     kernels->upload(e.backend, e.pixels.address, c->pixels, bytes);
     e.gradient = backend_floats(e.backend, options->lanes * total);
     e.sums.address = kernels->allocate(e.backend, (size_t)options->lanes * SUMS * sizeof(double));
-    e.pass = memory_new((size_t)e.backend->workers, sizeof *e.pass);
-    const int span_lanes = options->lanes < e.backend->span_lanes ? options->lanes : e.backend->span_lanes;
-    const int64_t rows_most = span_lane_rows_most(c->batch, options->lanes, c->samples) * span_lanes;
-    for (int worker = 0; worker < e.backend->workers; worker++)
-        pass_open(&e.pass[worker], &e.ram, rows_most, rows_most / c->samples, true);
+    e.span = memory_new((size_t)options->lanes, sizeof *e.span);
+    const int passes = e.backend->workers * span_lanes(options);
+    const int64_t rows_most = span_lane_rows_most(c->batch, options->lanes, c->samples);
+    e.pass = memory_new((size_t)passes, sizeof *e.pass);
+    for (int i = 0; i < passes; i++) pass_open(&e.pass[i], &e.ram, rows_most, rows_most / c->samples, true);
     if (options->poisoned) poison(&e);
     run_lanes(&e);
     reduce(&e, result);
-    for (int worker = 0; worker < e.backend->workers; worker++) pass_close(&e.pass[worker], &e.ram);
+    for (int i = 0; i < passes; i++) pass_close(&e.pass[i], &e.ram);
     free(e.pass);
+    free(e.span);
     kernels->release(e.backend, e.sums.address);
     kernels->release(e.backend, e.gradient.address);
     kernels->release(e.backend, e.pixels.address);

@@ -11,6 +11,7 @@ typedef struct {
     int lanes, threads;
     /* Lanes per call of the backend's `run` (0: all in one): how ranks would share them. */
     int lanes_per_run;
+    int span_lanes; /* most lanes of a span, a power of two; 0: one */
     /* Fill the workers' memory with the NaNs of an earlier, failed step first. */
     bool poisoned;
     /* Noise from the kernels' own draws under this seed instead of the case's; 0: the case's. */
@@ -21,7 +22,7 @@ typedef struct {
 
 typedef struct {
     float *gradient;      /* (layout.total): the sum over lanes */
-    float *lane_gradient; /* (lanes, layout.total) */
+    float *lane_gradient; /* (lanes, layout.total): of each span, at its first lane */
     double sums[SUMS];
 } EngineResult;
 

@@ -177,8 +177,8 @@ static void check_backward(Backend *backend, int rows, int glimpses, int in, int
     PackedWeight weight = packed_random(backend, out, in, &dice);
     kernels->linear_backward_data(backend, &span, glimpses, in, out, guarded_matrix(&dy), weight_of(&weight),
                                   accumulate, guarded_matrix(&dx));
-    kernels->linear_backward_weight(backend, &span, glimpses, in, out, guarded_matrix(&x), guarded_matrix(&dy),
-                                    guarded_floats(&dweight), 0);
+    const Matrix inputs = guarded_matrix(&x), outputs = guarded_matrix(&dy);
+    kernels->linear_backward_weight(backend, &span, glimpses, in, out, &inputs, &outputs, guarded_floats(&dweight));
     for (int r = 0; r < all; r++)
         for (int i = 0; i < in; i++) {
             Expected sum = {.narrow = in < NARROW || out < NARROW};
@@ -199,8 +199,8 @@ static void check_backward(Backend *backend, int rows, int glimpses, int in, int
 }
 
 static void test_products(void **state) {
-    static const int sizes[][2] = {{16, 16},  {17, 21}, {33, 64}, {128, 35}, {65, 129},
-                                   {600, 19}, {2, 128}, {128, 2}, {15, 40}};
+    static const int sizes[][2] = {{16, 16},  {17, 21},   {33, 64}, {128, 35}, {65, 129},
+                                   {600, 19}, {1500, 16}, {2, 128}, {128, 2},  {15, 40}};
     for (int i = 0; i < ROW_COUNTS; i++)
         for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
             const int in = sizes[j][0], out = sizes[j][1];
@@ -217,7 +217,7 @@ static void test_no_rows(void **state) {
     const Matrix nothing = matrix((DevFloats){NULL}, 1);
     const Span span = one_lane(0);
     Guarded dweight = guarded_new(17, 19, 19);
-    backend->kernels->linear_backward_weight(backend, &span, 3, 19, 17, nothing, nothing, guarded_floats(&dweight), 0);
+    backend->kernels->linear_backward_weight(backend, &span, 3, 19, 17, &nothing, &nothing, guarded_floats(&dweight));
     backend->kernels->linear(backend, &span, 1, 19, 17, nothing, (Weight){0}, (DevFloats){NULL}, ACTIVATION_RELU,
                              nothing);
     backend->kernels->linear_backward_data(backend, &span, 1, 19, 17, nothing, (Weight){0}, false, nothing);
@@ -239,8 +239,9 @@ static void test_extremes(void **state) {
         x.at[4 * IN + IN - 1] = extremes[i];
         backend->kernels->linear(backend, &span, 1, IN, OUT, guarded_matrix(&x), weight_of(&weight),
                                  guarded_floats(&bias), ACTIVATION_NONE, guarded_matrix(&y));
-        backend->kernels->linear_backward_weight(backend, &span, 1, IN, OUT, guarded_matrix(&x), guarded_matrix(&y),
-                                                 guarded_floats(&dweight), 0);
+        const Matrix inputs = guarded_matrix(&x), outputs = guarded_matrix(&y);
+        backend->kernels->linear_backward_weight(backend, &span, 1, IN, OUT, &inputs, &outputs,
+                                                 guarded_floats(&dweight));
         for (int r = 0; r < N; r++)
             for (int o = 0; o < OUT; o++) {
                 const float value = y.at[r * OUT + o];

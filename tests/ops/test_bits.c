@@ -41,8 +41,8 @@ static void same_result(const PlainCase *c, const EngineOptions *options, const 
     engine_run(c, options, &result, NULL);
     if (memcmp(result.gradient, expected->gradient, total * sizeof(float)) != 0 ||
         memcmp(result.sums, expected->sums, sizeof result.sums) != 0)
-        fail_msg("%d threads, %d lanes at a time, batch %d: other bits", options->threads, options->lanes_per_run,
-                 (int)c->batch);
+        fail_msg("%d threads, %d lanes at a time, spans of %d, batch %d: other bits", options->threads,
+                 options->lanes_per_run, options->span_lanes, (int)c->batch);
     engine_result_close(&result);
 }
 
@@ -54,11 +54,17 @@ static void check_bits(Core core, int64_t batch, Precision precision) {
     engine_run(&c, &(EngineOptions){.device = DEVICE_CPU, .lanes = LANES, .threads = 1, .precision = precision},
                &expected, NULL);
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
-        for (size_t j = 0; j < sizeof lanes_per_run / sizeof *lanes_per_run; j++) {
-            const EngineOptions options = {
-                DEVICE_CPU, LANES, threads[i], lanes_per_run[j], .poisoned = i == 1, .precision = precision};
-            same_result(&c, &options, &expected);
-        }
+        for (size_t j = 0; j < sizeof lanes_per_run / sizeof *lanes_per_run; j++)
+            for (int span_lanes = 1; span_lanes <= LANES; span_lanes *= 2) {
+                const EngineOptions options = {DEVICE_CPU,
+                                               LANES,
+                                               threads[i],
+                                               lanes_per_run[j],
+                                               span_lanes,
+                                               .poisoned = i == 1,
+                                               .precision = precision};
+                same_result(&c, &options, &expected);
+            }
     engine_result_close(&expected);
     plain_case_close(&c);
 }

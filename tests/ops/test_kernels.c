@@ -54,9 +54,9 @@ static void check_linear_backward(Backend *backend, int rows, int glimpses, int 
     const Kernels *kernels = backend->kernels;
     kernels->linear_backward_data(backend, &span, glimpses, in, out, guarded_matrix(&dy), guarded_weight(&weight),
                                   accumulate, guarded_matrix(&dx));
-    kernels->linear_backward_weight(backend, &span, glimpses, in, out, guarded_matrix(&x), guarded_matrix(&dy),
-                                    guarded_floats(&dweight), 0);
-    kernels->linear_backward_bias(backend, &span, glimpses, out, guarded_matrix(&dy), guarded_floats(&dbias), 0);
+    const Matrix inputs = guarded_matrix(&x), outputs = guarded_matrix(&dy);
+    kernels->linear_backward_weight(backend, &span, glimpses, in, out, &inputs, &outputs, guarded_floats(&dweight));
+    kernels->linear_backward_bias(backend, &span, glimpses, out, &outputs, guarded_floats(&dbias));
     for (int r = 0; r < all; r++)
         for (int i = 0; i < in; i++) {
             double sum = before;
@@ -97,9 +97,8 @@ static void test_no_rows(void **state) {
     for (int images = 0; images < 2; images++) {
         const Span span = one_lane(images, 1);
         Guarded dweight = guarded_new(5, 3, 3), dbias = guarded_new(1, 5, 5);
-        kernels->linear_backward_weight(backend, &span, 1 - images, 3, 5, nothing, nothing, guarded_floats(&dweight),
-                                        0);
-        kernels->linear_backward_bias(backend, &span, 1 - images, 5, nothing, guarded_floats(&dbias), 0);
+        kernels->linear_backward_weight(backend, &span, 1 - images, 3, 5, &nothing, &nothing, guarded_floats(&dweight));
+        kernels->linear_backward_bias(backend, &span, 1 - images, 5, &nothing, guarded_floats(&dbias));
         for (int i = 0; i < 15; i++) assert_float_equal(dweight.at[i], 0, 0);
         for (int i = 0; i < 5; i++) assert_float_equal(dbias.at[i], 0, 0);
         guarded_close(&dweight, "dweight");

@@ -33,6 +33,17 @@ void *cpu_scratch(Backend *backend, size_t bytes);
 void cpu_for_blocks(Backend *backend, int64_t count, int64_t block,
                     void (*work)(const void *context, int64_t begin, int64_t end), const void *context);
 
+/* A part of a weight gradient (out, in). */
+typedef struct {
+    int output, outputs, input, inputs; /* first and count */
+} GradientBlock;
+
+/* Writes lane `lane`'s part of the block: target (outputs, inputs), rows `stride` apart. */
+typedef void (*LaneProduct)(const void *context, int lane, const GradientBlock *block, float *target, int64_t stride);
+
+/* dweight (out, in) = the sum of the products of `lanes` lanes (a power of two) in the order of the lane tree. */
+void cpu_sum_products(int lanes, int in, int out, LaneProduct product, const void *context, float *dweight);
+
 /* y = activation(y + bias): the end of a linear layer, while the block is still in cache. */
 void cpu_finish_linear(int64_t rows, int columns, const float *bias, Activation activation, Matrix y);
 
@@ -44,10 +55,9 @@ void cpu_linear(Backend *, const Span *, int glimpses, int in, int out, Matrix x
                 Activation, Matrix y);
 void cpu_linear_backward_data(Backend *, const Span *, int glimpses, int in, int out, Matrix dy, Weight weight,
                               bool accumulate, Matrix dx);
-void cpu_linear_backward_weight(Backend *, const Span *, int glimpses, int in, int out, Matrix x, Matrix dy,
-                                DevFloats dweight, int64_t lane_stride);
-void cpu_linear_backward_bias(Backend *, const Span *, int glimpses, int out, Matrix dy, DevFloats dbias,
-                              int64_t lane_stride);
+void cpu_linear_backward_weight(Backend *, const Span *, int glimpses, int in, int out, const Matrix *x,
+                                const Matrix *dy, DevFloats dweight);
+void cpu_linear_backward_bias(Backend *, const Span *, int glimpses, int out, const Matrix *dy, DevFloats dbias);
 void cpu_relu_backward(Backend *, const Span *, int glimpses, int columns, Matrix y, Matrix dy);
 void cpu_lstm(Backend *, const Span *, int hidden, DevFloats gates, DevFloats c_before, DevFloats c, Matrix h);
 void cpu_lstm_backward(Backend *, const Span *, int hidden, bool last, DevFloats gates, DevFloats c_before, DevFloats c,

@@ -44,28 +44,24 @@ static void cpu_withdraw(Backend *backend, void *presented) {
 }
 
 typedef struct {
+    const Backend *backend;
     Span lanes;
+    int lanes_most;
     SpanWork work;
     void *context;
-    int threads;
-} LaneRun;
+} SpanRun;
 
-/* Each thread takes a contiguous run of lanes, one span a lane. */
-static void run_lanes(void *context, int worker) {
-    const LaneRun *run = context;
-    int first = (int)partition_begin(run->lanes.lane_count, worker, run->threads);
-    int end = (int)partition_begin(run->lanes.lane_count, worker + 1, run->threads);
-    for (int lane = first; lane < end; lane++) {
-        Span span = run->lanes;
-        span.first_lane += lane;
-        span.lane_count = 1;
+static void run_spans(void *context, int worker) {
+    const SpanRun *run = context;
+    Span span;
+    for (int lane = 0; backend_span(run->backend, &run->lanes, run->lanes_most, worker, lane, &span);
+         lane = span.first_lane + span.lane_count)
         run->work(run->context, worker, &span);
-    }
 }
 
-static void cpu_run(Backend *backend, Span lanes, SpanWork work, void *context) {
-    LaneRun run = {lanes, work, context, backend->workers};
-    cpu_pool_run(cpu_pool_of(backend), run_lanes, &run);
+static void cpu_run(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context) {
+    SpanRun run = {backend, lanes, lanes_most, work, context};
+    cpu_pool_run(cpu_pool_of(backend), run_spans, &run);
 }
 
 static const Kernels CPU_KERNELS = {
@@ -126,7 +122,7 @@ Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
     cpu->pool = cpu_pool_new(threads);
     cpu->scratch = memory_new((size_t)threads, sizeof *cpu->scratch);
     cpu->kernels = CPU_KERNELS;
-    cpu->base = (Backend){.kernels = &cpu->kernels, .workers = threads, .span_lanes = 1};
+    cpu->base = (Backend){.kernels = &cpu->kernels, .workers = threads, .host_memory = true};
     cpu->base.library = "LIBXSMM " LIBXSMM_VERSION;
     cpu->base.note = cpu->note;
     snprintf(cpu->note, sizeof cpu->note, "%s%s", libxsmm_get_target_arch(),

@@ -11,6 +11,7 @@
 #include "base/log.h"
 
 #include <libxsmm.h>
+#include <string.h>
 
 enum { NARROW = 16, PAIR_BLOCK = 16 };
 
@@ -29,12 +30,12 @@ Status cpu_bf16_check(void) {
 
 static bool is_narrow(int in, int out) { return in < NARROW || out < NARROW; }
 
-/* C = A B [+ C]; a: (k, m) pairs without gaps, b: n rows of k pairs, `stride_b` pairs apart; k counts pairs. */
-static void product(int m, int n, int k, const Bf16Pair *a, const Bf16Pair *b, int64_t stride_b, bool accumulate,
-                    float *c, int64_t stride_c) {
+/* C = A B [+ C]; a: k rows of m pairs, b: n rows of k pairs, both with strides in pairs; k counts pairs. */
+static void product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
+                    bool accumulate, float *c, int64_t stride_c) {
     const float alpha = 1.0f, beta = accumulate ? 1.0f : 0.0f;
     const int flags = LIBXSMM_GEMM_FLAG_VNNI_A;
-    const int lda = m, ldb = (int)(2 * stride_b), ldc = (int)stride_c;
+    const int lda = (int)stride_a, ldb = (int)(2 * stride_b), ldc = (int)stride_c;
     libxsmm_bsmmfunction kernel = libxsmm_bsmmdispatch(m, n, 2 * k, &lda, &ldb, &ldc, &alpha, &beta, &flags, NULL);
     if (!kernel) fatal("LIBXSMM makes no bf16 product of %d x %d x %d", m, n, 2 * k);
     kernel((const libxsmm_bfloat16 *)a, (const libxsmm_bfloat16 *)b, c);
@@ -52,7 +53,7 @@ static void multiply(Backend *backend, int rows, int k, int m, Matrix x, Weight 
     const int64_t pairs = bf16_pairs(k);
     Bf16Pair *operand = cpu_scratch(backend, (size_t)(rows * pairs) * sizeof *operand);
     bf16_convert_rows(rows, k, x.at.address, x.stride, operand, pairs);
-    product(m, rows, (int)pairs, packed_pairs(weight), operand, pairs, accumulate, y.at.address, y.stride);
+    product(m, rows, (int)pairs, packed_pairs(weight), m, operand, pairs, accumulate, y.at.address, y.stride);
 }
 
 static void linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
@@ -77,19 +78,49 @@ static void linear_backward_data(Backend *backend, const Span *span, int glimpse
     if (rows > 0) multiply(backend, rows, out, in, dy, weight, accumulate, dx);
 }
 
-static void linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x,
-                                   Matrix dy, DevFloats dweight, int64_t lane_stride) {
-    const int rows = stacked_rows(span, glimpses);
-    if (rows == 0 || is_narrow(in, out)) {
-        cpu_linear_backward_weight(backend, span, glimpses, in, out, x, dy, dweight, lane_stride);
+/* The operands of all lanes, lane after lane, each `most` pairs of rows long: x (pairs, in) and dy (out, pairs). */
+typedef struct {
+    const Span *span;
+    int glimpses, in, out;
+    int64_t most;
+    Bf16Pair *x, *dy;
+} Packed;
+
+static int64_t packed_pairs_of(const Packed *packed, int lane) {
+    const Span one = span_lane(packed->span, lane);
+    return bf16_pairs(stacked_rows(&one, packed->glimpses));
+}
+
+static void weight_gradient(const void *context, int lane, const GradientBlock *block, float *target, int64_t stride) {
+    const Packed *packed = context;
+    const int64_t pairs = packed_pairs_of(packed, lane);
+    const Bf16Pair *x = packed->x + lane * packed->most * packed->in + block->input;
+    const Bf16Pair *dy = packed->dy + lane * packed->most * packed->out + block->output * pairs;
+    if (pairs > 0)
+        product(block->inputs, block->outputs, (int)pairs, x, packed->in, dy, pairs, false, target, stride);
+    else
+        for (int o = 0; o < block->outputs; o++) memset(target + o * stride, 0, (size_t)block->inputs * sizeof *target);
+}
+
+static void linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, const Matrix *x,
+                                   const Matrix *dy, DevFloats dweight) {
+    if (is_narrow(in, out)) {
+        cpu_linear_backward_weight(backend, span, glimpses, in, out, x, dy, dweight);
         return;
     }
-    const int64_t pairs = bf16_pairs(rows);
-    Bf16Pair *inputs = cpu_scratch(backend, (size_t)(pairs * (in + out)) * sizeof *inputs);
-    Bf16Pair *transposed = inputs + pairs * in;
-    bf16_pair_rows(0, pairs, rows, in, x.at.address, x.stride, inputs);
-    bf16_transpose(rows, out, dy.at.address, dy.stride, transposed, pairs);
-    product(in, out, (int)pairs, inputs, transposed, pairs, false, dweight.address, in);
+    const int64_t rows_most = glimpses * span_lane_rows_most(span->batch, span->lanes, span->samples);
+    Packed packed = {span, glimpses, in, out, .most = bf16_pairs(rows_most)};
+    const int64_t inputs = span->lane_count * packed.most * in, outputs = span->lane_count * packed.most * out;
+    packed.x = cpu_scratch(backend, (size_t)(inputs + outputs) * sizeof *packed.x);
+    packed.dy = packed.x + inputs;
+    for (int lane = 0; lane < span->lane_count; lane++) {
+        const Span one = span_lane(span, lane);
+        const int rows = stacked_rows(&one, glimpses);
+        const int64_t pairs = bf16_pairs(rows);
+        bf16_pair_rows(0, pairs, rows, in, x[lane].at.address, x[lane].stride, packed.x + lane * packed.most * in);
+        bf16_transpose(rows, out, dy[lane].at.address, dy[lane].stride, packed.dy + lane * packed.most * out, pairs);
+    }
+    cpu_sum_products(span->lane_count, in, out, weight_gradient, &packed, dweight.address);
 }
 
 /* --- weights */

@@ -6,7 +6,7 @@
 #include <libxsmm.h>
 #include <math.h>
 
-enum { BLOCK = 4096, STRIP = 16 /* rows of a matrix that a thread transposes at once */ };
+enum { BLOCK = 4096, STRIP = 32 /* side of the tiles of a transposition */ };
 
 typedef struct {
     int threads;
@@ -47,10 +47,14 @@ static void transpose_rows(const void *context, int64_t begin, int64_t end) {
         const int64_t padded = (work->rows + STRIP - 1) / STRIP * STRIP;
         for (int64_t row = begin > first ? begin - first : 0; row < padded && first + row < end; row += STRIP) {
             const int64_t rows = row + STRIP < work->rows ? STRIP : work->rows - row;
-            /* column-major: columns x rows to rows x columns */
-            libxsmm_otrans(work->target.address + row, work->source.address + row * work->columns, sizeof(float),
-                           (libxsmm_blasint)work->columns, (libxsmm_blasint)rows, (libxsmm_blasint)work->columns,
-                           (libxsmm_blasint)work->target_stride);
+            for (int64_t column = 0; column < work->columns; column += STRIP) {
+                const int64_t columns = column + STRIP < work->columns ? STRIP : work->columns - column;
+                /* column-major: columns x rows to rows x columns */
+                libxsmm_otrans(work->target.address + column * work->target_stride + row,
+                               work->source.address + row * work->columns + column, sizeof(float),
+                               (libxsmm_blasint)columns, (libxsmm_blasint)rows, (libxsmm_blasint)work->columns,
+                               (libxsmm_blasint)work->target_stride);
+            }
         }
         first += padded;
     }
