@@ -236,3 +236,9 @@ const char *launch_data_directory(void) {
 const char *launch_fault(void) { return getenv("RAM_FAULT"); }
 
 const char *launch_job_id(void) { return getenv("SLURM_JOB_ID"); }
+
+int64_t launch_job_end(void) {
+    const char *text = getenv("SLURM_JOB_END_TIME");
+    long long end = 0;
+    return text && sscanf(text, "%18lld", &end) == 1 && end > 0 ? end : 0;
+}

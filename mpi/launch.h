@@ -57,6 +57,7 @@ bool launch_terminal(const Launch *launch);
 const char *launch_data_directory(void); /* $RAM_DATA, or NULL */
 const char *launch_fault(void);          /* $RAM_FAULT (base/atomic_file.h), or NULL */
 const char *launch_job_id(void);         /* $SLURM_JOB_ID, or NULL */
+int64_t launch_job_end(void);            /* $SLURM_JOB_END_TIME, seconds since 1970, or 0 */
 
 /* Tells the MPI library, through its environment variables and before MPI_Init, what it cannot see; never overrides the
  * user's settings. comm_mpi_new calls it. */

@@ -14,6 +14,7 @@ typedef struct {
     Launch launch;
     Arguments arguments;
     Comm *comm;
+    double started; /* progress_clock() */
     int argc;
     char **argv; /* of the command, argv[0] is its name; parsing moves options before operands */
     char **line; /* (argc + 1): program, command, arguments as they were typed */

@@ -4,7 +4,6 @@
 #include "store/checkpoint.h"
 #include "store/run_folder.h"
 #include "train/saved_state.h"
-#include "train/stop.h"
 #include "train/train.h"
 
 #include <errno.h>
@@ -236,7 +235,13 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
     if (!status_failed(&status)) status = comm_agree(comm, write_config(session, folder->path));
     if (!status_failed(&status)) {
         describe(session, &experiment, folder);
-        const TrainOptions options = {folder, resume->checkpoint, resume->own, resume->judged_anew, &provenance};
+        const TrainOptions options = {
+            .folder = folder,
+            .resume = resume->checkpoint,
+            .own = resume->own,
+            .judged_anew = resume->judged_anew,
+            .provenance = &provenance,
+            .stop = {folder->path, session->started, session->arguments.config.train_time_limit, launch_job_end()}};
         status = train_run(&experiment, &options);
     }
     experiment_close(&experiment);
@@ -276,8 +281,8 @@ int command_train(int argc, char **argv) {
     RunFolder folder;
     char path[FILE_PATH];
     int code;
+    stop_watch(); /* before anything else: a signal that comes early must not end a rank */
     if (!session_open(&session, &SPEC, argc, argv, &code)) return code;
-    stop_watch();
     Status status = run_path(&session.arguments, path);
     if (!status_failed(&status)) status = comm_agree(session.comm, check_start(&session, path));
     if (!status_failed(&status)) status = run_folder_open(session.comm, path, &folder);

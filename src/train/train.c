@@ -7,7 +7,6 @@
 #include "train/progress.h"
 #include "train/saved_state.h"
 #include "train/step.h"
-#include "train/stop.h"
 #include "train/tracer.h"
 
 #include <math.h>
@@ -26,6 +25,7 @@ typedef struct {
     Tracer *tracer; /* of the probe set; NULL: not asked for */
     Metrics metrics;
     Progress progress;
+    Stop stop;
     int32_t *order;    /* (training samples): this epoch's */
     int64_t batches;   /* of an epoch */
     double rate;       /* learning rate of the last step */
@@ -104,6 +104,7 @@ static Status open_training(Training *t) {
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
+    t->stop = stop_open(&t->options->stop, comm_rank(experiment->comm));
     t->saved_at = progress_clock();
     return status_ok();
 }
@@ -204,7 +205,7 @@ static Status train_batch(Training *t, bool *stop) {
     const double started = progress_clock();
     ram_load(&experiment->ram, optimizer_parameters(&t->optimizer));
     const StepSums sums = step_run(t->step, (uint32_t)s->epoch, t->order + first, n, (float)s->moving_average,
-                                   stop_requested(), save_now && comm_rank(experiment->comm) == 0);
+                                   stop_wanted(&t->stop), save_now && comm_rank(experiment->comm) == 0);
     if (!isfinite(sums.sum[SUM_NLL] + sums.sum[SUM_GLIMPSE_NLL] + sums.sum[SUM_BASELINE] + sums.sum[SUM_REINFORCE]))
         return not_finite(t, "the loss");
     /* the middle of the step, so that neither a warm-up's first nor a decay's last step is without effect */
@@ -324,6 +325,15 @@ static bool save_is_due(const Training *t) {
     return every > 0 && (t->state.epoch - 1) % every == 0;
 }
 
+/* Saved and told, whatever the reason was. */
+static Status stop_here(Training *t, bool best) {
+    char reason[STOP_REASON];
+    TRY(save(t, best));
+    stop_reason(&t->stop, t->experiment->comm, reason);
+    return status_error(RAM_STOPPED, "stopped at step %lld: %s; --resume auto goes on from there",
+                        (long long)t->state.step, reason);
+}
+
 static Status train_on(Training *t) {
     if (t->tracer && t->state.step == 0) {
         ram_load(&t->experiment->ram, optimizer_evaluated(&t->optimizer));
@@ -338,9 +348,7 @@ static Status train_on(Training *t) {
             TRY(measure_best(t, &best)); /* before the last checkpoint, so that a finished run has its figures */
             TRY(save(t, best));
         } else if (stopped) {
-            TRY(save(t, best));
-            return status_error(RAM_STOPPED, "stopped at step %lld as asked: --resume auto goes on from there",
-                                (long long)t->state.step);
+            return stop_here(t, best);
         } else if ((best || save_is_due(t)) && !save_or_warn(t, best)) {
             t->state.best_step = before.best_step; /* the best that is on disk */
             t->state.best_epoch = before.best_epoch;

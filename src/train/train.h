@@ -10,6 +10,7 @@
 #include "train/evaluate.h"
 #include "train/experiment.h"
 #include "train/saved_state.h"
+#include "train/stop.h"
 
 typedef struct {
     const RunFolder *folder;
@@ -17,6 +18,7 @@ typedef struct {
     bool own;                 /* `resume` is one of this run's, so that metrics.jsonl goes on where it was saved */
     bool judged_anew;         /* validation errors from before `resume` do not compare with those to come */
     Provenance *provenance;
+    StopRules stop;
 } TrainOptions;
 
 /* Whether nothing is left to train: all epochs are done, or early stopping has decided. */
