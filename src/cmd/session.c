@@ -1,6 +1,7 @@
 #include "cmd/session.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cmd/restart.h"
 #include "train/progress.h"
 
 #include <signal.h>
@@ -52,7 +53,7 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
     *code = -1;
     if (!status_failed(&status) && session->arguments.help) *code = RAM_OK;
     if (!status_failed(&status) && *code < 0)
-        status = launch_ranks(&session->launch, session->arguments.np, session->line, code);
+        status = restart_ranks(&session->launch, &session->arguments, session->line, code);
     if (*code >= 0) {
         end_alone(session, status_ok());
         return false;

@@ -19,15 +19,6 @@ static const ArgumentsSpec SPEC = {
     .takes = TAKES_NP | TAKES_RESUME,
 };
 
-/* run.dir, or logs/<name>. */
-static Status run_path(const Arguments *arguments, char path[FILE_PATH]) {
-    if (*arguments->config.run_dir) {
-        snprintf(path, FILE_PATH, "%s", arguments->config.run_dir);
-        return status_ok();
-    }
-    return atomic_file_join(path, "logs", arguments->name);
-}
-
 /* Whether there is something in the folder that a new run would destroy. */
 static bool holds_run(const char *path) {
     char metrics[FILE_PATH], checkpoints[FILE_PATH];
@@ -154,7 +145,7 @@ static Status open_resume(Session *session, const RunFolder *folder, Resume *res
     }
     TRY(checkpoint_open(session->comm, path, &resume->checkpoint));
     resume->own = is_inside(path, folder->checkpoints);
-    bool taken = !resume->own && holds_run(folder->path);
+    bool taken = !resume->own && checkpoint_any(folder->checkpoints);   /* a curve alone is kept beside the new one */
     comm_broadcast(session->comm, &resume->own, sizeof resume->own, 0); /* rank 0's view of the folders counts */
     comm_broadcast(session->comm, &taken, sizeof taken, 0);
     if (taken)
@@ -283,7 +274,7 @@ int command_train(int argc, char **argv) {
     int code;
     stop_watch(); /* before anything else: a signal that comes early must not end a rank */
     if (!session_open(&session, &SPEC, argc, argv, &code)) return code;
-    Status status = run_path(&session.arguments, path);
+    Status status = arguments_run_path(&session.arguments, path);
     if (!status_failed(&status)) status = comm_agree(session.comm, check_start(&session, path));
     if (!status_failed(&status)) status = run_folder_open(session.comm, path, &folder);
     if (!status_failed(&status)) {
