@@ -6,8 +6,12 @@
 /* A banner is a few lines between two lines of so many dashes or more. */
 enum { DASHES = 60 };
 
-/* It says so of every signal. */
-static const char FORWARDING[] = "mpirun: Forwarding signal ";
+/* Lines of its own that tell users nothing: it says so of every signal, and stumbles over its own banner now and then
+ * when ranks are aborted. */
+static bool is_noise(const char *line) {
+    return strncmp(line, "mpirun: Forwarding signal ", 26) == 0 ||
+           (strstr(line, "ORTE_ERROR_LOG") && strstr(line, "orte/util/show_help.c"));
+}
 
 static void pass_on(MpirunOutput *output) {
     fwrite(output->text, 1, output->length, stderr);
@@ -51,7 +55,8 @@ static void take_line(MpirunOutput *output, size_t start) {
             pass_on(output);
         }
     } else if (!output->banner) {
-        if (strncmp(output->text, FORWARDING, sizeof FORWARDING - 1) == 0) output->length = 0;
+        output->text[output->length] = '\0';
+        if (is_noise(output->text)) output->length = 0;
         pass_on(output);
     }
 }

@@ -67,6 +67,7 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
     if (!status_failed(&status)) status = opened;
     if (!status_failed(&status)) status = arm_fault(session);
     status = comm_agree(session->comm, status);
+    if (!status_failed(&status)) status = comm_watch(session->comm, session->arguments.config.comm_timeout, NULL);
     if (status_failed(&status)) *code = session_close(session, status);
     return !status_failed(&status);
 }

@@ -214,11 +214,20 @@ static Status check_data(Resume *resume, const Provenance *provenance) {
     return status_ok();
 }
 
+/* A folder that cannot be written to is no reason not to train; what must be written says so itself. @collective */
+static void watch_ranks(const Session *session, const RunFolder *folder) {
+    char path[FILE_PATH];
+    Status status = atomic_file_join(path, folder->path, ".ranks");
+    if (!status_failed(&status)) status = comm_watch(session->comm, session->arguments.config.comm_timeout, path);
+    if (status_failed(&status)) log_warning("%s; a rank that hangs would not be named", status.message);
+}
+
 /* With the configuration settled and something left to do. @collective */
 static Status train_on(Session *session, const RunFolder *folder, Resume *resume) {
     Experiment experiment;
     Provenance provenance;
     Comm *comm = session->comm;
+    watch_ranks(session, folder);
     const int threads = launch_threads(comm, session->arguments.config._threads);
     TRY(experiment_open(&experiment, &session->arguments.config, comm, threads, launch_data_directory()));
     session_provenance(session, &experiment, &provenance);
@@ -279,6 +288,7 @@ int command_train(int argc, char **argv) {
     if (!status_failed(&status)) status = run_folder_open(session.comm, path, &folder);
     if (!status_failed(&status)) {
         status = train_in(&session, &folder);
+        comm_watch(session.comm, session.arguments.config.comm_timeout, NULL); /* the next run's places lie there too */
         run_folder_close(&folder);
     }
     return session_close(&session, status);
