@@ -25,11 +25,12 @@ static int end_alone(Session *session, Status status) {
     return (int)status.code;
 }
 
-/* Storage faults that a test wants (base/atomic_file.h); RAM_FAULT is documented in the README. */
-static Status arm_fault(const Session *session) {
+/* Faults that a test wants, of numbers (train/fault.h) or of storage (base/atomic_file.h); RAM_FAULT is documented in
+ * the README. */
+static Status arm_fault(Session *session) {
     const char *text = launch_fault();
     FileFault fault;
-    if (!text) return status_ok();
+    if (!text || train_fault_parse(text, &session->fault)) return status_ok();
     TRY(atomic_file_parse_fault(text, comm_rank(session->comm), &fault));
     atomic_file_set_fault(fault);
     return status_ok();

@@ -241,7 +241,8 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
             .own = resume->own,
             .judged_anew = resume->judged_anew,
             .provenance = &provenance,
-            .stop = {folder->path, session->started, session->arguments.config.train_time_limit, launch_job_end()}};
+            .stop = {folder->path, session->started, session->arguments.config.train_time_limit, launch_job_end()},
+            .fault = session->fault};
         status = train_run(&experiment, &options);
     }
     experiment_close(&experiment);
