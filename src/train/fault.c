@@ -15,7 +15,7 @@ bool train_fault_parse(const char *text, TrainFault *fault) {
         *fault = (TrainFault){.kind = FAULT_NAN, .step = step, .lasting = lasting};
         return true;
     }
-    if (sscanf(text, "flip:%9lld@%4d%n", &step, &rank, &length) != 2 || text[length] != '\0' || step < 1 || rank < 0)
+    if (sscanf(text, "flip:%9lld@%4d%n", &step, &rank, &length) != 2 || text[length] != '\0' || step < 0 || rank < 0)
         return false;
     *fault = (TrainFault){.kind = FAULT_FLIP, .step = step, .rank = rank};
     return true;

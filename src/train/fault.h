@@ -18,7 +18,7 @@ typedef enum {
 /* A zeroed one never strikes. */
 typedef struct {
     NumericFault kind;
-    int64_t step; /* counted from 1 */
+    int64_t step; /* counted from 1; a flip at 0 comes before the first */
     int rank;     /* of a flip */
     bool lasting; /* every time that the step is computed, else once */
 } TrainFault;

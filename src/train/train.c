@@ -202,6 +202,12 @@ static Status not_finite(const Training *t, const char *what) {
                         found ? name : "");
 }
 
+static void strike(const Training *t, NumericFault kind, int64_t step, DevFloats values) {
+    const Experiment *experiment = t->experiment;
+    train_fault_strike(t->fault, kind, step, comm_rank(experiment->comm), experiment->backend,
+                       &experiment->ram.parameters.layout, values);
+}
+
 /* One batch: gradient, update, sums. */
 static Status train_batch(Training *t, bool *stop) {
     Experiment *experiment = t->experiment;
@@ -212,22 +218,19 @@ static Status train_batch(Training *t, bool *stop) {
     const bool save_now =
         config->checkpoint_seconds > 0 && progress_clock() - t->saved_at >= config->checkpoint_seconds;
     const double started = progress_clock();
-    const Layout *layout = &experiment->ram.parameters.layout;
-    const int rank = comm_rank(experiment->comm);
     t->begun = s->step + 1;
     ram_load(&experiment->ram, optimizer_parameters(&t->optimizer));
     const StepSums sums = step_run(t->step, (uint32_t)s->epoch, t->order + first, n, (float)s->moving_average,
-                                   stop_wanted(&t->stop), save_now && rank == 0);
+                                   stop_wanted(&t->stop), save_now && comm_rank(experiment->comm) == 0);
     if (!isfinite(sums.sum[SUM_NLL] + sums.sum[SUM_GLIMPSE_NLL] + sums.sum[SUM_BASELINE] + sums.sum[SUM_REINFORCE]))
         return not_finite(t, "the loss");
-    train_fault_strike(t->fault, FAULT_NAN, t->begun, rank, experiment->backend, layout, step_gradient(t->step));
+    strike(t, FAULT_NAN, t->begun, step_gradient(t->step));
     /* the middle of the step, so that neither a warm-up's first nor a decay's last step is without effect */
     const double at = (double)(s->epoch - 1) + ((double)s->batch + 0.5) / (double)t->batches;
     t->rate = s->rate_factor * schedule_rate(config, &s->schedule, at);
     if (!isfinite(optimizer_step(&t->optimizer, config, t->rate, step_gradient(t->step))))
         return not_finite(t, "the gradient");
-    train_fault_strike(t->fault, FAULT_FLIP, t->begun, rank, experiment->backend, layout,
-                       optimizer_parameters(&t->optimizer));
+    strike(t, FAULT_FLIP, t->begun, optimizer_parameters(&t->optimizer));
     s->moving_average = 0.9 * s->moving_average + 0.1 * sums.sum[SUM_REWARD] / sums.sum[SUM_ROWS];
     for (int i = 0; i < SUMS; i++) s->sum[i] += sums.sum[i];
     s->step++;
@@ -353,6 +356,7 @@ static Status stop_here(Training *t, bool best) {
 }
 
 static Status train_on(Training *t) {
+    if (t->state.step == 0) strike(t, FAULT_FLIP, 0, optimizer_parameters(&t->optimizer));
     TRY(health_check(t->experiment, &t->optimizer, &t->state)); /* all ranks begin alike */
     if (t->tracer && t->state.step == 0) {
         ram_load(&t->experiment->ram, optimizer_evaluated(&t->optimizer));
@@ -380,22 +384,21 @@ static Status train_on(Training *t) {
     return status_ok();
 }
 
-/* One course of the training, from `options->resume` on; *failed: the step that a numerical fault came at. */
-static Status train_once(Experiment *experiment, const TrainOptions *options, TrainFault *fault, double rate_factor,
-                         int64_t *failed) {
+/* One course of the training, from `options->resume` on. */
+static Status train_once(Experiment *experiment, const TrainOptions *options, TrainFault *fault, double rate_factor) {
     Training t = {.experiment = experiment, .options = options, .fault = fault};
     Status status = open_state(&t);
     t.state.rate_factor *= rate_factor;
     if (!status_failed(&status)) status = open_training(&t);
     if (!status_failed(&status)) status = train_on(&t);
-    *failed = t.begun;
     close_training(&t);
     return status;
 }
 
 /* --- going back after a numerical fault */
 
-/* How often in a row it is worth going back: once for a fault that may never come again, then with half the rate. */
+/* How often it is worth going back without a newer checkpoint in between: once for a fault that may never come again,
+ * then each time with half the learning rate. */
 enum { ROLLBACKS_MOST = 5 };
 
 /* The options of the next course: from the newest good checkpoint, or, where the run has none yet, as before.
@@ -426,18 +429,18 @@ Status train_run(Experiment *experiment, const TrainOptions *options) {
     TrainOptions next = *options;
     TrainFault fault = options->fault;
     Checkpoint *opened = NULL;
-    int64_t failed, furthest = 0;
+    int64_t furthest = -2; /* step gone back to so far; -1: the beginning */
     int times = 0;
-    double factor = 1;
-    Status status = train_once(experiment, options, &fault, factor, &failed);
+    Status status = train_once(experiment, options, &fault, 1);
     while (status.code == RAM_NUMERIC && experiment->config.train_on_nan == ON_NAN_ROLLBACK) {
-        times = failed > furthest ? 1 : times + 1; /* 1: it has got further than ever before */
-        if (failed > furthest) furthest = failed;
+        TRY(go_back(experiment->comm, options, &next, &opened));
+        const int64_t step = opened ? checkpoint_step(opened) : -1;
+        times = step > furthest ? 1 : times + 1;
+        furthest = step;
         if (times > ROLLBACKS_MOST) break;
-        factor = pow(0.5, times - 1);
+        const double factor = pow(0.5, times - 1);
         tell_rollback(&status, times, factor);
-        status = go_back(experiment->comm, options, &next, &opened);
-        if (!status_failed(&status)) status = train_once(experiment, &next, &fault, factor, &failed);
+        status = train_once(experiment, &next, &fault, factor);
     }
     checkpoint_close(opened);
     return status;
