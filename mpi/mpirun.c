@@ -26,7 +26,7 @@ static const int64_t ASK_AGAIN = 1000;
 static const int64_t LEFT_OVER = 3000; /* milliseconds that processes have to end after mpirun */
 
 typedef struct {
-    pid_t process; /* mpirun, or the one rank */
+    pid_t process; /* mpirun, or the one rank; 0: it has ended */
     bool is_rank;
     int signals; /* descriptor that tells of signals */
     int output;  /* mpirun's stderr; -1: none */
@@ -143,7 +143,8 @@ static void take_signals(Child *child) {
         if (child->first == 0) child->first = (int)info.ssi_signo;
         const bool again = interrupt && child->interrupted && milliseconds() - child->interrupted > ONE_CTRL_C;
         if (interrupt && !child->interrupted) child->interrupted = milliseconds();
-        if (again) kill(child->process, child->is_rank ? SIGKILL : SIGTERM); /* on SIGTERM mpirun ends its ranks */
+        if (again && child->process > 0)
+            kill(child->process, child->is_rank ? SIGKILL : SIGTERM); /* on SIGTERM mpirun ends its ranks */
     }
 }
 
@@ -165,7 +166,10 @@ static void wait_a_moment(Child *child, int most) {
 static int wait_for_end(Child *child) {
     for (;;) {
         int status = 0;
-        if (waitpid(child->process, &status, WNOHANG) == child->process) return status;
+        if (waitpid(child->process, &status, WNOHANG) == child->process) {
+            child->process = 0;
+            return status;
+        }
         wait_a_moment(child, child->first ? (int)ASK_AGAIN : -1);
         take_signals(child);
         ask_to_stop(child);
@@ -192,6 +196,7 @@ static void wait_for_left_over(Child *child) {
         if (ended > 0) continue;
         if (milliseconds() > patience) kill_left_over();
         wait_a_moment(child, 20);
+        take_signals(child); /* or the next moment would be over at once */
     }
 }
 

@@ -30,11 +30,12 @@ for ranks in 1 3; do
     [ "$(wc -l <err)" -eq 1 ] || fail "not one warning"
     check same whole back$ranks
 
-    RAM_FAULT=nan:60+ run 76 --np $ranks "${settings[@]}" "${rollback[@]}" --run-dir always$ranks
+    RAM_FAULT=nan:60+ run 76 --np $ranks "${plain[@]}" "${rollback[@]}" --run-dir always$ranks
     [ "$(grep -c '^ram_dist: warning: ' err)" -eq 5 ] || fail "not five attempts"
     grep -q 'at 0.0625 of the learning rate (5 of at most 5' err || fail "the rate is not halved"
     tail -n 1 err | grep -q '^ram_dist: error: .*step 60' || fail "the last line is no error"
-    run 0 --np $ranks "${settings[@]}" --run-dir always$ranks --resume auto
+    run 0 --np $ranks "${plain[@]}" --run-dir always$ranks --resume auto
+    check same whole always$ranks # nothing of the attempts is left
 done
 RAM_FAULT=nan:3 run 0 "${settings[@]}" "${rollback[@]}" --set checkpoint.seconds=0 --run-dir early # no checkpoint yet
 check same whole early
