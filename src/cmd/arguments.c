@@ -5,10 +5,20 @@
 #include "config/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_CONFIG = 256, OPTION_SET, OPTION_RUN_DIR, OPTION_DEVICE, OPTION_NP, OPTION_RESUME, OPTION_HELP };
+enum {
+    OPTION_CONFIG = 256,
+    OPTION_SET,
+    OPTION_RUN_DIR,
+    OPTION_DEVICE,
+    OPTION_NP,
+    OPTION_RESUME,
+    OPTION_RESTARTS,
+    OPTION_HELP
+};
 enum { MOST_OPTIONS = 32 };
 
 static const struct {
@@ -24,6 +34,11 @@ static const struct {
     {{"resume", OPTION_RESUME, "auto|latest|best|PATH", 0,
       "Go on from a checkpoint; auto starts afresh when there is none", 0},
      TAKES_RESUME},
+    {{"max-restarts", OPTION_RESTARTS, "K", 0,
+      "With --np: when a rank dies or hangs, start all again from the newest checkpoint, at most K times without "
+      "progress",
+      0},
+     TAKES_NP | TAKES_RESUME},
     {{"help", OPTION_HELP, NULL, 0, "Print this help", 0}, 0},
 };
 
@@ -47,6 +62,15 @@ static Status take_np(Arguments *arguments, const char *text) {
         return status_error(RAM_USAGE, "--np is '%s', not a number of ranks; give 1 to %d", text_excerpt(text).text,
                             MOST_RANKS);
     arguments->np = (int)np;
+    return status_ok();
+}
+
+static Status take_restarts(Arguments *arguments, const char *text) {
+    int64_t restarts;
+    if (!text_parse_int(text, &restarts) || restarts < 0 || restarts > MOST_RESTARTS)
+        return status_error(RAM_USAGE, "--max-restarts is '%s', not a number of restarts; give 0 to %d",
+                            text_excerpt(text).text, MOST_RESTARTS);
+    arguments->max_restarts = (int)restarts;
     return status_ok();
 }
 
@@ -91,6 +115,8 @@ static Status take_option(Parse *parse, int key, const char *text) {
     case OPTION_RESUME:
         arguments->resume = text;
         return status_ok();
+    case OPTION_RESTARTS:
+        return take_restarts(arguments, text);
     case ARGP_KEY_ARG:
         return take_operand(parse, text);
     default:
@@ -200,7 +226,7 @@ static Status resolve(Parse *parse) {
 }
 
 Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc, char **argv) {
-    *arguments = (Arguments){.np = 0};
+    *arguments = (Arguments){.np = 0, .may_stop = (spec->takes & TAKES_RESUME) != 0};
     require(spec->most_operands <= MOST_OPERANDS);
     Parse parse = {.spec = spec, .arguments = arguments, .override = memory_new((size_t)argc, sizeof(Override))};
     collect_options(&parse);
@@ -219,4 +245,10 @@ Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc
         parse.status = resolve(&parse);
     free(parse.override);
     return parse.status;
+}
+
+Status arguments_run_path(const Arguments *arguments, char path[FILE_PATH]) {
+    if (!*arguments->config.run_dir) return atomic_file_join(path, "logs", arguments->name);
+    snprintf(path, FILE_PATH, "%s", arguments->config.run_dir);
+    return status_ok();
 }

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/version.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -71,6 +72,7 @@ static Status open_model(Experiment *experiment) {
 
 /* What must be equal on all ranks, or they would compute different things, or wait for each other for ever. */
 typedef struct {
+    char program[128];            /* version, revision, compiler */
     char products[64];            /* the instruction set: equal bits are promised for one */
     char config[HASH_TEXT];       /* of all values */
     char data[SPLITS][HASH_TEXT]; /* of the files and the split */
@@ -84,6 +86,8 @@ static Premises own_premises(const Experiment *experiment) {
     for (int key = 0; key < CONFIG_KEYS; key++) config_get_text(&experiment->config, key, text[key], CONFIG_TEXT);
     hash_memory(text, sizeof text, premises.config);
     memcpy(premises.data, experiment->dataset.hash, sizeof premises.data);
+    snprintf(premises.program, sizeof premises.program, "%s, revision %s, %s", version_number(), version_revision(),
+             version_compiler());
     snprintf(premises.products, sizeof premises.products, "%s", experiment->backend->note);
     return premises;
 }
@@ -95,7 +99,11 @@ static Status check_premises(const Experiment *experiment) {
     Status status = status_ok();
     comm_gather(experiment->comm, &mine, sizeof mine, all);
     for (int rank = 1; rank < ranks && !status_failed(&status); rank++) {
-        if (strcmp(all[0].products, all[rank].products) != 0)
+        if (strcmp(all[0].program, all[rank].program) != 0)
+            status = status_error(RAM_UNAVAILABLE,
+                                  "rank 0 is ram_dist %s, rank %d is %s: install the same build on all hosts",
+                                  all[0].program, rank, all[rank].program);
+        else if (strcmp(all[0].products, all[rank].products) != 0)
             status = status_error(RAM_UNAVAILABLE,
                                   "rank 0 computes with %s, rank %d with %s: the ranks of a run need one instruction "
                                   "set (LIBXSMM_TARGET=hsw on all hosts makes them equal)",
