@@ -36,6 +36,8 @@ python3-xarray        opens traces as a user would,
 python3-h5netcdf      with named axes
 hdf5-tools            h5ls, h5dump
 valgrind              memory errors in the unit tests
+slurm-wlm             a Slurm of their own for the job scripts
+munge                 lets its daemons trust each other
 shellcheck            the scripts
 clang                 a second compiler
 clang-format          the layout of the sources
