@@ -16,8 +16,8 @@ fail() { # CODE MESSAGE
 
 tell() { echo "$script: $1"; }
 
-help() { # FILE: its head
-    sed -n '2,/^#SBATCH\|^[^#]/s/^#\( \|$\)//p' "$1"
+help() { # FILE: its head, up to what is not for people
+    sed -n '1d; /^#SBATCH\|^# shellcheck\|^[^#]/q; s/^#\( \|$\)//p' "$1"
 }
 
 quietly() { # WHAT COMMAND...: shows the output only when the command fails
@@ -186,7 +186,7 @@ job_begin() {
     read_arguments "$@"
     [ -n "$config" ] || { config=$root/configs/mnist.yaml && ours+=(--config "$config"); }
     [ -n "$device" ] || { device=$DEVICE && ours+=(--device "$device"); }
-    in_job || submit "${array[@]}" -- "$@"
+    in_job || submit "${array[@]}" -- "${again[@]}" "$@"
     trap take_warning USR1 USR2
     trap take_end TERM
     check_all
@@ -200,7 +200,7 @@ job_begin() {
     tell "job $SLURM_JOB_ID${SLURM_RESTART_COUNT:+, restart $SLURM_RESTART_COUNT}: \
 $SLURM_NTASKS ranks on $SLURM_JOB_NODELIST by ${launch[*]:0:2}"
 }
-ours=() array=()
+ours=() array=() again=() # arguments of this script's own; for sbatch; taken out of the job's by read_sweep
 
 run_ranks() { # COMMAND...: returns its exit code
     local code=75
@@ -234,12 +234,13 @@ requeue() { # back into the queue; returns where that cannot be
     fi
 }
 
-# train_ranks ARGUMENTS...: trains in $run_dir, from the beginning or going on; returns the exit code.
-train_ranks() {
-    local again=() code=0
+# train ARGUMENTS...: in run_dir, from the beginning or going on; returns the exit code.
+train() {
+    local going_on=() code=0
+    [ -n "$run_dir" ] || { run_dir=$logs/$name && ours+=(--run-dir "$run_dir"); }
     # what --resume said was for the first start
-    [ -n "$resume" ] && [ -z "${SLURM_RESTART_COUNT-}" ] || again=(--resume auto)
-    run_ranks "${launch[@]}" "$program" train "${ours[@]}" "$@" "${again[@]}" || code=$?
+    [ -n "$resume" ] && [ -z "${SLURM_RESTART_COUNT-}" ] || going_on=(--resume auto)
+    run_ranks "${launch[@]}" "$program" train "${ours[@]}" "$@" "${going_on[@]}" || code=$?
     [ $code -ne 75 ] || requeue
     return $code
 }
@@ -268,6 +269,7 @@ read_sweep() { # takes the options of a sweep out of the arguments
     if ! in_job; then
         [[ ${seeds:=3} =~ ^[1-9][0-9]{0,4}$ ]] || fail 64 "--seeds is '$seeds': give a number from 1 on"
         array=("--array=1-$((seeds * ${#lines[@]}))")
+        [ -z "$variants" ] || again=(--variants "$variants")
     fi
 }
 
@@ -281,6 +283,12 @@ choose_variant() { # of this task: sets seed, variant (arguments), run_dir
     variant=()
     for word in "${words[@]:1}"; do variant+=(--set "$word"); done
     run_dir=$sweep/${words[0]}-seed-$seed
+}
+
+sweep_task() { # ARGUMENTS...
+    choose_variant
+    train "$@" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir"
+    print_table
 }
 
 print_table() { # of the runs that have ended so far; under a lock, since tasks may end together
@@ -327,4 +335,9 @@ scale() { # strong|weak ARGUMENTS...: prints a table
         ranks=$((ranks * 2)) factor=$((factor * 2))
         [ "$ranks" -le "$most" ] || ranks=$most
     done
+}
+
+print_scaling() { # ARGUMENTS...: both tables, also into a file
+    mkdir -p "$logs"
+    { scale strong "$@" && scale weak "$@"; } | tee "$logs/$name-scaling.txt"
 }

@@ -7,8 +7,8 @@
 #
 #   jobs/local.sh --config configs/mnist.yaml
 #   jobs/local.sh --set seed=2 --run-dir logs/seed2
+# shellcheck disable=SC2034,SC1091,SC2154 # jobs/common.bash reads it, and sets what is used below
 script=local.sh
-# shellcheck source=jobs/common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 
 case ${1-} in

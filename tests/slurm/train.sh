@@ -45,6 +45,7 @@ says out "cannot build for sm_70"
 submitted sbatch "$clone/jobs/cpu.slurm" "${small[@]}"
 ends FAILED 64 0
 says out "lacks t10k-labels-idx1-ubyte"
+# shellcheck disable=SC2016 # the inner shell expands it
 submitted sh -c 'sbatch <"$1"' sh "$clone/jobs/cpu.slurm"
 ends FAILED 64 0
 says out "submit it as jobs/cpu.slurm"
