@@ -20,6 +20,7 @@ static const struct {
     {"trace", command_trace, "record where a trained model looks, glimpse by glimpse"},
     {"inspect", command_inspect, "show what a checkpoint is"},
     {"bench", command_bench, "measure how fast this build is here"},
+    {"doctor", command_doctor, "judge whether a training would start here, and how well it would run"},
     {"config", command_config, "list all keys of the configuration, or print resolved values"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

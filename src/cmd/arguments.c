@@ -5,6 +5,7 @@
 #include "config/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,4 +203,10 @@ Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc
         parse.status = resolve(&parse);
     free(parse.override);
     return parse.status;
+}
+
+Status arguments_run_path(const Arguments *arguments, char path[FILE_PATH]) {
+    if (!*arguments->config.run_dir) return atomic_file_join(path, "logs", arguments->name);
+    snprintf(path, FILE_PATH, "%s", arguments->config.run_dir);
+    return status_ok();
 }

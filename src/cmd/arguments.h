@@ -4,6 +4,7 @@
 #ifndef RAM_CMD_ARGUMENTS_H
 #define RAM_CMD_ARGUMENTS_H
 
+#include "base/atomic_file.h"
 #include "config/config.h"
 
 #include <argp.h>
@@ -42,5 +43,8 @@ typedef struct {
 /* Parses argv[1] to argv[argc - 1] (which getopt may reorder; texts are borrowed from it), reads the configuration and
  * checks it. RAM_USAGE for anything wrong. */
 Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc, char **argv);
+
+/* The run folder: run.dir, or logs/<name>. RAM_USAGE. */
+Status arguments_run_path(const Arguments *arguments, char path[FILE_PATH]);
 
 #endif

@@ -9,6 +9,7 @@ int command_eval(int argc, char **argv);
 int command_trace(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_config(int argc, char **argv);
 
 #endif

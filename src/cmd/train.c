@@ -20,15 +20,6 @@ static const ArgumentsSpec SPEC = {
     .takes = TAKES_NP | TAKES_RESUME,
 };
 
-/* run.dir, or logs/<name>. */
-static Status run_path(const Arguments *arguments, char path[FILE_PATH]) {
-    if (*arguments->config.run_dir) {
-        snprintf(path, FILE_PATH, "%s", arguments->config.run_dir);
-        return status_ok();
-    }
-    return atomic_file_join(path, "logs", arguments->name);
-}
-
 /* Whether there is something in the folder that a new run would destroy. */
 static bool holds_run(const char *path) {
     char metrics[FILE_PATH], checkpoints[FILE_PATH];
@@ -278,7 +269,7 @@ int command_train(int argc, char **argv) {
     int code;
     if (!session_open(&session, &SPEC, argc, argv, &code)) return code;
     stop_watch();
-    Status status = run_path(&session.arguments, path);
+    Status status = arguments_run_path(&session.arguments, path);
     if (!status_failed(&status)) status = comm_agree(session.comm, check_start(&session, path));
     if (!status_failed(&status)) status = run_folder_open(session.comm, path, &folder);
     if (!status_failed(&status)) {
