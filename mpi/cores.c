@@ -24,7 +24,7 @@ static bool has_core(const CoreMask *mask, int core) {
 }
 
 void cores_text(const CoreMask *mask, char *text, size_t bytes) {
-    static const char CUT[] = "...";
+    static const char CUT[] = ",...";
     size_t length = 0;
     *text = '\0';
     for (int first = 0, last; first < 64 * CORE_WORDS; first = last + 1) {

@@ -19,7 +19,7 @@ CoreMask cores_mask(pid_t pid);
 
 int cores_count(const CoreMask *mask);
 
-/* "0-3,8"; what does not fit ends in "...". `bytes` is at least 16. */
+/* "0-3,8"; what does not fit ends in ",...". `bytes` is at least 16. */
 void cores_text(const CoreMask *mask, char *text, size_t bytes);
 
 /* CPUs' worth of time that this process's control groups (version 2) grant, rounded up: a container on a large host
