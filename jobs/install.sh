@@ -38,6 +38,8 @@ hdf5-tools            h5ls, h5dump
 valgrind              memory errors in the unit tests
 slurm-wlm             a Slurm of their own for the job scripts
 munge                 lets its daemons trust each other
+environment-modules   loads the modulefile
+groff-base            formats the man page
 shellcheck            the scripts
 clang                 a second compiler
 clang-format          the layout of the sources

@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/commands.h"
+#include "cmd/manual.h"
 #include "cmd/session.h"
 #include "config/nearest.h"
 #include "config/text.h"
@@ -40,6 +41,21 @@ static int print_version(void) {
     return RAM_OK;
 }
 
+/* From the tables of commands, options and keys; CMake writes both into files to install. */
+static int print_manual(ManualForm form) {
+    char option[64], names[256] = "";
+    if (!log_is_first()) return RAM_OK;
+    snprintf(option, sizeof option, "--%s=%s", MANUAL_OPTION, form == MANUAL_PAGE ? "page" : "completion");
+    manual_begin(form);
+    for (int i = 0; i < COMMANDS; i++) {
+        char *ask[] = {"ram_dist", option, NULL};
+        commands[i].run(2, ask);
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? " " : "", commands[i].name);
+    }
+    manual_end(form, names);
+    return RAM_OK;
+}
+
 static Run *find_command(const char *name) {
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, name) == 0) return commands[i].run;
@@ -55,6 +71,8 @@ int main(int argc, char **argv) {
     const char *first = argc > 1 ? argv[1] : "";
     session_begin();
     if (strcmp(first, "--version") == 0) return print_version();
+    if (strcmp(first, "--man") == 0) return print_manual(MANUAL_PAGE);
+    if (strcmp(first, "--completion") == 0) return print_manual(MANUAL_COMPLETION);
     bool help = strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0;
     if (help && (argc == 2 || argv[2][0] == '-')) return print_help();
     if (argc < 2 || (*first == '-' && !help)) return command_train(argc, argv);
