@@ -222,8 +222,8 @@ requeue() { # back into the queue; returns where that cannot be
     [ -z "${SLURM_ARRAY_TASK_ID-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
     if [ -n "$ending" ]; then
         tell "Slurm ends this job; the same command goes on from the checkpoint"
-    elif [ -e "$run_dir/stop" ]; then
-        tell "stopped by $run_dir/stop; without that file the same command goes on"
+    elif tail -n 1 "$run_dir/run.log" 2>/dev/null | grep -qF "asked by the file \`stop\`"; then
+        tell "somebody stopped it by the file $run_dir/stop; the same command goes on"
     elif [ "${SLURM_RESTART_COUNT:-0}" -ge "$REQUEUES" ]; then
         tell "stopped after $REQUEUES restarts (REQUEUES in jobs/$script); the same command goes on"
     elif scontrol requeue "$job"; then

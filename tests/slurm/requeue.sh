@@ -38,6 +38,19 @@ says out "restart 2: 4 ranks"
 [ "$(grep -c 'going on from ' out)" -eq 2 ] || fail "the restarted job did not go on"
 check same whole warned
 
+# --- a program that was stopped by the file RUN/stop, or that fails, is not started again
+for code in 75 76; do
+    # shellcheck disable=SC2016 # the words of the program
+    printf '#!/bin/sh\n%s\nexit %s\n' "echo 'error: stopped at step 7: asked by the file \`stop\`' >>filed/run.log" $code >stub
+    chmod +x stub
+    mkdir -p filed
+    sed "s|^PROGRAM=''|PROGRAM=$work/stub|" "$clone/jobs/cpu.slurm" >"$clone/jobs/stub.slurm"
+    sed -i 's/^script=cpu/script=stub/' "$clone/jobs/stub.slurm"
+    script stub.slurm filed
+    ends FAILED $code 0
+    lacks out "back into the queue"
+done
+
 # --- no more than REQUEUES times; then the same command goes on
 sed -i 's/^REQUEUES=50/REQUEUES=0/' "$clone/jobs/cpu.slurm"
 script cpu.slurm bounded

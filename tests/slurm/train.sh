@@ -82,4 +82,13 @@ ends COMPLETED 0 0
 job=$first
 ends COMPLETED 0 0
 check differ one two
+
+# --- installed scripts run the installed program, in the folder of the submission
+mkdir -p prefix/bin prefix/share/ram_dist
+cp "$ram_dist" prefix/bin
+cp -r "$clone/jobs" "$clone/configs" "$clone/data" prefix/share/ram_dist
+submitted sbatch --mem=1G prefix/share/ram_dist/jobs/cpu.slurm "${small[@]}"
+ends COMPLETED 0 0
+[ -e logs/small/checkpoints/best/index.h5 ] || fail "no run in logs/small of the submission's folder"
+[ ! -e prefix/share/ram_dist/build ] || fail "an installed tree was built in"
 finish
