@@ -5,7 +5,7 @@
 . "$(dirname "$0")/cluster.bash"
 fresh_clone 6000 200
 cluster -g 4 -c 32
-small=(--config small.yaml --set train.epochs=300 --set train.ema=0.95 --set checkpoint.epochs=100)
+small=(--config small.yaml --set train.epochs=150 --set train.ema=0.95 --set checkpoint.epochs=50)
 RAM_DATA=$clone/data/mnist run 0 "${small[@]}" --run-dir whole
 script() { # NAME RUN SBATCH OPTION...: submits
     submitted sbatch "${@:3}" "$clone/jobs/$1" "${small[@]}" --device cpu --run-dir "$2"

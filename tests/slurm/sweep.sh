@@ -37,6 +37,15 @@ found = [float(x) for x in re.fullmatch(r"as_configured +3 +(\S+) \+- (\S+) +(\S
 assert all(abs(a - b) < 0.00051 for a, b in zip(wanted, found)), (wanted, found)
 PYTHON
 
+# --- a task that is warned goes back into the queue alone, though Slurm gives the last one the number of the array
+submitted sbatch --mem=1G --array=1-2 "$clone/jobs/sweep.slurm" "${small[@]}" --set train.epochs=300 --run-dir warned
+trains warned/as_configured-seed-2
+scancel --signal=USR2 --batch "${job}_2"
+array_ends 2
+restarts=$(scontrol -o show job "$job" | sed 's/.*ArrayTaskId=\([0-9]*\).* Restarts=\([0-9]*\).*/\1:\2/' | sort | xargs)
+[ "$restarts" = "1:0 2:1" ] || fail "restarts of the tasks are $restarts, not 1:0 2:1"
+says warned/table.txt "2 of 2 runs have ended"
+
 # --- two seeds of three variants, by the script itself; what is wrong is told before
 submitted "$clone/jobs/sweep.slurm" --seeds 2 --variants "$clone/configs/sweep.variants" "${small[@]}" --run-dir mine
 array_ends 6
