@@ -31,7 +31,8 @@ static int print_help(void) {
     puts("Usage: ram_dist [COMMAND] [OPTION...]\n"
          "Trains the Recurrent Attention Model on any number of ranks.\n");
     for (int i = 0; i < COMMANDS; i++) printf("  %-10s %s\n", commands[i].name, commands[i].summary);
-    puts("\n`ram_dist COMMAND --help` lists the options of a command, `ram_dist --version` says what this build is.");
+    puts("\n`ram_dist COMMAND --help` lists the options of a command, `ram_dist --version` says what this build is,\n"
+         "`--man` and `--completion` print its manual page and its completion for bash.");
     return RAM_OK;
 }
 

@@ -4,7 +4,7 @@
 # shellcheck disable=SC1091,SC2154,SC2034 # checks.bash sets work, ram_dist, here and python
 . "$(dirname "${BASH_SOURCE[0]}")/../cli/checks.bash"
 slurm=$here/../slurm/slurm-local.sh
-clone=$work/clone
+clone="$work/a clone"
 export PATH=$PATH:/usr/sbin
 if ! command -v slurmctld >/dev/null || ! command -v munged >/dev/null; then
     echo "SKIPPED: no Slurm here: apt-get install --no-install-recommends slurm-wlm munge"

@@ -73,6 +73,19 @@ submitted sbatch --ntasks-per-node=2 --gpus-per-node=2 --mem=1G "$clone/jobs/h20
 ends FAILED 69 0
 says out "cuda"
 
+# --- submitted by a relative path, from a folder of the tree; what the script is told wrongly
+sed "s/^LAUNCHER=auto/LAUNCHER=ssh/" "$clone/jobs/cpu.slurm" >"$clone/jobs/wrong.slurm"
+sed -i "s/^script=cpu/script=wrong/; s/^MODULES=''/MODULES='no-such'/" "$clone/jobs/wrong.slurm"
+cd "$clone/configs" || exit 1
+job=$(sbatch --parsable --output="$work/wrong-%j.out" ../jobs/wrong.slurm)
+cd "$work" || exit 1
+ends FAILED 69 0
+says out "cannot load the modules 'no-such'"
+sed -i "s/^MODULES=.*/MODULES=''/" "$clone/jobs/wrong.slurm"
+submitted sbatch "$clone/jobs/wrong.slurm"
+ends FAILED 64 0
+says out "LAUNCHER is 'ssh'"
+
 # --- jobs of a new clone that start together build one after the other
 rm -r "$clone/build"
 submitted sbatch --mem=1G "$clone/jobs/cpu.slurm" "${small[@]}" --run-dir one
