@@ -8,7 +8,7 @@ export RAM_DATA=$work/data
 small=(--config small.yaml)
 unset CUDA_VISIBLE_DEVICES
 
-for ranks in 1 2 3; do
+for ranks in 1 3; do
     run 0 doctor --np $ranks "${small[@]}" --run-dir some/run
     quiet
     says out "$ranks rank"
@@ -43,12 +43,10 @@ wrong() {
     run "$1" train "${small[@]}" "${@:4}"
     cmp -s err told || [ "$2" = "run folder" ] || fail "training says something else"
 }
-for ranks in 1 2; do
-    wrong 64 training "no file train-images" --np $ranks --set data.dir=nowhere
-    wrong 69 training "cuda" --np $ranks --device cuda
-    echo >file
-    wrong 74 "run folder" "file/" --np $ranks --run-dir file/run
-done
+echo >file
+wrong 64 training "no file train-images" --np 2 --set data.dir=nowhere
+wrong 69 training "cuda" --device cuda
+wrong 74 "run folder" "file/" --np 2 --run-dir file/run
 wrong 64 training "train.lanes" --np 3 --set train.lanes=2
 "$python" - <<'PYTHON' &
 import fcntl, struct, time
