@@ -10,16 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    OPTION_CONFIG = 256,
-    OPTION_SET,
-    OPTION_RUN_DIR,
-    OPTION_DEVICE,
-    OPTION_NP,
-    OPTION_RESUME,
-    OPTION_HELP,
-    OPTION_MANUAL
-};
+enum { OPTION_CONFIG = 256, OPTION_SET, OPTION_RUN_DIR, OPTION_DEVICE, OPTION_NP, OPTION_RESUME, OPTION_HELP };
 enum { MOST_OPTIONS = 32 };
 
 static const struct {
@@ -36,7 +27,7 @@ static const struct {
       "Go on from a checkpoint; auto starts afresh when there is none", 0},
      TAKES_RESUME},
     {{"help", OPTION_HELP, NULL, 0, "Print this help", 0}, 0},
-    {{MANUAL_OPTION, OPTION_MANUAL, "page|completion", OPTION_HIDDEN, "Print the options as part of the manual", 0}, 0},
+    {{MANUAL_OPTION, MANUAL_KEY, "page|completion", OPTION_HIDDEN, "Print the options as part of the manual", 0}, 0},
 };
 
 /* Flags and --set wait until the file has been read, wherever --config stands. */
@@ -139,7 +130,7 @@ static Status explain_refusal(const Parse *parse, const char *word) {
 static error_t parse_key(int key, char *text, struct argp_state *state) {
     Parse *parse = state->input;
     switch (key) {
-    case OPTION_MANUAL:
+    case MANUAL_KEY:
         parse->manual = strcmp(text, "page") == 0 ? MANUAL_PAGE : MANUAL_COMPLETION;
         parse->arguments->help = true;
         return ECANCELED;

@@ -26,6 +26,7 @@ enum { MOST_RANKS = 1024 };
 /* What `ram_dist --man` and `--completion` ask of each command (cmd/manual.h). */
 typedef enum { MANUAL_NONE, MANUAL_PAGE, MANUAL_COMPLETION } ManualForm;
 #define MANUAL_OPTION "print-as" /* --print-as=page|completion: hidden, in place of --help */
+enum { MANUAL_KEY = 999 };       /* its number, below those of a command's own options */
 
 /* Options beside --config, --set, --run-dir, --device and --help, which every command takes. */
 enum { TAKES_NP = 1, TAKES_RESUME = 2 };

@@ -268,24 +268,6 @@ static void test_cores(void **state) {
     assert_true(cores_quota() >= 1);
 }
 
-static void test_cores_text(void **state) {
-    (void)state;
-    const struct {
-        int first, count, other;
-        const char *text;
-    } cases[] = {{0, 0, -1, ""}, {0, 1, -1, "0"}, {0, 4, -1, "0-3"}, {62, 4, 0, "0,62-65"}, {4095, 1, 7, "7,4095"}};
-    char text[16];
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        CoreMask mask = mask_of(cases[i].first, cases[i].count);
-        if (cases[i].other >= 0) mask.bits[0] |= (uint64_t)1 << cases[i].other;
-        cores_text(&mask, text, sizeof text);
-        assert_string_equal(text, cases[i].text);
-    }
-    CoreMask odd = {{0x5555555555555555}};
-    cores_text(&odd, text, sizeof text);
-    assert_string_equal(text, "0,2,4,6,8,..."); /* what does not fit */
-}
-
 static void test_backend(void **state) {
     (void)state;
     Launch alone = {LAUNCH_ALONE, 0, 1, 1};
@@ -339,8 +321,7 @@ int main(void) {
         cmocka_unit_test(test_alone),   cmocka_unit_test(test_mpirun),         cmocka_unit_test(test_slurm),
         cmocka_unit_test(test_np),      cmocka_unit_test(test_other_launcher), cmocka_unit_test(test_command),
         cmocka_unit_test(test_signals), cmocka_unit_test(test_exit_codes),     cmocka_unit_test(test_no_mpirun),
-        cmocka_unit_test(test_cores),   cmocka_unit_test(test_cores_text),     cmocka_unit_test(test_user_variables),
-        cmocka_unit_test(test_backend),
+        cmocka_unit_test(test_cores),   cmocka_unit_test(test_user_variables), cmocka_unit_test(test_backend),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
