@@ -34,7 +34,7 @@ fresh_clone() { # TRAIN TEST: images
 cmake_minimum_required(VERSION 3.22)
 project(stand_in LANGUAGES NONE)
 add_custom_target(ram_dist COMMAND sh -c
-    "cmp -s $ram_dist ram_dist || { mkdir building && sleep 0.3 && cp $ram_dist ram_dist && rmdir building; }" VERBATIM)
+    "cmp -s $ram_dist ram_dist || { mkdir building && sleep \\\${BUILD_SECONDS:-0.3} && cp $ram_dist ram_dist && rmdir building; }" VERBATIM)
 CMAKE
     small_model
 }

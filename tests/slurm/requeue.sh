@@ -6,7 +6,7 @@
 fresh_clone 6000 200
 cluster -g 4 -c 32
 small=(--config small.yaml --set train.epochs=150 --set train.ema=0.95 --set checkpoint.epochs=50)
-RAM_DATA=$clone/data/mnist run 0 "${small[@]}" --run-dir whole
+RAM_DATA=$clone/data/mnist run 0 "${small[@]}" --set threads=1 --run-dir whole
 script() { # NAME RUN SBATCH OPTION...: submits
     submitted sbatch "${@:3}" "$clone/jobs/$1" "${small[@]}" --device cpu --run-dir "$2"
 }
@@ -62,12 +62,20 @@ sed -i 's/^REQUEUES=0/REQUEUES=50/' "$clone/jobs/cpu.slurm"
 
 # --- by mpirun, where Slurm has no PMIx; a warning before there are ranks is kept
 sed -i 's/^LAUNCHER=auto/LAUNCHER=mpirun/' "$clone/jobs/cpu.slurm"
-script cpu.slurm bounded
+rm -r "$clone/build"
+BUILD_SECONDS=2 script cpu.slurm bounded
+for _ in {1..200}; do
+    [ ! -d "$clone/build/release/building" ] || break
+    sleep 0.05
+done
+scancel --signal=USR2 --batch "$job"
+restart
 trains bounded
 warn USR2
 restart
-ends COMPLETED 0 1
+ends COMPLETED 0 2
 says out "by mpirun"
+[ "$(grep -c 'run folder: bounded' out)" -eq 2 ] || fail "ranks were started after the warning"
 check same whole bounded
 
 # --- preempted by a job of a higher partition
