@@ -66,7 +66,7 @@ read_arguments() {
 build_program() { # [CMAKE OPTIONS OF A NEW BUILD FOLDER...]: one process at a time; the kernel gives the lock back
     local lock options=()
     program=$build/ram_dist
-    mkdir -p "$build"
+    { mkdir -p "$build" 2>/dev/null && [ -w "$build" ]; } || fail 74 "cannot write to $build, where the program is built"
     exec {lock}>"$build/.lock"
     flock "$lock"
     # The tests need more packages than the program; a build folder that has them keeps them.
@@ -320,13 +320,13 @@ bench_ranks() { # RANKS COMMAND...: prints images/s and the share of the reducti
 scale() { # strong|weak ARGUMENTS...: prints a table
     local kind=$1 lanes batch most=$SLURM_NTASKS ranks=1 factor=1 figures first='' grown=()
     shift
-    lanes=$(resolved lanes) batch=$(resolved batch)
+    lanes=$(resolved lanes) && batch=$(resolved batch) || exit
     [ "$kind" = weak ] || [ "$most" -le "$lanes" ] || most=$lanes
     echo "$kind scaling on $SLURM_JOB_NODELIST"
     printf '%6s %8s %12s %10s %12s %11s\n' ranks batch images/s speed-up efficiency reduction
     while :; do
         [ "$kind" = strong ] || grown=(--set "train.batch=$((batch * ranks))" --set "train.lanes=$((lanes * factor))")
-        figures=$(bench_ranks "$ranks" "${ours[@]}" "$@" "${grown[@]}")
+        figures=$(bench_ranks "$ranks" "${ours[@]}" "$@" "${grown[@]}") || exit
         first=${first:-${figures% *}}
         awk -v ranks="$ranks" -v batch="$([ "$kind" = strong ] && echo "$batch" || echo $((batch * ranks)))" -v first="$first" \
             '{ printf "%6d %8d %12d %10.2f %10.0f %% %9.1f %%\n", ranks, batch, $1, $1 / first, 100 * $1 / first / ranks, $2 }' \

@@ -23,6 +23,14 @@ ends COMPLETED 0 0
 table_has strong 1:32 2:32
 table_has weak 1:32 2:64 3:96
 
+for wrong in "--steps none" "--set train.lanes=3"; do
+    # shellcheck disable=SC2086 # an option and its value
+    submitted sbatch --ntasks-per-node=2 --mem=1G "$clone/jobs/scaling.slurm" --config small.yaml $wrong
+    ends FAILED 64 0
+    says out "ram_dist: error: "
+    lacks out "weak scaling"
+done
+
 RAM_DATA=$clone/data/mnist run 0 "${small[@]}" --run-dir whole
 for launcher in srun mpirun; do
     sed -i "s/^LAUNCHER=[a-z]*/LAUNCHER=$launcher/" "$clone/jobs/cpu.slurm"
