@@ -200,7 +200,8 @@ job_begin() {
     tell "job $SLURM_JOB_ID${SLURM_RESTART_COUNT:+, restart $SLURM_RESTART_COUNT}: \
 $SLURM_NTASKS ranks on $SLURM_JOB_NODELIST by ${launch[*]:0:2}"
 }
-ours=() array=() again=() # arguments of this script's own; for sbatch; taken out of the job's by read_sweep
+# what the script itself says to ram_dist and to sbatch, and what read_sweep took out of the arguments
+ours=() array=() again=()
 
 run_ranks() { # COMMAND...: returns its exit code
     local code=75
