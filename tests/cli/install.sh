@@ -69,6 +69,7 @@ shellcheck --shell=bash "$prefix/share/bash-completion/completions/ram_dist" >ou
 import ast, os, re, sys
 root = sys.argv[1]
 cmake = open(f"{root}/CMakeLists.txt").read()
+ast.parse(open(f"{root}/jobs/spack/packages/cgif/package.py").read())
 tree = ast.parse(open(f"{root}/jobs/spack/packages/ram-dist/package.py").read())
 recipe = [node for node in tree.body if isinstance(node, ast.ClassDef)][0]
 assert recipe.name == "RamDist" and recipe.bases[0].id == "CMakePackage" and ast.get_docstring(recipe)

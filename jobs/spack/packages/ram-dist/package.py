@@ -24,6 +24,7 @@ class RamDist(CMakePackage):
     depends_on("jansson")
     depends_on("xxhash")
     depends_on("libpng")
+    depends_on("cgif")
     depends_on("zlib-api")
     depends_on("cuda@11.8:", when="+cuda")
     depends_on("nccl", when="+cuda")
