@@ -1,6 +1,7 @@
 #include "cmd/arguments.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cmd/manual.h"
 #include "config/nearest.h"
 #include "config/text.h"
 
@@ -40,6 +41,7 @@ static const struct {
       0},
      TAKES_NP | TAKES_RESUME},
     {{"help", OPTION_HELP, NULL, 0, "Print this help", 0}, 0},
+    {{MANUAL_OPTION, MANUAL_KEY, "page|completion", OPTION_HIDDEN, "Print the options as part of the manual", 0}, 0},
 };
 
 /* Flags and --set wait until the file has been read, wherever --config stands. */
@@ -53,6 +55,7 @@ typedef struct {
     Arguments *arguments;
     struct argp_option options[MOST_OPTIONS]; /* all that the command takes, ended by {0} */
     Override *override;
+    ManualForm manual;
     Status status; /* the first thing that is wrong */
 } Parse;
 
@@ -134,7 +137,7 @@ static Status explain_refusal(const Parse *parse, const char *word) {
     int matches = 0;
     const struct argp_option *match = NULL;
     for (const struct argp_option *option = parse->options; option->name; option++) {
-        nearest_offer(&nearest, option->name);
+        if (!(option->flags & OPTION_HIDDEN)) nearest_offer(&nearest, option->name);
         if (strncmp(option->name, name, length) != 0) continue;
         matches++;
         match = option;
@@ -158,6 +161,10 @@ static Status explain_refusal(const Parse *parse, const char *word) {
 static error_t parse_key(int key, char *text, struct argp_state *state) {
     Parse *parse = state->input;
     switch (key) {
+    case MANUAL_KEY:
+        parse->manual = strcmp(text, "page") == 0 ? MANUAL_PAGE : MANUAL_COMPLETION;
+        parse->arguments->help = true;
+        return ECANCELED;
     case OPTION_HELP:
         parse->arguments->help = true;
         return ECANCELED;
@@ -186,6 +193,10 @@ static void collect_options(Parse *parse) {
 
 static void print_help(const Parse *parse, const struct argp *argp) {
     if (!log_is_first()) return;
+    if (parse->manual != MANUAL_NONE) {
+        manual_command(parse->manual, parse->spec, parse->options);
+        return;
+    }
     char name[64];
     snprintf(name, sizeof name, "ram_dist %s", parse->spec->command);
     argp_help(argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, name);

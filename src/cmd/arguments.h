@@ -46,6 +46,11 @@ typedef struct {
     void *input;
 } ArgumentsSpec;
 
+/* What `ram_dist --man` and `--completion` ask of each command (cmd/manual.h). */
+typedef enum { MANUAL_NONE, MANUAL_PAGE, MANUAL_COMPLETION } ManualForm;
+#define MANUAL_OPTION "print-as" /* --print-as=page|completion: hidden, in place of --help */
+enum { MANUAL_KEY = 999 };       /* its number, below those of a command's own options */
+
 /* Parses argv[1] to argv[argc - 1] (which getopt may reorder; texts are borrowed from it), reads the configuration and
  * checks it. RAM_USAGE for anything wrong. */
 Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc, char **argv);
