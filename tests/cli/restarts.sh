@@ -8,7 +8,7 @@ kills=${2-10}
 blobs data 6000 200
 small_model
 export RAM_DATA=$work/data
-settings=(--config small.yaml --set checkpoint.seconds=0.1 --set train.epochs=100 --set threads=1)
+settings=(--config small.yaml --set checkpoint.seconds=0.1 --set train.epochs=50 --set threads=1)
 RANDOM=7
 run 0 "${settings[@]}" --run-dir whole
 
@@ -87,7 +87,7 @@ for value in x -1 1.5 99999999999; do refuses 64 "--max-restarts" --np 2 "--max-
 # Another run's checkpoint as the start, killed before the first of its own: begun there again, not from nothing.
 run 0 "${short[@]}" --run-dir parent
 run 0 "${short[@]}" --run-dir child --resume parent/checkpoints/latest --set train.epochs=4
-for fault in 9 14 18; do
+for fault in 9 18; do
     RAM_FAULT=kill:$fault@0 run 69 --np 2 --max-restarts 1 "${short[@]}" --run-dir "child$fault" \
         --resume parent/checkpoints/latest --set train.epochs=4
     run 0 "${short[@]}" --run-dir "child$fault" --resume parent/checkpoints/latest --set train.epochs=4
