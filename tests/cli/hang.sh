@@ -32,7 +32,7 @@ for case in 2/1 3/0 4/2; do
     [ $((SECONDS - started)) -lt 20 ] || fail "it took $((SECONDS - started)) seconds"
     error_has "comm.timeout" "rank $rank (process ${ranks[$rank]} on $(uname -n)) gives no sign of life" \
         "--resume auto"
-    grep -qE 'ranks? [0-9, -]+ waits? in (exchange|reduction|gathering|broadcast) [0-9]+; ' err || fail "nobody waits"
+    grep -qE 'ranks? [0-9, -]+ waits? in (barrier|exchange|reduction|gathering|broadcast) [0-9]+; ' err || fail "nobody waits"
     lacks err "at other work"
     nothing_left "$work/hung$count" "${memory[@]}"
     run 0 --np 2 --run-dir "hung$count" --resume auto --set train.epochs=20
