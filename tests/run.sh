@@ -41,7 +41,7 @@ part() { # NAME COMMAND...
 }
 
 scripts() { # every script of the project, one path a line
-    find .ci data jobs tests -type f -not -path 'data/mnist/*' -print0 | xargs -0 grep -lE -m 1 '^#!.*/(env )?(ba)?sh' |
+    find .ci cmake data jobs tests -type f -not -path 'data/mnist/*' -print0 | xargs -0 grep -lE -m 1 '^#!.*/(env )?(ba)?sh' |
         sort
 }
 
