@@ -39,6 +39,7 @@ patchelf              the relocatable bundle (cmake --build ... --target bundle)
 valgrind              memory errors in the unit tests
 shellcheck            the scripts
 clang                 a second compiler
+libclang-rt-14-dev    its fuzzer
 clang-format          the layout of the sources
 PACKAGES
 }

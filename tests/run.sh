@@ -124,6 +124,8 @@ part "build: gcc, release" build release release && {
 }
 if [ $quick = no ]; then
     part "build: clang, release" build clang release -DCMAKE_C_COMPILER=clang
+    part "build: clang, fuzz targets" build fuzz asan -DCMAKE_C_COMPILER=clang -DRAM_FUZZ=ON --target fuzzers &&
+        part "fuzz" tests/fuzz/run.sh build/fuzz $([ $slow = yes ] && echo 60 || echo 10)
     part "build: gcc, sanitizers" build asan asan && part "tests: sanitizers" test_sanitized
 fi
 

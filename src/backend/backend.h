@@ -253,6 +253,7 @@ typedef struct {
 struct Backend {
     const Kernels *kernels;
     int workers;         /* independent workspaces that `run` needs */
+    bool host_memory;    /* its addresses are the host's */
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
     const char *library; /* of the products, with its version */
     const char *note;    /* e.g. the instruction set of the products; must be equal on all ranks */

@@ -161,6 +161,15 @@ static void print_help(const Parse *parse, const struct argp *argp) {
     argp_help(argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, name);
 }
 
+/* `assignment` was accepted, so its key is one of the table. */
+static void note_given(Arguments *arguments, const char *assignment) {
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(assignment, "="), assignment);
+    const int key = config_find_key(name);
+    require(key >= 0);
+    arguments->given[key] = true;
+}
+
 /* Defaults, then the file, then the line as it stands. */
 static Status resolve(Parse *parse) {
     Arguments *arguments = parse->arguments;
@@ -172,6 +181,7 @@ static Status resolve(Parse *parse) {
         switch (parse->override[i].option) {
         case OPTION_SET:
             TRY(config_set(&arguments->config, text));
+            note_given(arguments, text);
             break;
         case OPTION_RUN_DIR:
             TRY(config_set_value(&arguments->config, "run.dir", text, "--run-dir"));
