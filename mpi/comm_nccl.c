@@ -81,6 +81,8 @@ struct CommNccl {
     Library library;
     ncclComm_t nccl;
     cudaEvent_t event;
+    float *ones; /* of the first sum, with its stream */
+    cudaStream_t stream;
     int rank, ranks;
     double seconds;
 };
@@ -180,37 +182,31 @@ static Status join(CommNccl *n, const ncclUniqueId *id) {
     return error == cudaSuccess ? status_ok() : cuda_failed(n, error, "joining the ranks");
 }
 
-/* A sum of ones over `count` floats, the first of them checked. */
-static Status sum_ones(CommNccl *n, float *floats, int64_t count, cudaStream_t stream) {
+/* A sum of ones over `count` floats, the first of them checked. What it takes is given back when NCCL has been left, or
+ * the sum been done: till then the GPU may write. */
+static Status sum_ones(CommNccl *n, int64_t count) {
     static const char WHAT[] = "the first sum";
     const size_t bytes = (size_t)count * sizeof(float);
     float one = 1, sum = 0;
-    cudaError_t error = cudaMemsetAsync(floats, 0, bytes, stream);
-    if (error == cudaSuccess) error = cudaMemcpyAsync(floats, &one, sizeof one, cudaMemcpyHostToDevice, stream);
+    cudaError_t error = cudaMalloc((void **)&n->ones, bytes);
+    if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&n->stream, cudaStreamNonBlocking);
+    if (error == cudaSuccess) error = cudaMemsetAsync(n->ones, 0, bytes, n->stream);
+    if (error == cudaSuccess) error = cudaMemcpyAsync(n->ones, &one, sizeof one, cudaMemcpyHostToDevice, n->stream);
     if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
-    TRY(start_sum(n, floats, count, stream, WHAT));
-    TRY(wait_for(n, stream, WHAT));
-    error = cudaMemcpy(&sum, floats, sizeof sum, cudaMemcpyDeviceToHost);
+    TRY(start_sum(n, n->ones, count, n->stream, WHAT));
+    TRY(wait_for(n, n->stream, WHAT));
+    error = cudaMemcpy(&sum, n->ones, sizeof sum, cudaMemcpyDeviceToHost);
     if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
     if (sum == (float)n->ranks) return status_ok();
     return status_error(RAM_UNAVAILABLE, "NCCL sums ones of %d ranks to %g on rank %d: take --comm mpi", n->ranks, sum,
                         n->rank);
 }
 
-static Status warm_up(CommNccl *n, int64_t count) {
-    float *floats = NULL;
-    cudaStream_t stream = NULL;
-    cudaError_t error = cudaMalloc((void **)&floats, (size_t)count * sizeof(float));
-    if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
-    if (error != cudaSuccess) {
-        cudaFree(floats);
-        return cuda_failed(n, error, "the first sum");
-    }
-    const Status status = sum_ones(n, floats, count, stream);
-    if (status_failed(&status)) return status; /* the device may still write: this memory is given up */
-    cudaStreamDestroy(stream);
-    cudaFree(floats);
-    return status;
+static void release_ones(CommNccl *n) {
+    if (n->stream) cudaStreamDestroy(n->stream);
+    if (n->ones) cudaFree(n->ones);
+    n->stream = NULL;
+    n->ones = NULL;
 }
 
 static Status begin(CommNccl *n, int gpu, ncclUniqueId *id) {
@@ -223,14 +219,26 @@ static Status begin(CommNccl *n, int gpu, ncclUniqueId *id) {
     return result == ncclSuccess ? status_ok() : nccl_failed(n, result, "joining the ranks");
 }
 
-/* No rank may be in a call that waits for another: each step is agreed on. */
+/* At once, without waiting for peers, which learn of it. */
+static void leave(CommNccl *n) {
+    if (n->nccl) n->library.ncclCommAbort(n->nccl);
+    n->nccl = NULL;
+}
+
+/* All ranks go on to the next step together. One that failed leaves before it tells: the others may wait for it inside
+ * of NCCL. @collective */
+static Status agree_on(CommNccl *n, Comm *comm, Status mine) {
+    if (status_failed(&mine)) leave(n);
+    return comm_agree(comm, mine);
+}
+
 static Status open_agreed(CommNccl *n, Comm *comm, const CommNcclOptions *options) {
     ncclUniqueId id;
     memset(&id, 0, sizeof id);
-    TRY(comm_agree(comm, begin(n, options->gpu, &id)));
+    TRY(agree_on(n, comm, begin(n, options->gpu, &id)));
     comm_broadcast(comm, &id, sizeof id, 0);
-    TRY(comm_agree(comm, join(n, &id)));
-    return comm_agree(comm, warm_up(n, options->count));
+    TRY(agree_on(n, comm, join(n, &id)));
+    return agree_on(n, comm, sum_ones(n, options->count));
 }
 
 Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **nccl) {
@@ -238,12 +246,13 @@ Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **ncc
     require(options->count > 0);
     *n = (CommNccl){.rank = comm_rank(comm), .ranks = comm_size(comm), .seconds = options->seconds};
     const Status status = open_agreed(n, comm, options);
-    *nccl = n;
-    if (!status_failed(&status)) return status;
-    if (n->nccl) n->library.ncclCommAbort(n->nccl); /* peers may be missing: an orderly end would wait for them */
+    const bool failed = status_failed(&status);
+    if (failed) leave(n);
+    release_ones(n);
+    *nccl = failed ? NULL : n;
+    if (!failed) return status;
     if (n->event) cudaEventDestroy(n->event);
     free(n);
-    *nccl = NULL;
     return status;
 }
 
@@ -255,7 +264,7 @@ static _Noreturn void give_up(CommNccl *n, const Status *status) {
     nanosleep(&(struct timespec){.tv_sec = courtesy / 4, .tv_nsec = courtesy % 4 * 250000000L}, NULL);
     fflush(stdout);
     fprintf(stderr, "ram_dist: error: %s\n", status->message);
-    n->library.ncclCommAbort(n->nccl);
+    leave(n);
     comm_abort((int)status->code);
 }
 
@@ -273,7 +282,7 @@ void comm_nccl_free(CommNccl *n) {
     if (!n) return;
     const Status status = settle(n, n->library.ncclCommFinalize(n->nccl), "the end");
     if (status_failed(&status))
-        n->library.ncclCommAbort(n->nccl);
+        leave(n);
     else
         n->library.ncclCommDestroy(n->nccl);
     cudaEventDestroy(n->event);

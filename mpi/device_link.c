@@ -1,7 +1,7 @@
 #include "mpi/device_link.h"
-#include "base/log.h"
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,14 +60,16 @@ static Status look(Comm *comm, const Devices *devices) {
     return status;
 }
 
-Status device_link_open(Comm *comm, const Devices *devices, LinkWish wish, CommNcclOptions options, CommNccl **nccl) {
+Status device_link_open(Comm *comm, const Devices *devices, LinkWish wish, CommNcclOptions options, CommNccl **nccl,
+                        char how[LINK_TEXT]) {
     *nccl = NULL;
+    snprintf(how, LINK_TEXT, "by %s", comm_library(comm));
     if (wish == LINK_MPI) return status_ok();
     options.gpu = devices->gpu[comm_rank(comm)];
     Status status = look(comm, devices);
     if (!status_failed(&status)) status = comm_nccl_open(comm, &options, nccl);
-    if (!status_failed(&status)) log_info("gradients are summed by NCCL, in its own order (train.reduction fast)");
-    if (!status_failed(&status) || wish == LINK_NCCL) return status;
-    log_info("gradients are summed through the host by MPI: %s", status.message);
+    if (*nccl) snprintf(how, LINK_TEXT, "by NCCL, in an order of its own (train.reduction fast)");
+    if (*nccl || wish == LINK_NCCL) return status;
+    snprintf(how, LINK_TEXT, "through the host by %s: %s", comm_library(comm), status.message);
     return status_ok();
 }

@@ -16,8 +16,11 @@ Status device_link_wish(CommChoice backend, ReductionChoice reduction, DeviceCho
 /* Whether NCCL can join such ranks, each with a GPU; version (ranks): NCCL's of each rank. RAM_UNAVAILABLE: why not. */
 Status device_link_possible(const Devices *devices, const int *version);
 
-/* Does as wished; *nccl is NULL where sums go by MPI, which is told where NCCL would have been better. RAM_UNAVAILABLE,
- * the same on all ranks: LINK_NCCL cannot be. options->gpu is set here. @collective */
-Status device_link_open(Comm *comm, const Devices *devices, LinkWish wish, CommNcclOptions options, CommNccl **nccl);
+enum { LINK_TEXT = 600 };
+
+/* Does as wished; *nccl is NULL where sums go by MPI. how: which way they go and, where NCCL would have been better,
+ * why not by it. RAM_UNAVAILABLE, the same on all ranks: LINK_NCCL cannot be. options->gpu is set here. @collective */
+Status device_link_open(Comm *comm, const Devices *devices, LinkWish wish, CommNcclOptions options, CommNccl **nccl,
+                        char how[LINK_TEXT]);
 
 #endif

@@ -4,6 +4,7 @@
 #ifndef RAM_BACKEND_BACKEND_H
 #define RAM_BACKEND_BACKEND_H
 
+#include "base/gpu.h"
 #include "base/lane_tree.h"
 #include "base/partition.h"
 #include "base/status.h"
@@ -257,13 +258,18 @@ struct Backend {
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
     const char *library; /* of the products, with its version */
     const char *note;    /* e.g. the instruction set of the products; must be equal on all ranks */
+    void *stream;        /* CUDA's, on which all is done in order; NULL elsewhere */
 };
 
 typedef struct {
     DeviceChoice device;
     int threads;         /* CPU */
+    int gpu;             /* cuda: place among the GPUs that the process sees */
     Precision precision; /* of the products' operands */
 } BackendOptions;
+
+/* The GPUs that this process sees; none where CUDA is not compiled in. */
+void backend_gpus(GpuList *seen);
 
 /* The backend for the options; RAM_UNAVAILABLE when a demanded device or precision is missing. Owned by the caller. */
 Status backend_open(const BackendOptions *options, Backend **backend);

@@ -8,7 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_CONFIG = 256, OPTION_SET, OPTION_RUN_DIR, OPTION_DEVICE, OPTION_COMM, OPTION_NP, OPTION_RESUME, OPTION_HELP };
+enum {
+    OPTION_CONFIG = 256,
+    OPTION_SET,
+    OPTION_RUN_DIR,
+    OPTION_DEVICE,
+    OPTION_COMM,
+    OPTION_NP,
+    OPTION_RESUME,
+    OPTION_HELP
+};
 enum { MOST_OPTIONS = 32 };
 
 static const struct {

@@ -142,7 +142,8 @@ static double time_reduction(const Experiment *experiment) {
     const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
     LaneNode leaf[LANES_MOST];
     const int leaves = backend_spans(backend, &lanes, lanes.lanes, leaf);
-    Reduction *reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL, leaves, leaf);
+    Reduction *reduction =
+        reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, leaves, leaf);
     double *tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof *tails), tail[TAIL], seconds[REPEATS];
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);

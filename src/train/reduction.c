@@ -10,6 +10,7 @@ enum { TAIL_MOST = 32 };
 
 struct Reduction {
     Comm *comm;
+    CommNccl *nccl; /* NULL: in tree order */
     Backend *backend;
     int lanes, rank, ranks, tail;
     int64_t count;
@@ -72,7 +73,7 @@ static double *shared_tails(const Reduction *r, int rank) {
 static bool open_shared(Reduction *r) {
     const size_t vectors = (size_t)nodes_of(r, r->rank) + (r->rank == 0), floats = vectors * (size_t)r->count;
     const size_t doubles = (size_t)nodes_of(r, r->rank) * (size_t)r->tail;
-    if (!r->backend->host_memory) return false;
+    if (r->nccl || !r->backend->host_memory) return false;
     r->shared = comm_shared_new(r->comm, floats * sizeof(float) + doubles * sizeof(double));
     if (!r->shared) return false;
     for (int i = 0, of_rank = 0; i < r->nodes; i++) {
@@ -101,6 +102,35 @@ static void close_messages(Reduction *r) {
         if (r->owner[i] == r->rank) r->backend->kernels->release(r->backend, r->vector[i].address);
     if (r->inbox.address) r->backend->kernels->release(r->backend, r->inbox.address);
     free(r->message);
+}
+
+/* --- NCCL: own nodes meet in the first one's vector, which is the total, with room for the tails behind it */
+
+static void open_nccl(Reduction *r) {
+    const int end = r->first_node + nodes_of(r, r->rank);
+    for (int i = r->first_node; i < end; i++) r->vector[i] = backend_floats(r->backend, r->count + TAIL_MOST);
+    r->total = r->vector[r->first_node];
+}
+
+static void close_nccl(Reduction *r) {
+    const int end = r->first_node + nodes_of(r, r->rank);
+    for (int i = r->first_node; i < end; i++) r->backend->kernels->release(r->backend, r->vector[i].address);
+}
+
+static void run_nccl(Reduction *r, double *total_tail) {
+    static const char WHAT[] = "the sum of gradients";
+    const int end = r->first_node + nodes_of(r, r->rank);
+    const DevFloats behind = dev_floats_at(r->total, r->count);
+    float tail[TAIL_MOST] = {0};
+    for (int i = r->first_node; i < end; i++) {
+        if (i > r->first_node) r->backend->kernels->add(r->backend, r->count, r->total, r->vector[i], r->total);
+        for (int t = 0; t < r->tail; t++) tail[t] += (float)r->tails[(int64_t)i * r->tail + t];
+    }
+    r->backend->kernels->upload(r->backend, behind.address, tail, (size_t)r->tail * sizeof *tail);
+    comm_nccl_sum(r->nccl, r->total.address, r->count + r->tail, r->backend->stream, WHAT);
+    comm_nccl_wait(r->nccl, r->backend->stream, WHAT);
+    r->backend->kernels->download(r->backend, tail, behind.address, (size_t)r->tail * sizeof *tail);
+    for (int t = 0; t < r->tail; t++) total_tail[t] = tail[t];
 }
 
 /* --- leaves */
@@ -132,10 +162,11 @@ static void close_leaves(Reduction *r) {
     free(r->leaf_vector);
 }
 
-Reduction *reduction_new(Comm *comm, Backend *backend, int lanes, int64_t count, int tail, int leaves,
+Reduction *reduction_new(Comm *comm, CommNccl *nccl, Backend *backend, int lanes, int64_t count, int tail, int leaves,
                          const LaneNode *leaf) {
     Reduction *r = memory_new(1, sizeof *r);
-    *r = (Reduction){.comm = comm, .backend = backend, .lanes = lanes, .count = count, .tail = tail, .leaves = leaves};
+    *r = (Reduction){.comm = comm, .nccl = nccl, .backend = backend, .lanes = lanes, .count = count, .tail = tail};
+    r->leaves = leaves;
     r->rank = comm_rank(comm);
     r->ranks = comm_size(comm);
     require(r->ranks <= lanes && lanes <= LANES_MOST && count % LAYOUT_ALIGN == 0 && tail <= TAIL_MOST);
@@ -145,7 +176,10 @@ Reduction *reduction_new(Comm *comm, Backend *backend, int lanes, int64_t count,
     list_nodes(r);
     r->vector = memory_new((size_t)r->nodes, sizeof *r->vector);
     r->tails = memory_new((size_t)r->nodes * (size_t)tail, sizeof *r->tails);
-    if (!open_shared(r)) open_messages(r);
+    if (nccl)
+        open_nccl(r);
+    else if (!open_shared(r))
+        open_messages(r);
     open_leaves(r);
     return r;
 }
@@ -153,7 +187,10 @@ Reduction *reduction_new(Comm *comm, Backend *backend, int lanes, int64_t count,
 void reduction_free(Reduction *r) {
     if (!r) return;
     close_leaves(r);
-    if (!r->shared) close_messages(r);
+    if (r->nccl)
+        close_nccl(r);
+    else if (!r->shared)
+        close_messages(r);
     comm_shared_free(r->shared);
     free(r->leaf);
     free(r->node);
@@ -251,6 +288,10 @@ static void run_shared(Reduction *r) {
 void reduction_run(Reduction *r, const double *tails, double *total_tail) {
     sum_own_nodes(r);
     sum_own_tails(r, tails);
+    if (r->nccl) {
+        run_nccl(r, total_tail);
+        return;
+    }
     if (r->shared) {
         run_shared(r);
     } else if (r->ranks > 1) {

@@ -33,52 +33,45 @@ one_error_has() {
     error_has "$@"
 }
 
-for np in 1 2 3 4; do
-    ranks 0 $np "" nccl
-    says "$np ranks sum by nccl"
+for np in 1 3 4; do
+    ranks 0 $np "" own nccl
+    says "$np ranks sum by NCCL"
     quiet
     [ "$(grep -c '^rank . on .*: Fake, GPU-0[0-3]000000-0000-0000-0000-000000000000$' "$work/out")" -eq $np ] ||
         fail "no table of $np ranks and GPUs"
 done
-NCCL_ALGO=ring ranks 0 2 "" nccl # the user's own choice
-ranks 0 2 "" possible
-says "2 ranks sum by nccl"
-ranks 0 2 "" mpi
-says "2 ranks sum by mpi"
+ranks 0 2 "" own mpi possible
+says "2 ranks sum by Open MPI"
+says "2 ranks sum by NCCL"
+NCCL_ALGO=ring ranks 0 1 "" own nccl # the user's own choice
 
 # What can be known before: two ranks on one GPU, no library, an old one. Then what NCCL itself refuses.
-causes=("" old refuse:0 refuse:1 wrong)
-texts=("ranks 0 and 1 share GPU-07000000" "2.13.0, which is too old" "on rank 0 of 2" "on rank 1 of 2" "sums ones of 2")
-for i in 0 1 2 3 4; do
-    where=()
-    [ $i -gt 0 ] || where=(shared)
-    ranks 69 2 "${causes[i]}" nccl "${where[@]}"
-    one_error_has "${texts[i]}" "--comm mpi"
-    ranks 0 2 "${causes[i]}" possible "${where[@]}"
-    says "2 ranks sum by mpi"
-    says "through the host by MPI: "
-    says "${texts[i]}"
-    quiet
-done
+refused() { # MODE own|shared TEXT
+    ranks 69 2 "$1" "$2" possible nccl
+    says "2 ranks sum through the host by Open MPI"
+    says "$3"
+    one_error_has "$3" "--comm mpi"
+}
+refused "" shared "ranks 0 and 1 share GPU-07000000"
+says "2 ranks share 1 GPU"
+refused old own "2.13.0, which is too old"
+refused refuse:0 own "on rank 0 of 2"
+refused refuse:1 own "on rank 1 of 2"
+refused wrong own "sums ones of 2"
 fake=$work # no library, whatever the system has
 : >"$work/libnccl.so.2"
-ranks 69 2 "" nccl
-one_error_has "NCCL cannot be loaded" "libnccl.so.2"
-ranks 0 3 "" possible
-says "3 ranks sum by mpi"
-quiet
+refused "" own "NCCL cannot be loaded"
 fake=$2
 
-# In the middle: every rank ends, with the name of the sum.
-for mode in stuck lost; do
-    ranks 124 3 $mode nccl
+# In the middle: every rank ends, with the name of the sum. At the end all is done already.
+for mode in stuck lost hang; do
+    ranks 124 3 $mode own nccl
     error_has "the test's sum"
     says "left NCCL"
 done
-ranks 124 3 hang nccl
 error_has "waited 1 s" "--resume auto"
-ranks 0 2 dead possible # at the end all is done already
-says "2 ranks sum by nccl"
+ranks 0 2 dead own possible
+says "2 ranks sum by NCCL"
 
 [ "$failures" -eq 0 ] || exit 1
 echo "nccl: all as expected"

@@ -73,7 +73,7 @@ static void reduce(Comm *comm, Backend *backend, int lanes, int64_t count, int l
     const Span span = {.batch = lanes, .lanes = lanes, .first_lane = mine.first, .lane_count = mine.count};
     const int leaves = backend_spans(backend, &span, leaf_most, leaf);
     double *tails = memory_new((size_t)mine.count * TAIL, sizeof *tails), total_tail[TAIL];
-    Reduction *reduction = reduction_new(comm, backend, lanes, count, TAIL, leaves, leaf);
+    Reduction *reduction = reduction_new(comm, NULL, backend, lanes, count, TAIL, leaves, leaf);
     for (int round = 0; round < 2; round++) {
         const Case c = {lanes, round, count};
         upload_leaves(&c, backend, leaves, leaf, reduction);
