@@ -1,12 +1,18 @@
 #include "backend/backend.h"
+#include "backend/checked.h"
 #include "backend/cpu/cpu.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
 
 Status backend_open(const BackendOptions *options, Backend **backend) {
     *backend = NULL;
     if (options->device == DEVICE_CUDA)
         return status_error(RAM_UNAVAILABLE,
                             "device cuda is not compiled into this program: use --device cpu or --device auto");
-    return cpu_backend_new(options->threads, options->precision, backend);
+    TRY(cpu_backend_new(options->threads, options->precision, backend));
+    if (options->device == DEVICE_CPU_CHECK) *backend = checked_new(*backend);
+    return status_ok();
 }
 
 void backend_close(Backend *backend) {
@@ -38,4 +44,12 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
 
 DevFloats backend_floats(Backend *backend, int64_t count) {
     return (DevFloats){backend->kernels->allocate(backend, (size_t)count * sizeof(float))};
+}
+
+DevFloats backend_zeros(Backend *backend, int64_t count) {
+    const DevFloats values = backend_floats(backend, count);
+    float *zeros = memory_new((size_t)count, sizeof *zeros);
+    backend->kernels->upload(backend, values.address, zeros, (size_t)count * sizeof *zeros);
+    free(zeros);
+    return values;
 }

@@ -3,7 +3,7 @@
 #ifndef RAM_BASE_TERMS_H
 #define RAM_BASE_TERMS_H
 
-typedef enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA } DeviceChoice;
+typedef enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA, DEVICE_CPU_CHECK } DeviceChoice;
 typedef enum { PRECISION_FP32, PRECISION_BF16 } Precision;
 typedef enum { COMM_AUTO, COMM_SELF, COMM_MPI } CommChoice;
 typedef enum { TASK_MNIST, TASK_TRANSLATED, TASK_CLUTTERED } TaskKind;

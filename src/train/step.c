@@ -39,7 +39,7 @@ static void open_spans(Step *step, const Span *lanes, int64_t total) {
     step->span = memory_new((size_t)lanes->lane_count, sizeof *step->span);
     step->partial = memory_new((size_t)lanes->lane_count, sizeof *step->partial);
     step->spans = backend_spans(backend, lanes, step->span_lanes, step->span);
-    for (int i = 0; i < step->spans; i++) step->partial[i] = backend_floats(backend, total);
+    for (int i = 0; i < step->spans; i++) step->partial[i] = backend_zeros(backend, total); /* and so its padding */
     step->gradient = step->partial[0];
 }
 

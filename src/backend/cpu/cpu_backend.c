@@ -64,6 +64,8 @@ static void cpu_run(Backend *backend, Span lanes, int lanes_most, SpanWork work,
     cpu_pool_run(cpu_pool_of(backend), run_spans, &run);
 }
 
+static void cpu_wait(Backend *backend) { (void)backend; /* kernels return when they are done */ }
+
 static const Kernels CPU_KERNELS = {
     .name = "cpu",
     .free = cpu_free,
@@ -74,6 +76,7 @@ static const Kernels CPU_KERNELS = {
     .present = cpu_present,
     .withdraw = cpu_withdraw,
     .run = cpu_run,
+    .wait = cpu_wait,
     .draw = cpu_draw,
     .retina = cpu_retina,
     .linear = cpu_linear,
