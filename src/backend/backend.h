@@ -260,11 +260,13 @@ struct Backend {
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
     const char *library; /* of the products, with its version */
     const char *note;    /* e.g. the instruction set of the products; must be equal on all ranks */
+    void *stream;        /* CUDA's, on which all is done in order; NULL elsewhere */
 };
 
 typedef struct {
     DeviceChoice device;
     int threads;         /* CPU */
+    int gpu;             /* cuda: place among the GPUs that the process sees */
     Precision precision; /* of the products' operands */
 } BackendOptions;
 

@@ -113,6 +113,9 @@ void *cpu_scratch(Backend *backend, size_t bytes) {
 }
 
 Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
+    if (precision == PRECISION_TF32)
+        return status_error(RAM_UNAVAILABLE, "train.precision is tf32, which only GPUs have: use --device cuda, or set "
+                                             "train.precision=fp32");
     libxsmm_init();
     if (precision == PRECISION_BF16) {
         const Status status = cpu_bf16_check();
