@@ -16,9 +16,8 @@ static __global__ void finish_kernel(int64_t count, int columns, const float *bi
 
 void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats bias, Activation activation, Matrix y) {
     const int64_t count = rows * columns;
-    finish_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, cuda->stream>>>(count, columns, bias.address, activation,
-                                                                         y.at.address, y.stride);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(finish_kernel, cuda_blocks(count), CUDA_THREADS, cuda, count, columns, bias.address, activation,
+                y.at.address, y.stride);
 }
 
 /* One thread an element: 12 bytes. */
@@ -34,9 +33,8 @@ static __global__ void relu_backward_kernel(int64_t count, int columns, const fl
 void cuda_relu_backward(Backend *backend, const Span *span, int glimpses, int columns, Matrix y, Matrix dy) {
     const int64_t count = glimpses * span_rows(span) * columns;
     if (count == 0) return;
-    relu_backward_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        count, columns, y.at.address, y.stride, dy.at.address, dy.stride);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(relu_backward_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, count, columns,
+                y.at.address, y.stride, dy.at.address, dy.stride);
 }
 
 /* --- sums of columns: the biases' gradients */
@@ -83,9 +81,8 @@ void cuda_linear_backward_bias(Backend *backend, const Span *span, int glimpses,
             group.lane[i].stride = dy[first + i].stride;
             group.lane[i].rows = glimpses * span_rows(&one);
         }
-        columns_kernel<<<dim3((unsigned)(out + TILE - 1) / TILE, (unsigned)count), dim3(TILE, TILE), 0, cuda->stream>>>(
-            group, out, sums + (int64_t)first * out, out);
-        CUDA_LAUNCHED();
+        CUDA_LAUNCH(columns_kernel, dim3((unsigned)(out + TILE - 1) / TILE, (unsigned)count), dim3(TILE, TILE), cuda,
+                    group, out, sums + (int64_t)first * out, out);
     }
     if (lanes > 1) cuda_sum_lanes(cuda, lanes, out, sums, out, dbias.address);
 }
@@ -103,6 +100,5 @@ static __global__ void lanes_kernel(int lanes, int64_t count, const float *from,
 }
 
 void cuda_sum_lanes(CudaBackend *cuda, int lanes, int64_t count, const float *from, int64_t stride, float *out) {
-    lanes_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, cuda->stream>>>(lanes, count, from, stride, out);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(lanes_kernel, cuda_blocks(count), CUDA_THREADS, cuda, lanes, count, from, stride, out);
 }

@@ -14,9 +14,8 @@ static __global__ void log_softmax_kernel(int64_t rows, int classes, float *logi
 void cuda_log_softmax(Backend *backend, const Span *span, int glimpses, int classes, DevFloats logits) {
     const int64_t rows = glimpses * span_rows(span);
     if (rows == 0) return;
-    log_softmax_kernel<<<cuda_blocks(rows), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(rows, classes,
-                                                                                                 logits.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(log_softmax_kernel, cuda_blocks(rows), CUDA_THREADS, (CudaBackend *)backend, rows, classes,
+                logits.address);
 }
 
 /* One thread a row: 4 bytes a class. */
@@ -31,9 +30,8 @@ void cuda_reward(Backend *backend, const Span *span, int classes, const Pictures
                  DevFloats reward) {
     const int64_t rows = span_rows(span);
     if (rows == 0) return;
-    reward_kernel<<<cuda_blocks(rows), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        rows, span->samples, classes, pictures->label.address, log_prob.address, reward.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(reward_kernel, cuda_blocks(rows), CUDA_THREADS, (CudaBackend *)backend, rows, span->samples, classes,
+                pictures->label.address, log_prob.address, reward.address);
 }
 
 /* One thread an element: 12 bytes. */
@@ -45,9 +43,8 @@ static __global__ void add_probability_kernel(int64_t count, const float *log_pr
 void cuda_add_probability(Backend *backend, const Span *span, int classes, DevFloats log_prob, DevFloats probability) {
     const int64_t count = span_rows(span) * classes;
     if (count == 0) return;
-    add_probability_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        count, log_prob.address, probability.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(add_probability_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, count,
+                log_prob.address, probability.address);
 }
 
 /* One block, as reinforce_kernel: a thread takes every SUM_THREADS-th row of the glimpses with a loss, 8 bytes a class,
@@ -80,7 +77,6 @@ void cuda_classification(Backend *backend, const Span *span, const Classificatio
                          DevFloats log_prob, DevFloats d_logits, DevDoubles sums) {
     const int64_t rows = span_rows(span);
     if (rows == 0) return;
-    classification_kernel<<<1, SUM_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        *loss, rows, span->samples, pictures->label.address, log_prob.address, d_logits.address, sums.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(classification_kernel, 1, SUM_THREADS, (CudaBackend *)backend, *loss, rows, span->samples,
+                pictures->label.address, log_prob.address, d_logits.address, sums.address);
 }

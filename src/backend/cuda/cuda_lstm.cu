@@ -16,9 +16,8 @@ void cuda_lstm(Backend *backend, const Span *span, int hidden, DevFloats gates, 
                Matrix h) {
     const int64_t count = span_rows(span) * hidden;
     if (count == 0) return;
-    lstm_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        count, hidden, gates.address, c_before.address, c.address, h.at.address, h.stride);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(lstm_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, count, hidden, gates.address,
+                c_before.address, c.address, h.at.address, h.stride);
 }
 
 /* One thread a unit: 52 bytes. */
@@ -36,7 +35,6 @@ void cuda_lstm_backward(Backend *backend, const Span *span, int hidden, bool las
                         DevFloats c, DevFloats dh, DevFloats dc, DevFloats dgates) {
     const int64_t count = span_rows(span) * hidden;
     if (count == 0) return;
-    lstm_backward_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        count, hidden, last, gates.address, c_before.address, c.address, dh.address, dc.address, dgates.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(lstm_backward_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, count, hidden, last,
+                gates.address, c_before.address, c.address, dh.address, dc.address, dgates.address);
 }

@@ -36,8 +36,15 @@ void cuda_failed(const char *file, int line, const char *call, const char *reaso
         const cudaError_t cuda_try = (call);                                                                           \
         if (cuda_try != cudaSuccess) cuda_failed(__FILE__, __LINE__, #call, cudaGetErrorString(cuda_try));             \
     } while (0)
-/* After every launch; errors of the kernel itself come at the next wait. */
-#define CUDA_LAUNCHED() CUDA_TRY(cudaGetLastError())
+/* Every launch, on the backend's stream; errors of the kernel itself come at the next wait. Tests that run the kernels
+ * without a GPU bring a launch of their own (tests/emulation). */
+#ifndef CUDA_LAUNCH
+#define CUDA_LAUNCH(kernel, blocks, threads, cuda, ...)                                                                \
+    do {                                                                                                               \
+        kernel<<<blocks, threads, 0, (cuda)->stream>>>(__VA_ARGS__);                                                   \
+        CUDA_TRY(cudaGetLastError());                                                                                  \
+    } while (0)
+#endif
 
 /* Memory of the kernel that asks, until the next one asks: undefined contents, aligned to 256 bytes. It grows to the
  * most that was asked for, so that a step allocates nothing once the first is done. */

@@ -23,9 +23,8 @@ void cuda_draw(Backend *backend, const Span *span, const Draws *draws, const Pic
                DevFloats location, DevFloats noise) {
     const int64_t rows = span_rows(span), count = (glimpses + 1) * rows;
     if (count == 0) return;
-    draw_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        *draws, count, rows, span->samples, pictures->sample.address, location.address, noise.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(draw_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, *draws, count, rows,
+                span->samples, pictures->sample.address, location.address, noise.address);
 }
 
 /* One thread a row: 28 bytes. */
@@ -40,9 +39,8 @@ void cuda_locate(Backend *backend, const Span *span, Policy policy, float sigma,
                  DevFloats location, DevFloats log_pi) {
     const int64_t rows = span_rows(span);
     if (rows == 0) return;
-    locate_kernel<<<cuda_blocks(rows), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        policy, sigma, policy_log_peak(sigma), rows, mean.address, noise.address, location.address, log_pi.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(locate_kernel, cuda_blocks(rows), CUDA_THREADS, (CudaBackend *)backend, policy, sigma,
+                policy_log_peak(sigma), rows, mean.address, noise.address, location.address, log_pi.address);
 }
 
 /* One block: its threads take every SUM_THREADS-th (glimpse, row), some 40 bytes each, and their sums are added in a
@@ -81,8 +79,7 @@ void cuda_reinforce(Backend *backend, const Span *span, const Reinforce *loss, D
                     DevDoubles sums) {
     const int64_t rows = span_rows(span);
     if (rows == 0) return;
-    reinforce_kernel<<<1, SUM_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        *loss, rows, span->samples, reward.address, mean.address, noise.address, log_pi.address, b.address,
-        d_baseline.address, d_location.address, sums.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(reinforce_kernel, 1, SUM_THREADS, (CudaBackend *)backend, *loss, rows, span->samples, reward.address,
+                mean.address, noise.address, log_pi.address, b.address, d_baseline.address, d_location.address,
+                sums.address);
 }

@@ -26,8 +26,6 @@ void cuda_retina(Backend *backend, const Span *span, const Retina *retina, const
     const int features = retina->scales * retina->channels * retina->patch * retina->patch;
     const int64_t count = span_rows(span) * features;
     if (count == 0) return;
-    retina_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        *retina, count, features, span->samples, pictures->pixels.address, pictures->picture.address, location.address,
-        glimpse.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(retina_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, *retina, count, features,
+                span->samples, pictures->pixels.address, pictures->picture.address, location.address, glimpse.address);
 }

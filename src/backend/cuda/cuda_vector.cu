@@ -48,8 +48,7 @@ void cuda_transpose(Backend *backend, int count, const Transpose *work) {
         }
         const int64_t tiles = group.first_tile[group.count];
         if (tiles == 0) continue;
-        transpose_kernel<<<(unsigned)tiles, dim3(TILE, TILE_ROWS), 0, ((CudaBackend *)backend)->stream>>>(group);
-        CUDA_LAUNCHED();
+        CUDA_LAUNCH(transpose_kernel, (unsigned)tiles, dim3(TILE, TILE_ROWS), (CudaBackend *)backend, group);
     }
 }
 
@@ -61,9 +60,8 @@ static __global__ void add_kernel(int64_t count, const float *a, const float *b,
 
 void cuda_add(Backend *backend, int64_t count, DevFloats a, DevFloats b, DevFloats out) {
     if (count == 0) return;
-    add_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(count, a.address, b.address,
-                                                                                          out.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(add_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, count, a.address, b.address,
+                out.address);
 }
 
 /* --- the lane tree */
@@ -111,8 +109,7 @@ void cuda_tree_sum(Backend *backend, int lanes, int nodes, const LaneNode *node,
     if (count == 0) return;
     TreePlan *there = (TreePlan *)cuda_scratch(cuda, sizeof plan);
     cuda_upload(backend, there, &plan, sizeof plan);
-    tree_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, cuda->stream>>>(nodes, there, count, out.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(tree_kernel, cuda_blocks(count), CUDA_THREADS, cuda, nodes, there, count, out.address);
 }
 
 /* --- norms and optimisers */
@@ -145,10 +142,8 @@ double cuda_sum_squares(Backend *backend, int64_t count, DevFloats values) {
     const int64_t blocks = (count + SQUARES - 1) / SQUARES;
     double *partial = (double *)cuda_scratch(cuda, (size_t)(blocks + 1) * sizeof(double)), sum = 0;
     if (count == 0) return 0;
-    squares_kernel<<<(unsigned)blocks, CUDA_THREADS, 0, cuda->stream>>>(count, values.address, partial);
-    CUDA_LAUNCHED();
-    partials_kernel<<<1, CUDA_THREADS, 0, cuda->stream>>>(blocks, partial);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(squares_kernel, (unsigned)blocks, CUDA_THREADS, cuda, count, values.address, partial);
+    CUDA_LAUNCH(partials_kernel, 1, CUDA_THREADS, cuda, blocks, partial);
     cuda_download(backend, &sum, partial + blocks, sizeof sum);
     return sum;
 }
@@ -163,9 +158,8 @@ static __global__ void adam_kernel(AdamTerms terms, int64_t count, float *parame
 void cuda_adam(Backend *backend, const Adam *adam, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
                DevFloats v) {
     if (count == 0) return;
-    adam_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        update_adam_terms(adam), count, parameters.address, gradient.address, m.address, v.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(adam_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, update_adam_terms(adam), count,
+                parameters.address, gradient.address, m.address, v.address);
 }
 
 /* 20 bytes an element. */
@@ -178,9 +172,8 @@ static __global__ void sgd_kernel(SgdTerms terms, int64_t count, float *paramete
 void cuda_sgd(Backend *backend, const Sgd *sgd, int64_t count, DevFloats parameters, DevFloats gradient,
               DevFloats velocity) {
     if (count == 0) return;
-    sgd_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        update_sgd_terms(sgd), count, parameters.address, gradient.address, velocity.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(sgd_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, update_sgd_terms(sgd), count,
+                parameters.address, gradient.address, velocity.address);
 }
 
 /* 12 bytes an element. */
@@ -191,9 +184,8 @@ static __global__ void average_kernel(AverageTerms terms, int64_t count, float *
 
 void cuda_average(Backend *backend, double decay, int64_t count, DevFloats average, DevFloats values) {
     if (count == 0) return;
-    average_kernel<<<cuda_blocks(count), CUDA_THREADS, 0, ((CudaBackend *)backend)->stream>>>(
-        update_average_terms(decay), count, average.address, values.address);
-    CUDA_LAUNCHED();
+    CUDA_LAUNCH(average_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, update_average_terms(decay),
+                count, average.address, values.address);
 }
 
 /* --- whether there is code for the GPU at all */
