@@ -35,9 +35,11 @@ python3-numpy         compares what is in them
 python3-xarray        opens traces as a user would,
 python3-h5netcdf      with named axes
 hdf5-tools            h5ls, h5dump
+patchelf              the relocatable bundle (cmake --build ... --target bundle)
 valgrind              memory errors in the unit tests
 shellcheck            the scripts
 clang                 a second compiler
+libclang-rt-14-dev    its fuzzer
 clang-format          the layout of the sources
 PACKAGES
 }

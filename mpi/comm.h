@@ -51,6 +51,17 @@ typedef struct {
  * A message to oneself is not allowed. @collective among the peers */
 void comm_exchange(Comm *comm, int sends, const Message *send, int receives, const Message *receive);
 
+/* Memory of each rank that all others read and write in place, where all ranks share one host. */
+typedef struct Shared Shared;
+
+/* `bytes` (they may differ) of zeroed memory of this rank; NULL on every rank where the ranks are not on one host,
+ * where there is one rank, or no room. Owned by the caller. @collective */
+Shared *comm_shared_new(Comm *comm, size_t bytes);
+void *comm_shared_of(const Shared *shared, int rank);
+/* What any rank wrote before the call, every rank sees after it. @collective */
+void comm_shared_sync(Shared *shared);
+void comm_shared_free(Shared *shared); /* before comm_free. NULL is allowed. @collective */
+
 /* Ends all ranks at once with `code`; for states from which no agreement is possible. What log_open wants. */
 _Noreturn void comm_abort(int code);
 

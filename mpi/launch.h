@@ -62,4 +62,7 @@ const char *launch_job_id(void);         /* $SLURM_JOB_ID, or NULL */
  * user's settings. comm_mpi_new calls it. */
 void launch_prepare_mpi(void);
 
+/* The same for NCCL, before its first call: NVLS is off unless NCCL_ALGO or NCCL_NVLS_ENABLE is the user's. */
+void launch_prepare_nccl(void);
+
 #endif

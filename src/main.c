@@ -19,6 +19,8 @@ static const struct {
     {"eval", command_eval, "measure a trained model"},
     {"trace", command_trace, "record where a trained model looks, glimpse by glimpse"},
     {"inspect", command_inspect, "show what a checkpoint is"},
+    {"import", command_import, "take a model from PyTorch or Paddle (safetensors)"},
+    {"export", command_export, "give a model to other programs (safetensors, HDF5)"},
     {"bench", command_bench, "measure how fast this build is here"},
     {"config", command_config, "list all keys of the configuration, or print resolved values"},
 };

@@ -4,6 +4,7 @@
 #ifndef RAM_BACKEND_BACKEND_H
 #define RAM_BACKEND_BACKEND_H
 
+#include "base/gpu.h"
 #include "base/lane_tree.h"
 #include "base/partition.h"
 #include "base/status.h"
@@ -257,6 +258,7 @@ typedef struct {
 struct Backend {
     const Kernels *kernels;
     int workers;         /* independent workspaces that `run` needs */
+    bool host_memory;    /* its addresses are the host's */
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
     const char *library; /* of the products, with its version */
     const char *note;    /* e.g. the instruction set of the products; must be equal on all ranks */
@@ -269,6 +271,9 @@ typedef struct {
     int gpu;             /* cuda: place among the GPUs that the process sees */
     Precision precision; /* of the products' operands */
 } BackendOptions;
+
+/* The GPUs that this process sees; none where CUDA is not compiled in. */
+void backend_gpus(GpuList *seen);
 
 /* The backend for the options; RAM_UNAVAILABLE when a demanded device or precision is missing. Owned by the caller. */
 Status backend_open(const BackendOptions *options, Backend **backend);

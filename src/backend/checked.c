@@ -366,6 +366,7 @@ Backend *checked_new(Backend *inner) {
     Checked *checked = memory_new(1, sizeof *checked);
     checked->base = *inner;
     checked->base.kernels = &CHECKED_KERNELS;
+    checked->base.host_memory = false;
     checked->inner = inner;
     return &checked->base;
 }

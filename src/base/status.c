@@ -1,5 +1,6 @@
 #include "base/status.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -11,5 +12,8 @@ Status status_error(ExitCode code, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(status.message, sizeof status.message, format, arguments);
     va_end(arguments);
+    /* names from files stand in messages: none may command a terminal or fake a second line */
+    for (char *at = status.message; *at; at++)
+        if (iscntrl((unsigned char)*at)) *at = '?';
     return status;
 }

@@ -8,7 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_CONFIG = 256, OPTION_SET, OPTION_RUN_DIR, OPTION_DEVICE, OPTION_NP, OPTION_RESUME, OPTION_HELP };
+enum {
+    OPTION_CONFIG = 256,
+    OPTION_SET,
+    OPTION_RUN_DIR,
+    OPTION_DEVICE,
+    OPTION_COMM,
+    OPTION_NP,
+    OPTION_RESUME,
+    OPTION_HELP
+};
 enum { MOST_OPTIONS = 32 };
 
 static const struct {
@@ -19,6 +28,7 @@ static const struct {
     {{"set", OPTION_SET, "KEY=VALUE", 0, "Set one key, as often as needed; `ram_dist config` lists all keys", 0}, 0},
     {{"run-dir", OPTION_RUN_DIR, "DIR", 0, "Folder of the run: the same as --set run.dir=DIR", 0}, 0},
     {{"device", OPTION_DEVICE, "auto|cpu|cuda", 0, "Where to compute: the same as --set device=...", 0}, 0},
+    {{"comm", OPTION_COMM, "auto|mpi|nccl", 0, "How ranks talk: the same as --set comm.backend=...", 0}, 0},
     {{"np", OPTION_NP, "N", 0, "Start N ranks on this machine; not under mpirun or srun, which set the number", 0},
      TAKES_NP},
     {{"resume", OPTION_RESUME, "auto|latest|best|PATH", 0,
@@ -78,6 +88,7 @@ static Status take_option(Parse *parse, int key, const char *text) {
     case OPTION_SET:
     case OPTION_RUN_DIR:
     case OPTION_DEVICE:
+    case OPTION_COMM:
         parse->override[arguments->overrides++] = (Override){.option = key, .text = text};
         return status_ok();
     case OPTION_NP:
@@ -159,6 +170,15 @@ static void print_help(const Parse *parse, const struct argp *argp) {
     argp_help(argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, name);
 }
 
+/* `assignment` was accepted, so its key is one of the table. */
+static void note_given(Arguments *arguments, const char *assignment) {
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(assignment, "="), assignment);
+    const int key = config_find_key(name);
+    require(key >= 0);
+    arguments->given[key] = true;
+}
+
 /* Defaults, then the file, then the line as it stands. */
 static Status resolve(Parse *parse) {
     Arguments *arguments = parse->arguments;
@@ -170,12 +190,16 @@ static Status resolve(Parse *parse) {
         switch (parse->override[i].option) {
         case OPTION_SET:
             TRY(config_set(&arguments->config, text));
+            note_given(arguments, text);
             break;
         case OPTION_RUN_DIR:
             TRY(config_set_value(&arguments->config, "run.dir", text, "--run-dir"));
             break;
         case OPTION_DEVICE:
             TRY(config_set_value(&arguments->config, "device", text, "--device"));
+            break;
+        case OPTION_COMM:
+            TRY(config_set_value(&arguments->config, "comm.backend", text, "--comm"));
             break;
         }
     }

@@ -17,6 +17,7 @@ typedef struct {
     const char *operand;     /* the argument that is no option; NULL: not given */
     int np;                  /* --np, 1 to MOST_RANKS; 0: not given */
     int overrides;           /* how many --set and flags stand on the line */
+    bool given[CONFIG_KEYS]; /* by --set */
     bool help;               /* --help was asked for and printed: nothing is left to do, all else is unset */
 } Arguments;
 

@@ -8,6 +8,8 @@ int command_train(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_trace(int argc, char **argv);
 int command_inspect(int argc, char **argv);
+int command_import(int argc, char **argv);
+int command_export(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_config(int argc, char **argv);
 

@@ -13,8 +13,7 @@ Status saved_model_take_split(const char *text, Split *split) {
     return status_error(RAM_USAGE, "--split is '%.64s': give train, validation or test", text);
 }
 
-/* @collective */
-static Status find(const Session *session, const char *asked, char path[FILE_PATH]) {
+Status saved_model_find(const Session *session, const char *asked, char path[FILE_PATH]) {
     char run[FILE_PATH], checkpoints[FILE_PATH];
     const Arguments *arguments = &session->arguments;
     if (!asked && *arguments->config.run_dir) asked = arguments->config.run_dir;
@@ -48,7 +47,7 @@ static Status look_at_data(const Session *session, const SavedModel *model) {
 /* @collective */
 static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked, SavedModel *model) {
     Comm *comm = session->comm;
-    TRY(find(session, asked, model->path));
+    TRY(saved_model_find(session, asked, model->path));
     TRY(checkpoint_open(comm, model->path, &model->checkpoint));
     TRY(comm_agree(comm, settle(session, spec, model)));
     const int threads = launch_threads(comm, session->arguments.config._threads);

@@ -22,6 +22,9 @@ typedef struct {
 Status saved_model_open(Session *session, ArgumentsSpec spec, const char *checkpoint, SavedModel *model);
 void saved_model_close(SavedModel *model); /* a zeroed one is allowed */
 
+/* The checkpoint that `asked` stands for, likewise; NULL: the run that the configuration names. @collective */
+Status saved_model_find(const Session *session, const char *asked, char path[FILE_PATH]);
+
 /* The argument of --split. RAM_USAGE. */
 Status saved_model_take_split(const char *text, Split *split);
 

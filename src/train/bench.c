@@ -143,20 +143,18 @@ static double time_reduction(const Experiment *experiment) {
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
     const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
     LaneNode leaf[LANES_MOST];
-    DevFloats vector[LANES_MOST];
     const int leaves = backend_spans(backend, &lanes, lanes.lanes, leaf);
-    Reduction *reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL, leaves, leaf);
-    for (int i = 0; i < leaves; i++) vector[i] = backend_floats(backend, total);
+    Reduction *reduction =
+        reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, leaves, leaf);
     double *tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof *tails), tail[TAIL], seconds[REPEATS];
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
         const double started = progress_clock();
-        for (int call = 0; call < CALLS; call++) reduction_run(reduction, vector, tails, vector[0], tail);
+        for (int call = 0; call < CALLS; call++) reduction_run(reduction, tails, tail);
         backend->kernels->wait(backend);
         seconds[i] = slowest(experiment->comm, progress_clock() - started) / CALLS;
     }
     free(tails);
-    for (int i = 0; i < leaves; i++) backend->kernels->release(backend, vector[i].address);
     reduction_free(reduction);
     return median(seconds, REPEATS);
 }

@@ -9,11 +9,15 @@
 #include "data/task.h"
 #include "model/ram.h"
 #include "mpi/comm.h"
+#include "mpi/device_link.h"
 
 typedef struct {
     Config config;
     Comm *comm; /* borrowed */
     int threads;
+    Devices *devices;     /* what GPUs the ranks see and take */
+    CommNccl *nccl;       /* NULL: gradients are summed in the order of the lanes' tree */
+    char link[LINK_TEXT]; /* how they travel between the ranks' GPUs; "" before experiment_link */
     Dataset dataset;
     Task task;
     Backend *backend;
@@ -27,7 +31,11 @@ Status experiment_check_ranks(const Config *config, int ranks);
  * set; a rank that cannot ends all with its message. On failure everything is closed. @collective */
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,
                        const char *data_fallback);
-void experiment_close(Experiment *experiment); /* a zeroed one is allowed */
+void experiment_close(Experiment *experiment); /* a zeroed one is allowed. @collective */
+
+/* What training needs besides: the way that comm.backend and train.reduction ask for to sum over the ranks' GPUs.
+ * RAM_UNAVAILABLE: it is not there. @collective */
+Status experiment_link(Experiment *experiment);
 
 /* The lanes of this rank in a batch of n images with `samples` roll-outs each. */
 Span experiment_lanes(const Experiment *experiment, int64_t n, int samples);

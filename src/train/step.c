@@ -17,12 +17,10 @@ struct Step {
     int span_lanes; /* most of a span */
     Pass *pass;     /* (workers, span_lanes) */
     int spans;
-    LaneNode *span;     /* (spans): this rank's, ascending */
-    DevFloats *partial; /* (spans): (total) each; the first one is `gradient` */
+    LaneNode *span; /* (spans): this rank's, ascending */
     Reduction *reduction;
-    DevDoubles sums;    /* (lanes of this rank, SUMS) */
-    double *tails;      /* (lanes of this rank, TAIL), host */
-    DevFloats gradient; /* (total) */
+    DevDoubles sums; /* (lanes of this rank, SUMS) */
+    double *tails;   /* (lanes of this rank, TAIL), host */
 };
 
 /* As many lanes side by side as fit into SPAN_BYTES: a power of two, at most those of the batch. */
@@ -31,16 +29,6 @@ static int choose_span_lanes(const Ram *ram, const Span *lanes, int64_t rows) {
     int most = 1;
     while (2 * most <= lanes->lanes && 2 * (size_t)most * bytes <= SPAN_BYTES) most *= 2;
     return most;
-}
-
-/* Lists the spans that the workers will get, each with a vector for its sum. */
-static void open_spans(Step *step, const Span *lanes, int64_t total) {
-    Backend *backend = step->experiment->backend;
-    step->span = memory_new((size_t)lanes->lane_count, sizeof *step->span);
-    step->partial = memory_new((size_t)lanes->lane_count, sizeof *step->partial);
-    step->spans = backend_spans(backend, lanes, step->span_lanes, step->span);
-    for (int i = 0; i < step->spans; i++) step->partial[i] = backend_zeros(backend, total); /* and so its padding */
-    step->gradient = step->partial[0];
 }
 
 Step *step_new(const Experiment *experiment) {
@@ -56,8 +44,10 @@ Step *step_new(const Experiment *experiment) {
     step->pass = memory_new((size_t)(backend->workers * step->span_lanes), sizeof *step->pass);
     for (int i = 0; i < backend->workers * step->span_lanes; i++)
         pass_open(&step->pass[i], &experiment->ram, images * lanes.samples, images, true);
-    open_spans(step, &lanes, total);
-    step->reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL, step->spans, step->span);
+    step->span = memory_new((size_t)lanes.lane_count, sizeof *step->span);
+    step->spans = backend_spans(backend, &lanes, step->span_lanes, step->span);
+    step->reduction =
+        reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, step->spans, step->span);
     step->sums.address = backend->kernels->allocate(backend, (size_t)lanes.lane_count * SUMS * sizeof(double));
     step->tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof(double));
     return step;
@@ -67,18 +57,16 @@ void step_free(Step *step) {
     if (!step) return;
     Backend *backend = step->experiment->backend;
     for (int i = 0; i < backend->workers * step->span_lanes; i++) pass_close(&step->pass[i], &step->experiment->ram);
-    for (int i = 0; i < step->spans; i++) backend->kernels->release(backend, step->partial[i].address);
     feed_close(&step->feed);
     reduction_free(step->reduction);
     backend->kernels->release(backend, step->sums.address);
     free(step->pass);
     free(step->span);
-    free(step->partial);
     free(step->tails);
     free(step);
 }
 
-DevFloats step_gradient(const Step *step) { return step->gradient; }
+DevFloats step_gradient(const Step *step) { return reduction_total(step->reduction); }
 
 typedef struct {
     Step *step;
@@ -118,7 +106,7 @@ static void compute_span(void *context, int worker, const Span *span) {
         const Span lane = span_lane(span, i);
         compute_lane(work, worker, &lane, &loss, &pass[i]);
     }
-    ram_gradient(&step->experiment->ram, span, &loss, pass, step->partial[at]);
+    ram_gradient(&step->experiment->ram, span, &loss, pass, reduction_vector(step->reduction, at));
 }
 
 StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n, float moving_average, bool stop,
@@ -137,7 +125,7 @@ StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n,
         step->tails[lane * TAIL + TAIL_STOP] = stop;
         step->tails[lane * TAIL + TAIL_SAVE] = save;
     }
-    reduction_run(step->reduction, step->partial, step->tails, step->gradient, total);
+    reduction_run(step->reduction, step->tails, total);
     StepSums result = {.stop = total[TAIL_STOP] > 0, .save = total[TAIL_SAVE] > 0};
     memcpy(result.sum, total, sizeof result.sum);
     return result;

@@ -40,11 +40,11 @@ static double tree_double(const Case *c, int first, int count, int64_t element) 
     return tree_double(c, first, count / 2, element) + tree_double(c, first + count / 2, count / 2, element);
 }
 
-static void upload_leaves(const Case *c, Backend *backend, int leaves, const LaneNode *leaf, const DevFloats *vector) {
+static void upload_leaves(const Case *c, Backend *backend, int leaves, const LaneNode *leaf, Reduction *reduction) {
     float *sum = memory_new((size_t)c->count, sizeof *sum);
     for (int v = 0; v < leaves; v++) {
         for (int64_t i = 0; i < c->count; i++) sum[i] = tree_float(c, leaf[v].first, leaf[v].count, i);
-        backend->kernels->upload(backend, vector[v].address, sum, (size_t)c->count * sizeof *sum);
+        backend->kernels->upload(backend, reduction_vector(reduction, v).address, sum, (size_t)c->count * sizeof *sum);
     }
     free(sum);
 }
@@ -67,28 +67,23 @@ static void check_sums(const Case *c, Backend *backend, DevFloats total, const d
 }
 
 /* One Reduction used twice with other values, so that nothing of the first round may remain. */
-static void reduce(Comm *comm, Backend *backend, int lanes, int64_t count, int leaf_most, bool in_place) {
+static void reduce(Comm *comm, Backend *backend, int lanes, int64_t count, int leaf_most) {
     const LaneNode mine = lane_tree_rank(lanes, comm_rank(comm), comm_size(comm));
     LaneNode leaf[LANES_MOST];
-    DevFloats vector[LANES_MOST];
     const Span span = {.batch = lanes, .lanes = lanes, .first_lane = mine.first, .lane_count = mine.count};
     const int leaves = backend_spans(backend, &span, leaf_most, leaf);
-    for (int i = 0; i < leaves; i++) vector[i] = backend_floats(backend, count);
-    const DevFloats total = in_place ? vector[0] : backend_floats(backend, count);
     double *tails = memory_new((size_t)mine.count * TAIL, sizeof *tails), total_tail[TAIL];
-    Reduction *reduction = reduction_new(comm, backend, lanes, count, TAIL, leaves, leaf);
+    Reduction *reduction = reduction_new(comm, NULL, backend, lanes, count, TAIL, leaves, leaf);
     for (int round = 0; round < 2; round++) {
         const Case c = {lanes, round, count};
-        upload_leaves(&c, backend, leaves, leaf, vector);
+        upload_leaves(&c, backend, leaves, leaf, reduction);
         for (int lane = 0; lane < mine.count; lane++)
             for (int i = 0; i < TAIL; i++) tails[lane * TAIL + i] = any_value(&c, mine.first + lane, -1 - i);
         memset(total_tail, 0xff, sizeof total_tail);
-        reduction_run(reduction, vector, tails, total, total_tail);
-        check_sums(&c, backend, total, total_tail);
+        reduction_run(reduction, tails, total_tail);
+        check_sums(&c, backend, reduction_total(reduction), total_tail);
     }
     reduction_free(reduction);
-    for (int i = 0; i < leaves; i++) backend->kernels->release(backend, vector[i].address);
-    if (!in_place) backend->kernels->release(backend, total.address);
     free(tails);
 }
 
@@ -96,17 +91,16 @@ static void reduce(Comm *comm, Backend *backend, int lanes, int64_t count, int l
 static void test_every_shape(void **state) {
     static const int64_t COUNTS[] = {LAYOUT_ALIGN, 3 * LAYOUT_ALIGN, LANE_BLOCK, 37 * LAYOUT_ALIGN, 259 * LAYOUT_ALIGN};
     Comm *comm = *state;
-    for (int threads = 1; threads <= 3; threads += 2) {
+    for (int variant = 0; variant < 4; variant++) {
+        const int threads = variant < 2 ? 1 : 3;
         Backend *backend;
         const BackendOptions options = {.device = DEVICE_CPU, .threads = threads};
         const Status status = backend_open(&options, &backend);
         assert_int_equal(status.code, RAM_OK);
+        backend->host_memory = variant % 2 == 0; /* else by messages */
         for (int lanes = 1; lanes <= 64; lanes *= 2)
             for (size_t i = 0; i < sizeof COUNTS / sizeof *COUNTS && lanes >= comm_size(comm); i++)
-                for (int most = 1; most <= lanes; most *= 4) {
-                    reduce(comm, backend, lanes, COUNTS[i], most, true);
-                    reduce(comm, backend, lanes, COUNTS[i], most, false);
-                }
+                for (int most = 1; most <= lanes; most *= 4) reduce(comm, backend, lanes, COUNTS[i], most);
         backend_close(backend);
     }
 }

@@ -21,6 +21,9 @@ typedef struct {
 
 struct cudaDeviceProp {
     char name[64];
+    struct {
+        char bytes[16];
+    } uuid;
     int major, minor;
 };
 

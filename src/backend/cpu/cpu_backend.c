@@ -128,7 +128,7 @@ Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
     cpu->pool = cpu_pool_new(threads);
     cpu->scratch = memory_new((size_t)threads, sizeof *cpu->scratch);
     cpu->kernels = CPU_KERNELS;
-    cpu->base = (Backend){.kernels = &cpu->kernels, .workers = threads};
+    cpu->base = (Backend){.kernels = &cpu->kernels, .workers = threads, .host_memory = true};
     cpu->base.library = "LIBXSMM " LIBXSMM_VERSION;
     cpu->base.note = cpu->note;
     snprintf(cpu->note, sizeof cpu->note, "%s%s", libxsmm_get_target_arch(),

@@ -1,0 +1,55 @@
+/* Memory shared by the ranks of one host, by MPI's shared windows. */
+#include "base/log.h"
+#include "base/memory.h"
+#include "mpi/comm.h"
+
+#include <mpi.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct Shared {
+    Comm *comm;
+    MPI_Win window;
+    void **memory; /* (ranks) */
+};
+
+Shared *comm_shared_new(Comm *comm, size_t bytes) {
+    const int ranks = comm_size(comm);
+    if (ranks == 1 || comm_local_size(comm) < ranks) return NULL;
+    Shared *shared = memory_new(1, sizeof *shared);
+    void *mine = NULL;
+    shared->comm = comm;
+    shared->memory = memory_new((size_t)ranks, sizeof *shared->memory);
+    const int error =
+        MPI_Win_allocate_shared((MPI_Aint)bytes, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &mine, &shared->window);
+    int64_t failed = error != MPI_SUCCESS;
+    comm_max(comm, &failed, 1);
+    if (failed) { /* no room for it, e.g. in a container with a small /dev/shm: messages do the same */
+        if (error == MPI_SUCCESS) MPI_Win_free(&shared->window);
+        free(shared->memory);
+        free(shared);
+        return NULL;
+    }
+    for (int rank = 0; rank < ranks; rank++) {
+        MPI_Aint size = 0;
+        int unit = 0;
+        if (MPI_Win_shared_query(shared->window, rank, &size, &unit, &shared->memory[rank]) != MPI_SUCCESS)
+            fatal("MPI_Win_shared_query failed for the memory of rank %d", rank);
+    }
+    return shared;
+}
+
+void *comm_shared_of(const Shared *shared, int rank) { return shared->memory[rank]; }
+
+void comm_shared_sync(Shared *shared) {
+    atomic_thread_fence(memory_order_seq_cst);
+    comm_barrier(shared->comm);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void comm_shared_free(Shared *shared) {
+    if (!shared) return;
+    MPI_Win_free(&shared->window);
+    free(shared->memory);
+    free(shared);
+}

@@ -1,0 +1,136 @@
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/version.h"
+#include "cmd/commands.h"
+#include "cmd/saved_model.h"
+#include "config/text.h"
+#include "store/inspect.h"
+#include "store/plain_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OPTION_FORMAT = OWN_OPTION, OPTION_OUTPUT };
+
+typedef struct {
+    PlainFormat format;
+    const char *output;
+} Wanted;
+
+static const struct argp_option OWN_OPTIONS[] = {
+    {"format", OPTION_FORMAT, "safetensors|hdf5", 0, "What to write (default: safetensors)", 0},
+    {"output", OPTION_OUTPUT, "FILE", 0, "The file to write; it must not exist", 0},
+    {0},
+};
+
+static Status take(void *input, int key, const char *value) {
+    static const char FORMATS[] = "safetensors hdf5"; /* in the order of PlainFormat */
+    Wanted *wanted = input;
+    if (key == OPTION_OUTPUT) {
+        wanted->output = value;
+        return status_ok();
+    }
+    const int format = text_find_word(FORMATS, value);
+    if (format < 0)
+        return status_error(RAM_USAGE, "--format is '%s': give safetensors or hdf5", text_excerpt(value).text);
+    wanted->format = (PlainFormat)format;
+    return status_ok();
+}
+
+/* The group of the parameters that an evaluation measures. */
+static const char *evaluated_group(const Checkpoint *checkpoint) {
+    return checkpoint_has_vector(checkpoint, "ema/param") ? "ema/param" : "param";
+}
+
+/* The layout of the vector under `group`, whatever model it is of. */
+static Status read_layout(const Checkpoint *checkpoint, const char *group, Layout *layout) {
+    InspectField *field;
+    int fields;
+    *layout = (Layout){0};
+    TRY(inspect_fields(checkpoint, &fields, &field));
+    for (int i = 0; i < fields && layout->fields < LAYOUT_FIELDS; i++)
+        if (strcmp(field[i].group, group) == 0) layout_add(layout, field[i].name, field[i].rows, field[i].columns);
+    free(field);
+    return status_ok();
+}
+
+/* Rank 0 writes. */
+static Status write_file(const Session *session, const Wanted *wanted, const Layout *layout, const float *values,
+                         const Config *config) {
+    PlainFact fact[CONFIG_KEYS + 2] = {{"format", "pt"}, {"ram_dist", ""}};
+    ConfigTexts *texts = memory_new(1, sizeof *texts);
+    int facts = 2;
+    if (comm_rank(session->comm) != 0) {
+        free(texts);
+        return status_ok();
+    }
+    fact[1].text = version_number();
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        const char *section = config_key(key)->section;
+        if (strcmp(section, "model") != 0 && strcmp(section, "data") != 0) continue;
+        if (config_key(key)->type == KEY_TEXT) continue; /* folders of this machine */
+        config_get_text(config, key, texts->text[key], CONFIG_TEXT);
+        fact[facts++] = (PlainFact){config_key(key)->name, texts->text[key]};
+    }
+    const Status status = plain_file_write(wanted->output, wanted->format, layout, values, facts, fact);
+    free(texts);
+    return status;
+}
+
+/* @collective */
+static Status export_checkpoint(const Session *session, const Wanted *wanted, const Checkpoint *checkpoint) {
+    const char *group = evaluated_group(checkpoint);
+    Config config;
+    Layout layout;
+    TRY(comm_agree(session->comm, saved_state_read_config(checkpoint, &config)));
+    TRY(comm_agree(session->comm, read_layout(checkpoint, group, &layout)));
+    float *values = memory_new(layout.total, sizeof *values);
+    const StoreVector vector = {group, values};
+    Status status = checkpoint_read_vectors(session->comm, checkpoint, &layout, 1, &vector);
+    if (!status_failed(&status))
+        status = comm_agree(session->comm, write_file(session, wanted, &layout, values, &config));
+    if (!status_failed(&status))
+        log_info("%s: %d tensors of step %lld%s", wanted->output, layout.fields, (long long)checkpoint_step(checkpoint),
+                 strcmp(group, "param") == 0 ? "" : ", the weight average, as eval measures it");
+    free(values);
+    return status;
+}
+
+static Status check_output(const Wanted *wanted) {
+    if (!wanted->output) return status_error(RAM_USAGE, "export needs --output FILE");
+    if (access(wanted->output, F_OK) == 0)
+        return status_error(RAM_USAGE, "--output %.400s exists already: give another name, or remove it first",
+                            wanted->output);
+    return status_ok();
+}
+
+/* @collective */
+static Status export_model(Session *session, const Wanted *wanted) {
+    char path[FILE_PATH];
+    Checkpoint *checkpoint;
+    TRY(comm_agree(session->comm, check_output(wanted)));
+    TRY(saved_model_find(session, session->arguments.operand, path));
+    TRY(checkpoint_open(session->comm, path, &checkpoint));
+    const Status status = export_checkpoint(session, wanted, checkpoint);
+    checkpoint_close(checkpoint);
+    return status;
+}
+
+int command_export(int argc, char **argv) {
+    Wanted wanted = {.format = PLAIN_SAFETENSORS};
+    const ArgumentsSpec spec = {
+        .command = "export",
+        .summary = "Writes a checkpoint's parameters, as eval measures them, to one plain file: safetensors for "
+                   "PyTorch and others, or HDF5. A run folder stands for its best model.",
+        .operand = "RUN|CHECKPOINT",
+        .own = OWN_OPTIONS,
+        .take = take,
+        .input = &wanted,
+    };
+    Session session;
+    int code;
+    if (!session_open(&session, &spec, argc, argv, &code)) return code;
+    return session_close(&session, export_model(&session, &wanted));
+}

@@ -1,0 +1,251 @@
+#include "base/log.h"
+#include "base/memory.h"
+#include "cmd/commands.h"
+#include "cmd/session.h"
+#include "config/text.h"
+#include "model/infer.h"
+#include "store/safetensors.h"
+#include "train/saved_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OPTION_OUTPUT = OWN_OPTION, OPTION_LAYOUT };
+
+typedef struct {
+    const char *output;
+    WeightOrder order;
+} Wanted;
+
+static const struct argp_option OWN_OPTIONS[] = {
+    {"output", OPTION_OUTPUT, "DIR", 0, "Folder for the checkpoint; it must not exist", 0},
+    {"layout", OPTION_LAYOUT, "auto|out_in|in_out", 0,
+     "How linear weights lie: as in PyTorch, or as in Paddle (default: as their shapes show)", 0},
+    {0},
+};
+
+static Status take(void *input, int key, const char *value) {
+    static const char ORDERS[] = "auto out_in in_out"; /* in the order of WeightOrder */
+    Wanted *wanted = input;
+    if (key == OPTION_OUTPUT) {
+        wanted->output = value;
+        return status_ok();
+    }
+    const int order = text_find_word(ORDERS, value);
+    if (order < 0)
+        return status_error(RAM_USAGE, "--layout is '%s': give auto, out_in or in_out", text_excerpt(value).text);
+    wanted->order = (WeightOrder)order;
+    return status_ok();
+}
+
+/* --- configuration */
+
+/* What the file says of its model, as our own exports do; the command line wins over it. */
+static Status read_metadata(const Safetensors *file, const char *path, Config *config, bool said[CONFIG_KEYS]) {
+    config_default(config);
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        const char *text = safetensors_metadata(file, config_key(key)->name);
+        if (!text || config_key(key)->type == KEY_TEXT) continue;
+        Status status = config_set_value(config, config_key(key)->name, text, path);
+        if (status_failed(&status)) {
+            status.code = RAM_DATA;
+            return status;
+        }
+        said[key] = true;
+    }
+    return status_ok();
+}
+
+/* The value of a key where someone said it, else 0. */
+static int said_value(const Config *config, const bool said[CONFIG_KEYS], const char *name, int64_t value) {
+    Config usual;
+    config_default(&usual);
+    const int key = config_find_key(name);
+    for (int other = -1; (other = config_next_difference(&usual, config, other)) >= 0;)
+        if (other == key) return (int)value;
+    return said[key] ? (int)value : 0;
+}
+
+/* Sets what the weights show; the command line may say the same, but nothing else. */
+static Status settle(const Arguments *arguments, Config *config, const char *name, const char *text) {
+    const int key = config_find_key(name);
+    char before[CONFIG_TEXT];
+    config_get_text(config, key, before, sizeof before);
+    if (arguments->given[key] && strcmp(before, text) != 0)
+        return status_error(RAM_USAGE, "%s is given as %s, but these weights have %s", name, before, text);
+    Status status = config_set_value(config, name, text, "the weights");
+    if (status_failed(&status)) status.code = RAM_DATA;
+    return status;
+}
+
+static Status settle_all(const Arguments *arguments, const Dims *dims, Config *config) {
+    const struct {
+        const char *name;
+        int value;
+    } sizes[] = {{"model.patch", dims->retina.patch},
+                 {"model.scales", dims->retina.scales},
+                 {"model.hidden", dims->hidden},
+                 {"model.glimpse_hidden", dims->glimpse_hidden},
+                 {"model.location_hidden", dims->location_hidden},
+                 {"model.locator_hidden", dims->locator_hidden},
+                 {"data.classes", dims->classes}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", sizes[i].value);
+        TRY(settle(arguments, config, sizes[i].name, text));
+    }
+    TRY(settle(arguments, config, "model.core", dims->core == CORE_LSTM ? "lstm" : "rnn"));
+    TRY(settle(arguments, config, "model.locator", dims->locator == LOCATOR_LINEAR ? "linear" : "mlp"));
+    return config_check(config);
+}
+
+/* --- weights */
+
+typedef struct {
+    Dims dims;
+    Parameters parameters;
+    int place[LAYOUT_FIELDS];
+    bool transposed[LAYOUT_FIELDS];
+    float *values; /* (layout.total) */
+} Model;
+
+static Status infer(const Safetensors *file, const Arguments *arguments, const bool said[CONFIG_KEYS],
+                    WeightOrder order, Model *model) {
+    const Config *config = &arguments->config;
+    const int count = safetensors_count(file);
+    Config usual;
+    bool known[CONFIG_KEYS];
+    for (int key = 0; key < CONFIG_KEYS; key++) known[key] = said[key] || arguments->given[key];
+    config_default(&usual);
+    const InferHints hints = {.patch = said_value(config, known, "model.patch", config->model_patch),
+                              .scales = said_value(config, known, "model.scales", config->model_scales),
+                              .usual_patch = (int)usual.model_patch,
+                              .usual_scales = (int)usual.model_scales};
+    NamedShape *shape = memory_new((size_t)count + 1, sizeof *shape);
+    for (int i = 0; i < count; i++) {
+        const Tensor *tensor = safetensors_tensor(file, i);
+        shape[i] = (NamedShape){tensor->name, tensor->dimensions, {tensor->shape[0], tensor->shape[1]}};
+    }
+    model->dims = (Dims){.glimpses = (int)config->model_glimpses,
+                         .retina = {.scale = (int)config->model_scale, .height = 1, .width = 1},
+                         .locator_hidden = (int)config->model_locator_hidden,
+                         .sigma = (float)config->model_sigma};
+    const Status status = infer_dims(count, shape, order, &hints, &model->dims, model->place, model->transposed);
+    free(shape);
+    return status;
+}
+
+static void transpose(const float *from, const Field *field, float *to) {
+    const int64_t rows = field->shape[0], columns = field->shape[1];
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) to[r * columns + c] = from[c * rows + r];
+}
+
+static Status read_values(const Safetensors *file, Model *model) {
+    const Layout *layout = &model->parameters.layout;
+    float *plain = memory_new(layout->total, sizeof *plain);
+    Status status = status_ok();
+    for (int f = 0; f < layout->fields && !status_failed(&status); f++) {
+        const Field *field = &layout->field[f];
+        float *to = model->values + field->offset;
+        const Tensor *tensor = safetensors_tensor(file, model->place[f]);
+        status = safetensors_values(file, tensor, model->transposed[f] ? plain : to);
+        if (model->transposed[f]) transpose(plain, field, to);
+    }
+    free(plain);
+    return status;
+}
+
+/* --- the checkpoint */
+
+/* A training that has not begun, with these weights. @collective */
+static Status save(const Session *session, const Wanted *wanted, const Model *model) {
+    const Config *config = &session->arguments.config;
+    Experiment experiment = {.config = *config, .comm = session->comm, .threads = 1};
+    const BackendOptions options = {.device = DEVICE_CPU, .threads = 1};
+    Optimizer optimizer;
+    Provenance provenance;
+    SavedState state = saved_state_start();
+    TRY(comm_agree(session->comm, backend_open(&options, &experiment.backend)));
+    ram_open(&experiment.ram, experiment.backend, &model->dims);
+    optimizer_open(&optimizer, experiment.backend, config, (int64_t)model->parameters.layout.total, model->values);
+    session_provenance(session, &experiment, &provenance);
+    provenance.data_hashes[0] = '\0'; /* which images these weights have seen is not known */
+    const Status status = saved_state_save(&experiment, wanted->output, &state, &optimizer, &provenance);
+    optimizer_close(&optimizer);
+    ram_close(&experiment.ram);
+    backend_close(experiment.backend);
+    return status;
+}
+
+static void tell(const Wanted *wanted, const Model *model) {
+    const Dims *dims = &model->dims;
+    log_info("%zu parameters: %s core of %d, %s locator, %d scale%s of %d x %d%s, %d classes; %d glimpses and sigma %g "
+             "are taken as configured",
+             layout_elements(&model->parameters.layout), dims->core == CORE_LSTM ? "lstm" : "rnn", dims->hidden,
+             dims->locator == LOCATOR_LINEAR ? "linear" : "two-layer", dims->retina.scales,
+             dims->retina.scales == 1 ? "" : "s", dims->retina.patch, dims->retina.patch,
+             dims->retina.channels == 3 ? " in colour" : "", dims->classes, dims->glimpses, (double)dims->sigma);
+    log_info("checkpoint: %s/step-00000000; `ram_dist eval %s` measures it, `ram_dist train --resume %s --run-dir DIR` "
+             "goes on from it",
+             wanted->output, wanted->output, wanted->output);
+}
+
+static Status check_line(const Arguments *arguments, const Wanted *wanted) {
+    if (!arguments->operand || !wanted->output)
+        return status_error(RAM_USAGE, "import needs a file and a folder: ram_dist import F.safetensors --output DIR");
+    if (access(wanted->output, F_OK) == 0)
+        return status_error(RAM_USAGE, "--output %.400s exists already: give another name, or remove it first",
+                            wanted->output);
+    return status_ok();
+}
+
+/* Settles configuration and weights; not collective. */
+static Status read_model(Session *session, ArgumentsSpec spec, const Wanted *wanted, const Safetensors *file,
+                         Model *model) {
+    Arguments *arguments = &session->arguments;
+    Config base;
+    bool said[CONFIG_KEYS] = {false};
+    TRY(read_metadata(file, arguments->operand, &base, said));
+    TRY(session_parse_again(session, spec, &base));
+    TRY(infer(file, arguments, said, wanted->order, model));
+    TRY(settle_all(arguments, &model->dims, &arguments->config));
+    TRY(dims_check(&model->dims));
+    parameters_define(&model->dims, &model->parameters);
+    model->values = memory_new(model->parameters.layout.total, sizeof *model->values);
+    return read_values(file, model);
+}
+
+/* @collective */
+static Status import(Session *session, ArgumentsSpec spec, const Wanted *wanted) {
+    Safetensors *file = NULL;
+    Model model = {.values = NULL};
+    TRY(comm_agree(session->comm, check_line(&session->arguments, wanted)));
+    TRY(comm_agree(session->comm, safetensors_open(session->arguments.operand, &file)));
+    Status status = comm_agree(session->comm, read_model(session, spec, wanted, file, &model));
+    if (!status_failed(&status)) status = save(session, wanted, &model);
+    if (!status_failed(&status)) tell(wanted, &model);
+    free(model.values);
+    safetensors_close(file);
+    return status;
+}
+
+int command_import(int argc, char **argv) {
+    Wanted wanted = {.order = ORDER_AUTO};
+    const ArgumentsSpec spec = {
+        .command = "import",
+        .summary = "Makes a checkpoint of weights in a safetensors file, named as RAM implementations name them. "
+                   "Dimensions come from the shapes; what shapes cannot tell (glimpses, sigma, scales) comes from the "
+                   "file's own metadata or --set.",
+        .operand = "FILE.safetensors",
+        .own = OWN_OPTIONS,
+        .take = take,
+        .input = &wanted,
+    };
+    Session session;
+    int code;
+    if (!session_open(&session, &spec, argc, argv, &code)) return code;
+    return session_close(&session, import(&session, spec, &wanted));
+}
