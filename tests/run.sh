@@ -124,8 +124,8 @@ part "build: gcc, release" build release release && {
 }
 if [ $quick = no ]; then
     part "build: clang, release" build clang release -DCMAKE_C_COMPILER=clang -DRAM_CUDA=OFF
-    part "build: clang, fuzz targets" build fuzz asan -DCMAKE_C_COMPILER=clang -DRAM_FUZZ=ON -DRAM_CUDA=OFF \
-        --target fuzzers && part "fuzz" tests/fuzz/run.sh build/fuzz $([ $slow = yes ] && echo 60 || echo 10)
+    part "build: clang, fuzz targets" build fuzz asan -DCMAKE_C_COMPILER=clang -DRAM_FUZZ=ON -DRAM_CUDA=OFF --target fuzzers &&
+        part "fuzz" tests/fuzz/run.sh build/fuzz $([ $slow = yes ] && echo 60 || echo 10)
     part "build: gcc, sanitizers" build asan asan -DRAM_CUDA=OFF && part "tests: sanitizers" test_sanitized
 fi
 

@@ -2,6 +2,7 @@
 #include "backend/checked.h"
 #include "backend/cpu/cpu.h"
 #include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/cuda_gpus.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -12,7 +13,9 @@
 static Status open_cuda(const BackendOptions *options, Backend **backend) {
     const Status status = cuda_backend_new(options->gpu, options->precision, backend);
     if (options->device == DEVICE_CUDA || status.code != RAM_UNAVAILABLE) return status;
-    if (cuda_backend_sees_gpu()) log_warning("computing on the CPU: %s", status.message);
+    GpuList seen;
+    cuda_gpus(&seen);
+    if (seen.count > 0) log_warning("computing on the CPU: %s", status.message);
     return status_ok();
 }
 #else

@@ -132,6 +132,7 @@ cudaError_t cudaGetDeviceCount(int *count) {
 }
 cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
+    *properties = cudaDeviceProp();
     std::strcpy(properties->name, "emulated GPU");
     properties->major = 8;
     properties->minor = 0;

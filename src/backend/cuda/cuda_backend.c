@@ -173,13 +173,6 @@ static Status check_precision(Precision precision, const struct cudaDeviceProp *
                         properties->minor, REDUCED_PRECISION);
 }
 
-bool cuda_backend_sees_gpu(void) {
-    int count = 0;
-    const cudaError_t error = cudaGetDeviceCount(&count);
-    cudaGetLastError(); /* forget it */
-    return error == cudaSuccess && count > 0;
-}
-
 Status cuda_backend_new(int gpu, Precision precision, Backend **backend) {
     static const char *const NAME[] = {[PRECISION_FP32] = "fp32", [PRECISION_TF32] = "tf32", [PRECISION_BF16] = "bf16"};
     struct cudaDeviceProp properties;

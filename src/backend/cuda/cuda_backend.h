@@ -9,7 +9,4 @@
  * program has code for; RAM_USAGE for a precision that the GPU lacks. */
 Status cuda_backend_new(int gpu, Precision precision, Backend **backend);
 
-/* Whether this process sees a GPU, usable or not. */
-bool cuda_backend_sees_gpu(void);
-
 #endif
