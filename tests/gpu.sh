@@ -136,10 +136,11 @@ part_ranks() { # two ranks on one GPU meet through the host's memory
 }
 
 refused() { # CODE TEXT COMMAND...
-    local expected=$1 text=$2 code=0
+    local expected=$1 text=$2 code=0 output
     shift 2
-    "$@" 2>&1 || code=$?
-    [ $code -eq "$expected" ] && "$@" 2>&1 | grep -qF -- "$text"
+    output=$("$@" 2>&1) || code=$?
+    echo "exit code $code: $output"
+    [ $code -eq "$expected" ] && [[ $output == *"$text"* ]]
 }
 part_nccl() { # one rank alone; two on one GPU, which NCCL refuses
     part "1 epoch, summed by NCCL" 300 ram_dist --device cuda --comm nccl --run-dir "$work/nccl" --set train.epochs=1
