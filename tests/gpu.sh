@@ -154,7 +154,7 @@ figure() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" "$work/out"; }
 
 part_speed() {
     local batch lanes precision device
-    printf '    %-6s %6s %6s %5s %12s %12s %10s\n' device batch lanes "" "images/s" "epoch, s" "step, ms" >"$work/speed"
+    printf '    %-6s %6s %6s %5s %12s %12s %10s %9s\n' device batch lanes "" "images/s" "epoch, s" "step, ms" "TFLOP/s" >"$work/speed"
     for device in cuda cpu; do
         for batch in 128 4096; do
             for lanes in 8 1; do
@@ -162,9 +162,10 @@ part_speed() {
                     if [ $device = cpu ] && { [ $precision != fp32 ] || [ $lanes = 1 ]; }; then continue; fi
                     part "bench, $device, batch $batch, lanes $lanes, $precision" 300 ram_dist bench --json --device $device \
                         --set train.batch=$batch --set train.lanes=$lanes --set train.precision=$precision || continue
-                    awk -v rate="$(figure train_images_per_second)" -v step="$(figure step_seconds)" -v d=$device \
+                    awk -v rate="$(figure train_images_per_second)" -v step="$(figure step_seconds)" -v flops="$(figure train_flops_per_image)" -v d=$device \
                         -v b=$batch -v l=$lanes -v p=$precision \
-                        'BEGIN { printf "    %-6s %6d %6d %5s %12.0f %12.3f %10.3f\n", d, b, l, p, rate, 54000 / rate, 1e3 * step }' \
+                        'BEGIN { printf "    %-6s %6d %6d %5s %12.0f %12.3f %10.3f %9.2f\n",
+                                  d, b, l, p, rate, 54000 / rate, 1e3 * step, 1e-12 * rate * flops }' \
                         >>"$work/speed"
                 done
             done

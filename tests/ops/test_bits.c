@@ -49,7 +49,7 @@ static void same_result(const PlainCase *c, const EngineOptions *options, const 
 
 static void check_bits(DeviceChoice device, Core core, int64_t batch, Precision precision) {
     static const int threads[] = {1, 2, 3, 4, 8}, lanes_per_run[] = {1, 2, 3, 5, 0};
-    const size_t thread_counts = device == DEVICE_CUDA ? 1 : sizeof threads / sizeof *threads; /* a GPU has none */
+    const size_t thread_counts = device == DEVICE_CPU ? sizeof threads / sizeof *threads : 1; /* the CPU's matter */
     PlainCase c = bits_case(core, batch);
     EngineResult expected;
     random_case_open(&c, 7);

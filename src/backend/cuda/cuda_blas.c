@@ -81,7 +81,7 @@ void cuda_blas_start(CudaBlas *blas, cudaStream_t stream, void *workspace, size_
 void cuda_blas_close(CudaBlas *blas) {
     if (!blas) return;
     if (blas->handle) CUBLAS_TRY(blas, destroy(blas->handle));
-    if (blas->library) dlclose(blas->library);
+    /* the library stays: others of CUDA's that it has brought may still have something to do at exit */
     free(blas);
 }
 

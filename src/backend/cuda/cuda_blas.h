@@ -1,5 +1,5 @@
 /* cuBLAS, loaded when a GPU is to be used and not before: its libraries are large, and a program that knows CUDA shall
- * start where they are not. Owns the library, its handle and its workspace. Must not know layers. Nothing is
+ * start where they are not. Owns the handle. Must not know layers. Nothing is
  * collective. */
 #ifndef RAM_BACKEND_CUDA_BLAS_H
 #define RAM_BACKEND_CUDA_BLAS_H
