@@ -36,6 +36,10 @@ python3-xarray        opens traces as a user would,
 python3-h5netcdf      with named axes
 hdf5-tools            h5ls, h5dump
 patchelf              the relocatable bundle (cmake --build ... --target bundle)
+python3-pil           decodes PNG and GIF
+python3-selenium      drives a browser
+chromium              opens reports as a user would
+chromium-driver       without a screen
 valgrind              memory errors in the unit tests
 shellcheck            the scripts
 clang                 a second compiler

@@ -5,7 +5,7 @@
 #                          read, and this script, in BUILD/gpu and BUILD/gpu.tar.gz
 #   gpu.sh run [PART...]   in a copy of that folder, on the machine with the GPU. RAM_DATA names the folder of MNIST.
 #
-# Parts: conformance sanitizer curves resume ranks speed; without any, all of them. Each line of the table at the end is
+# Parts: conformance sanitizer curves resume ranks nccl speed; without any, all of them. Each line of the table at the end is
 # a part's result; the exit status is 1 when one has failed.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -135,6 +135,21 @@ part_ranks() { # two ranks on one GPU meet through the host's memory
     expect "the same figures on 1 and 2 ranks" same_facts "$work/np1" "$work/np2"
 }
 
+refused() { # CODE TEXT COMMAND...
+    local expected=$1 text=$2 code=0 output
+    shift 2
+    output=$("$@" 2>&1) || code=$?
+    echo "exit code $code: $output"
+    [ $code -eq "$expected" ] && [[ $output == *"$text"* ]]
+}
+part_nccl() { # one rank alone; two on one GPU, which NCCL refuses
+    part "1 epoch, summed by NCCL" 300 ram_dist --device cuda --comm nccl --run-dir "$work/nccl" --set train.epochs=1
+    expect "the log says so" grep -q 'gradients are summed by NCCL' "$work/nccl/run.log"
+    part "1 epoch on 2 ranks, one GPU, as it comes" 300 ram_dist --np 2 --run-dir "$work/shared" --set train.epochs=1
+    expect "the log says why not by NCCL" grep -q 'through the host by .* share GPU-' "$work/shared/run.log"
+    expect "--comm nccl there is an error" refused 69 "share GPU-" ram_dist --np 2 --comm nccl --run-dir "$work/none"
+}
+
 figure() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" "$work/out"; }
 
 part_speed() {
@@ -165,7 +180,8 @@ run() { # PART...
     work=$(mktemp -d) || return 74
     trap 'rm -rf "$work"' EXIT
     export PATH="$root/bin:$PATH"
-    for folder in /usr/local/cuda*/lib64 /usr/local/cuda*/lib; do # where the system does not know cuBLAS
+    folder=$(python3 -c 'import nvidia.nccl; print(*nvidia.nccl.__path__)' 2>/dev/null) # where PyTorch has it
+    for folder in /usr/local/cuda*/lib64 /usr/local/cuda*/lib "$folder/lib"; do # where the system does not know them
         [ ! -d "$folder" ] || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
     done
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || return 69
@@ -186,7 +202,7 @@ pack)
     ;;
 run)
     shift
-    [ $# -gt 0 ] || set -- conformance sanitizer curves resume ranks speed
+    [ $# -gt 0 ] || set -- conformance sanitizer curves resume ranks nccl speed
     for name; do
         declare -F "part_$name" >/dev/null || { echo "gpu.sh: error: there is no part '$name'" >&2 && exit 64; }
     done

@@ -34,7 +34,8 @@ allowed() { # ROOM: the rooms that it may include besides itself
     base) echo "" ;;
     config | data | backend | mpi) echo "base" ;;
     model) echo "backend base" ;;
-    store | view) echo "mpi base" ;;
+    store) echo "mpi base" ;;
+    view) echo "store data config base" ;;
     train) echo "model backend store data config mpi base" ;;
     cmd) echo "train model backend store view data config mpi base" ;;
     main.c) echo "cmd config base" ;;

@@ -63,12 +63,12 @@ check_layout() { # of the sources, by the version of clang-format that .clang-fo
     find src mpi tests \( -name '*.[ch]' -o -name '*.cu' \) -print0 | xargs -0 clang-format --dry-run -Werror
 }
 
-build() { # FOLDER PRESET [CMAKE OPTIONS...]: prints only what went wrong
+build() { # FOLDER PRESET [CMAKE OPTIONS...]: $target, or all; prints only what went wrong
     local folder=build/$1 preset=$2
     shift 2
     mkdir -p "$folder"
     if cmake --preset "$preset" -B "$folder" -DRAM_WERROR=ON -DRAM_TESTS=ON "$@" >"$folder/run.log" 2>&1 &&
-        cmake --build "$folder" --parallel "$jobs" >>"$folder/run.log" 2>&1; then
+        cmake --build "$folder" --parallel "$jobs" --target "${target:-all}" >>"$folder/run.log" 2>&1; then
         return 0
     fi
     tail -n 80 "$folder/run.log"
@@ -124,8 +124,8 @@ part "build: gcc, release" build release release && {
 }
 if [ $quick = no ]; then
     part "build: clang, release" build clang release -DCMAKE_C_COMPILER=clang -DRAM_CUDA=OFF
-    part "build: clang, fuzz targets" build fuzz asan -DCMAKE_C_COMPILER=clang -DRAM_FUZZ=ON -DRAM_CUDA=OFF --target fuzzers &&
-        part "fuzz" tests/fuzz/run.sh build/fuzz $([ $slow = yes ] && echo 60 || echo 10)
+    target=fuzzers part "build: clang, fuzz targets" build fuzz asan -DCMAKE_C_COMPILER=clang -DRAM_FUZZ=ON -DRAM_CUDA=OFF &&
+        part "fuzz" tests/fuzz/run.sh build/fuzz "$([ $slow = yes ] && echo 60 || echo 10)"
     part "build: gcc, sanitizers" build asan asan -DRAM_CUDA=OFF && part "tests: sanitizers" test_sanitized
 fi
 

@@ -167,6 +167,9 @@ static Status unlink_one(const char *path) {
 
 Status atomic_file_write(const char *path, const void *data, size_t bytes) {
     char temporary[FILE_PATH];
+    struct stat facts;
+    if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode)) /* a rename would put a file in a device's place */
+        return status_error(RAM_IO, "%.400s is there and is no regular file: choose another name", path);
     TRY(prefixed(path, ".tmp-", temporary));
     Status status = atomic_file_create(temporary, data, bytes);
     if (!status_failed(&status)) status = rename_unsynced(temporary, path);

@@ -17,7 +17,8 @@ typedef enum {
     DRAW_CANVAS,      /* translated and cluttered images */
     DRAW_START,       /* l_0 */
     DRAW_NOISE,       /* of the location policy */
-    DRAW_POLICY       /* locations of the random policy */
+    DRAW_POLICY,      /* locations of the random policy */
+    DRAW_AUGMENT      /* how a training image is changed */
 } DrawPurpose;
 
 /* Values of `space` keep draws for different sets of samples apart: training, validation and test images. */

@@ -65,10 +65,16 @@ static Status take_operand(Parse *parse, const char *text) {
     if (!parse->spec->operand)
         return status_error(RAM_USAGE, "unexpected argument '%s'; `ram_dist %s --help` shows what %s takes",
                             text_excerpt(text).text, command, command);
-    if (parse->arguments->operand)
+    Arguments *arguments = parse->arguments;
+    const int most = parse->spec->most_operands ? parse->spec->most_operands : 1;
+    if (arguments->operand_count == most && most > 1)
+        return status_error(RAM_USAGE, "more than %d of %s are given, '%s' for one; leave some out", most,
+                            parse->spec->operand, text_excerpt(text).text);
+    if (arguments->operand_count == most)
         return status_error(RAM_USAGE, "a second %s '%s' after '%s'; give one", parse->spec->operand,
-                            text_excerpt(text).text, text_excerpt(parse->arguments->operand).text);
-    parse->arguments->operand = text;
+                            text_excerpt(text).text, text_excerpt(arguments->operand).text);
+    if (!arguments->operand) arguments->operand = text;
+    arguments->operands[arguments->operand_count++] = text;
     return status_ok();
 }
 
@@ -209,10 +215,11 @@ static Status resolve(Parse *parse) {
 
 Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc, char **argv) {
     *arguments = (Arguments){.np = 0};
+    require(spec->most_operands <= MOST_OPERANDS);
     Parse parse = {.spec = spec, .arguments = arguments, .override = memory_new((size_t)argc, sizeof(Override))};
     collect_options(&parse);
     char operand[64] = "";
-    if (spec->operand) snprintf(operand, sizeof operand, "[%s]", spec->operand);
+    if (spec->operand) snprintf(operand, sizeof operand, "[%s]%s", spec->operand, spec->most_operands ? "..." : "");
     char text[1024];
     snprintf(text, sizeof text, "%s\vKeys of the configuration and their defaults: `ram_dist config`.", spec->summary);
     struct argp argp = {.options = parse.options, .parser = parse_key, .args_doc = operand, .doc = text};

@@ -9,19 +9,21 @@
 #include <argp.h>
 #include <stdbool.h>
 
+enum { MOST_RANKS = 1024, MOST_OPERANDS = 8 };
+
 typedef struct {
-    Config config;           /* resolved and checked */
-    char name[CONFIG_TEXT];  /* of the run, when run.dir does not say: the stem of --config, or "default" */
-    const char *config_path; /* --config; NULL: not given */
-    const char *resume;      /* --resume; NULL: not given */
-    const char *operand;     /* the argument that is no option; NULL: not given */
+    Config config;                       /* resolved and checked */
+    char name[CONFIG_TEXT];              /* of the run, when run.dir does not say: the stem of --config, or "default" */
+    const char *config_path;             /* --config; NULL: not given */
+    const char *resume;                  /* --resume; NULL: not given */
+    const char *operand;                 /* the first argument that is no option; NULL: not given */
+    const char *operands[MOST_OPERANDS]; /* all of them */
+    int operand_count;
     int np;                  /* --np, 1 to MOST_RANKS; 0: not given */
     int overrides;           /* how many --set and flags stand on the line */
     bool given[CONFIG_KEYS]; /* by --set */
     bool help;               /* --help was asked for and printed: nothing is left to do, all else is unset */
 } Arguments;
-
-enum { MOST_RANKS = 1024 };
 
 /* Options beside --config, --set, --run-dir, --device and --help, which every command takes. */
 enum { TAKES_NP = 1, TAKES_RESUME = 2 };
@@ -33,6 +35,7 @@ typedef struct {
     const char *command; /* "train" */
     const char *summary; /* one or two sentences for --help */
     const char *operand; /* its name in --help, e.g. "CHECKPOINT"; NULL: the command takes none */
+    int most_operands;   /* 2 to MOST_OPERANDS; 0: one */
     unsigned takes;
     const Config *base;            /* what values start from where --config is not given; NULL: the defaults */
     const struct argp_option *own; /* NULL: none */

@@ -7,7 +7,11 @@
 int command_train(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_trace(int argc, char **argv);
+int command_report(int argc, char **argv);
+int command_plot(int argc, char **argv);
+int command_watch(int argc, char **argv);
 int command_inspect(int argc, char **argv);
+int command_data(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_bench(int argc, char **argv);

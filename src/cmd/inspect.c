@@ -3,6 +3,7 @@
 #include "cmd/session.h"
 #include "store/inspect.h"
 #include "train/saved_state.h"
+#include "view/recording.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,21 +106,9 @@ static Status inspect_checkpoint(const char *path) {
     return status;
 }
 
-static Status read_trace_config(const InspectTrace *trace, Config *config) {
-    static const char GROUP[] = "config/";
-    Status status = status_ok();
-    config_default(config);
-    for (int i = 0; i < trace->scalars && !status_failed(&status); i++)
-        if (strncmp(trace->scalar[i].name, GROUP, sizeof GROUP - 1) == 0)
-            status = config_set_value(config, trace->scalar[i].name + sizeof GROUP - 1, trace->scalar[i].text,
-                                      "the trace's configuration");
-    if (status_failed(&status)) status.code = RAM_DATA;
-    return status;
-}
-
 static Status print_trace(const InspectTrace *trace, const char *path) {
     Config config;
-    TRY(read_trace_config(trace, &config));
+    TRY(recording_config(trace, &config));
     print_head("trace", path);
     print_group("trace/", trace->scalars, trace->scalar, 18, "");
     printf("images             %lld\n", (long long)trace->shape.samples);

@@ -12,7 +12,7 @@ Status task_open(Task *task, const Dataset *dataset, const TaskOptions *options)
                    .height = images->height,
                    .width = images->width,
                    .channels = images->channels};
-    if (task_is_identity(task)) return status_ok();
+    if (options->kind == TASK_MNIST) return status_ok();
     if (options->canvas < images->height || options->canvas < images->width)
         return status_error(RAM_USAGE,
                             "data.canvas is %d, too small for the images of %d x %d pixels in %s: raise it, or set "
@@ -22,7 +22,14 @@ Status task_open(Task *task, const Dataset *dataset, const TaskOptions *options)
     return status_ok();
 }
 
-bool task_is_identity(const Task *task) { return task->options.kind == TASK_MNIST; }
+bool task_is_identity(const Task *task, Split split) {
+    return task->options.kind == TASK_MNIST && (split != SPLIT_TRAIN || augment_is_off(&task->options.augmentation));
+}
+
+size_t task_scratch_bytes(const Task *task) {
+    const Images *images = &task->dataset->train_file;
+    return (size_t)images->height * (size_t)images->width * (size_t)images->channels;
+}
 
 static const uint8_t *image_of(const Task *task, Split split, int32_t sample) {
     const Images *images = dataset_images(task->dataset, split);
@@ -76,11 +83,22 @@ static void add_distractor(const Task *task, Split split, int32_t sample, Draws 
     add_somewhere(task, image, images->width, piece, draws, picture);
 }
 
-void task_draw(const Task *task, Split split, uint32_t epoch, int32_t sample, uint8_t *picture) {
+/* The image, augmented into `scratch` where a training asks for it. */
+static const uint8_t *training_image(const Task *task, Split split, uint32_t epoch, int32_t sample, uint8_t *scratch) {
     const Images *images = dataset_images(task->dataset, split);
     const uint8_t *image = image_of(task, split, sample);
+    if (split != SPLIT_TRAIN || epoch == 0 || augment_is_off(&task->options.augmentation)) return image;
+    const DrawKey key = {
+        .seed = task->options.seed, .purpose = DRAW_AUGMENT, .epoch = epoch, .sample = (uint32_t)sample};
+    augment_image(&task->options.augmentation, key, images->height, images->width, images->channels, image, scratch);
+    return scratch;
+}
+
+void task_draw(const Task *task, Split split, uint32_t epoch, int32_t sample, uint8_t *scratch, uint8_t *picture) {
+    const Images *images = dataset_images(task->dataset, split);
+    const uint8_t *image = training_image(task, split, epoch, sample, scratch);
     size_t bytes = (size_t)task->height * (size_t)task->width * (size_t)task->channels;
-    if (task_is_identity(task)) {
+    if (task->options.kind == TASK_MNIST) {
         memcpy(picture, image, bytes);
         return;
     }

@@ -161,13 +161,14 @@ void hdf_put_scalar(HdfWriter *writer, const StoreScalar *scalar) {
 static hid_t element_type(HdfElement element, bool in_file) {
     if (element == HDF_FLOAT) return H5Tcopy(in_file ? H5T_IEEE_F32LE : H5T_NATIVE_FLOAT);
     if (element == HDF_INT) return H5Tcopy(in_file ? H5T_STD_I32LE : H5T_NATIVE_INT32);
+    if (element == HDF_BYTE) return H5Tcopy(in_file ? H5T_STD_U8LE : H5T_NATIVE_UINT8);
     hid_t letter = H5Tcopy(H5T_C_S1);
     H5Tset_strpad(letter, H5T_STR_NULLPAD); /* without an end there is room for one */
     return letter;
 }
 
 static int64_t row_bytes(const HdfArray *array) {
-    int64_t bytes = array->element == HDF_LETTER ? 1 : 4;
+    int64_t bytes = array->element == HDF_LETTER || array->element == HDF_BYTE ? 1 : 4;
     for (int i = 1; i < array->dimensions; i++) bytes *= array->size[i];
     return bytes;
 }
@@ -240,7 +241,7 @@ static bool map_sources(HdfWriter *writer, const HdfArray *whole, hid_t list, hi
 void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
                      void (*source_name)(char name[HDF_NAME], int i, int sources)) {
     const char *name = whole->name;
-    require(whole->element != HDF_LETTER);
+    require(whole->element == HDF_FLOAT || whole->element == HDF_INT);
     make_groups(writer, name);
     if (writer->failed) return;
     hid_t list = H5Pcreate(H5P_DATASET_CREATE), space = make_space(whole, whole->size[0]);
@@ -353,6 +354,29 @@ HdfOutcome hdf_get_sizes(hid_t file, const char *name, int *dimensions, int64_t 
     H5Tclose(stored);
     H5Dclose(set);
     return outcome;
+}
+
+/* Whether the data set is as `array` says. */
+static bool array_fits(hid_t set, const HdfArray *array) {
+    hid_t stored = H5Dget_type(set), expected = element_type(array->element, true), space = H5Dget_space(set);
+    hsize_t found[HDF_DIMENSIONS];
+    bool fits = H5Tequal(stored, expected) > 0 && H5Sget_simple_extent_ndims(space) == array->dimensions &&
+                H5Sget_simple_extent_dims(space, found, NULL) >= 0;
+    for (int i = 0; i < array->dimensions && fits; i++) fits = (int64_t)found[i] == array->size[i];
+    H5Sclose(space);
+    H5Tclose(expected);
+    H5Tclose(stored);
+    return fits;
+}
+
+HdfOutcome hdf_get_array(hid_t file, const HdfArray *array, void *values) {
+    if (!path_exists(file, array->name)) return HDF_ABSENT;
+    hid_t set = H5Dopen2(file, array->name, H5P_DEFAULT), memory = element_type(array->element, false);
+    const bool read =
+        set >= 0 && array_fits(set, array) && H5Dread(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0;
+    H5Tclose(memory);
+    if (set >= 0) H5Dclose(set);
+    return read ? HDF_READ : HDF_WRONG;
 }
 
 HdfOutcome hdf_get_shape(hid_t file, const char *name, int64_t *rows, int64_t *columns) {

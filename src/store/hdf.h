@@ -27,7 +27,12 @@ typedef struct {
     size_t bytes;
 } HdfImage;
 
-typedef enum { HDF_FLOAT, HDF_INT /* int32_t */, HDF_LETTER /* char: a text of one */ } HdfElement;
+typedef enum {
+    HDF_FLOAT,
+    HDF_INT /* int32_t */,
+    HDF_BYTE /* uint8_t */,
+    HDF_LETTER /* char: a text of one */
+} HdfElement;
 
 /* A data set: its rows are the first dimension, the one that is cut over files. */
 typedef struct {
@@ -62,6 +67,8 @@ HdfOutcome hdf_get_scalar(hid_t file, const StoreScalar *scalar);
 HdfOutcome hdf_get_sizes(hid_t file, const char *name, int *dimensions, int64_t size[HDF_DIMENSIONS]);
 /* The same of a matrix or a vector (columns 0). */
 HdfOutcome hdf_get_shape(hid_t file, const char *name, int64_t *rows, int64_t *columns);
+/* All of a data set that must be as `array` says, element and sizes. */
+HdfOutcome hdf_get_array(hid_t file, const HdfArray *array, void *values);
 /* All of a data set whose shape was asked before. */
 bool hdf_get_rows(hid_t file, const char *name, float *values);
 

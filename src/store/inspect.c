@@ -186,30 +186,45 @@ static Status read_trace(hid_t index, const char *path, InspectTrace *trace) {
     return list_scalars(index, path, &trace->scalars, &trace->scalar);
 }
 
-/* The index, once all files are verified. */
-static Status read_index(const char *path, const Manifest *manifest, HdfImage *image) {
-    const ManifestFile *file = &manifest->file[manifest->shards];
-    TRY(manifest_read_file(path, file, &image->data));
-    image->bytes = file->bytes;
-    return status_ok();
+/* Opens the index of a set as its MANIFEST says it was written; H5Fclose() it. */
+static Status open_index(const char *path, ManifestKind kind, int *shards, hid_t *index) {
+    Manifest manifest;
+    HdfImage image = {0};
+    TRY(manifest_read(path, kind, &manifest));
+    *shards = manifest.shards;
+    image.bytes = manifest.file[manifest.shards].bytes;
+    const Status status = manifest_read_file(path, &manifest.file[manifest.shards], &image.data);
+    manifest_free(&manifest);
+    TRY(status);
+    *index = hdf_open(image);
+    free(image.data);
+    if (*index >= 0) return status_ok();
+    return status_error(RAM_DATA, "%.400s/" MANIFEST_INDEX " is whole, but HDF5 cannot open it", path);
 }
 
 Status inspect_trace(const char *path, InspectTrace *trace) {
-    Manifest manifest;
-    HdfImage image = {0};
+    hid_t index;
     *trace = (InspectTrace){0};
     TRY(trace_verify(path));
-    TRY(manifest_read(path, MANIFEST_TRACE, &manifest));
-    Status status = read_index(path, &manifest, &image);
-    trace->shards = manifest.shards;
-    manifest_free(&manifest);
-    TRY(status);
-    hid_t index = hdf_open(image);
-    free(image.data);
-    if (index < 0) return status_error(RAM_DATA, "%.400s/" MANIFEST_INDEX " is whole, but HDF5 cannot open it", path);
-    status = read_trace(index, path, trace);
+    TRY(open_index(path, MANIFEST_TRACE, &trace->shards, &index));
+    const Status status = read_trace(index, path, trace);
     H5Fclose(index);
     return status;
+}
+
+Status inspect_index(const char *checkpoint, int *scalars, InspectScalar **scalar) {
+    hid_t index;
+    int shards;
+    TRY(open_index(checkpoint, MANIFEST_CHECKPOINT, &shards, &index));
+    const Status status = list_scalars(index, checkpoint, scalars, scalar);
+    H5Fclose(index);
+    return status;
+}
+
+const char *inspect_text(int scalars, const InspectScalar *scalar, const char *name) {
+    for (int i = 0; i < scalars; i++)
+        if (strcmp(scalar[i].name, name) == 0) return scalar[i].text;
+    return "";
 }
 
 /* --- which set */

@@ -41,6 +41,12 @@ typedef struct {
     InspectScalar *scalar;
 } InspectTrace;
 
+/* What a checkpoint says of itself, from its verified index alone; free() *scalar. RAM_DATA. */
+Status inspect_index(const char *checkpoint, int *scalars, InspectScalar **scalar);
+
+/* The text of a scalar; "" where there is none. Borrowed. */
+const char *inspect_text(int scalars, const InspectScalar *scalar, const char *name);
+
 /* Verifies the trace and reads what it says of itself; free() trace->scalar. RAM_DATA. */
 Status inspect_trace(const char *path, InspectTrace *trace);
 

@@ -159,6 +159,17 @@ void trace_parts_rows_free(TraceRows *rows) {
     *rows = (TraceRows){0};
 }
 
+const char *trace_parts_read_shard(hid_t shard, const TraceShape *shape, int64_t first, int64_t count,
+                                   const TraceRows *rows) {
+    for (int set = 0; set < SETS; set++) {
+        const HdfArray part = set_array(shape, set, count);
+        char *values = set_values(rows, set);
+        if (hdf_get_array(shard, &part, values + first * row_elements(shape, set) * (int64_t)sizeof(float)) != HDF_READ)
+            return SET[set].name;
+    }
+    return NULL;
+}
+
 /* --- a file */
 
 static void put_text(HdfWriter *writer, const char *object, const char *attribute, const char *text) {

@@ -21,6 +21,11 @@ int64_t trace_parts_row_bytes(const TraceShape *shape);
 TraceRows trace_parts_rows_new(const TraceShape *shape, int64_t rows);
 void trace_parts_rows_free(TraceRows *rows);
 
+/* Fills the rows `first` to `first` + `count` - 1 of `rows` from a shard; the name of a data set that is not as it
+ * should be, or NULL. */
+const char *trace_parts_read_shard(hid_t shard, const TraceShape *shape, int64_t first, int64_t count,
+                                   const TraceRows *rows);
+
 /* free() image->data. RAM_IO. */
 Status trace_parts_build_shard(const TraceFile *file, int shard, const TraceRows *rows, HdfImage *image);
 Status trace_parts_build_index(const TraceFile *file, HdfImage *image);

@@ -19,7 +19,7 @@ static Status set_normalisation(const Config *config, const Dataset *dataset, Re
     return status_ok();
 }
 
-static Status open_data(Experiment *experiment, const char *data_fallback) {
+Status experiment_open_data(Experiment *experiment, const char *data_fallback) {
     const Config *config = &experiment->config;
     const DatasetOptions options = {.directory = config->data_dir,
                                     .fallback = data_fallback,
@@ -30,6 +30,10 @@ static Status open_data(Experiment *experiment, const char *data_fallback) {
     const TaskOptions task = {.kind = (TaskKind)config->data_task,
                               .canvas = (int)config->data_canvas,
                               .distractors = (int)config->data_distractors,
+                              .augmentation = {.shift = config->augment_shift,
+                                               .rotation = config->augment_rotation,
+                                               .scale = config->augment_scale,
+                                               .elastic = config->augment_elastic},
                               .seed = (uint64_t)config->_seed,
                               .data_seed = (uint64_t)config->data_seed};
     return task_open(&experiment->task, &experiment->dataset, &task);
@@ -139,7 +143,7 @@ Status experiment_check_ranks(const Config *config, int ranks) {
 
 static Status open_all(Experiment *experiment, DeviceChoice device, const char *data_fallback) {
     TRY(experiment_check_ranks(&experiment->config, comm_size(experiment->comm)));
-    TRY(open_data(experiment, data_fallback));
+    TRY(experiment_open_data(experiment, data_fallback));
     return open_model(experiment, device);
 }
 

@@ -31,6 +31,8 @@ Status experiment_check_ranks(const Config *config, int ranks);
  * set; a rank that cannot ends all with its message. On failure everything is closed. @collective */
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,
                        const char *data_fallback);
+/* Opens data and task alone, for `config` that is set: what pictures are drawn. Not collective. */
+Status experiment_open_data(Experiment *experiment, const char *data_fallback);
 void experiment_close(Experiment *experiment); /* a zeroed one is allowed. @collective */
 
 /* What training needs besides: the way that comm.backend and train.reduction ask for to sum over the ranks' GPUs.

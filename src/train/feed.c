@@ -7,6 +7,7 @@ struct FeedSlot {
     int32_t *picture;  /* (images_most): place of each picture among the pixels */
     uint8_t *label;    /* (images_most) */
     uint8_t *canvas;   /* (images_most, H, W, C), host */
+    uint8_t *scratch;  /* of task_draw */
     DevBytes canvases; /* the same on the backend */
 };
 
@@ -18,7 +19,7 @@ void feed_open(Feed *feed, const Experiment *experiment, Split split, int64_t im
     const size_t most = (size_t)images_most, bytes = picture_bytes(&experiment->task);
     *feed = (Feed){.experiment = experiment, .split = split};
     feed->slot = memory_new((size_t)backend->workers, sizeof *feed->slot);
-    const bool identity = task_is_identity(&experiment->task);
+    const bool identity = task_is_identity(&experiment->task, split);
     if (identity)
         feed->pixels.address = backend->kernels->present(backend, images->pixels, (size_t)images->count * bytes);
     for (int i = 0; i < backend->workers; i++) {
@@ -26,6 +27,7 @@ void feed_open(Feed *feed, const Experiment *experiment, Split split, int64_t im
         slot->picture = memory_new(most, sizeof *slot->picture);
         slot->label = memory_new(most, 1);
         if (identity) continue;
+        slot->scratch = memory_new(task_scratch_bytes(&experiment->task), 1);
         slot->canvas = memory_new(most, bytes);
         slot->canvases.address = backend->kernels->allocate(backend, most * bytes);
     }
@@ -38,6 +40,7 @@ void feed_close(Feed *feed) {
     for (int i = 0; i < backend->workers; i++) {
         free(feed->slot[i].picture);
         free(feed->slot[i].label);
+        free(feed->slot[i].scratch);
         free(feed->slot[i].canvas);
         backend->kernels->release(backend, feed->slot[i].canvases.address);
     }
@@ -58,7 +61,8 @@ void feed_span(const Feed *feed, int worker, const Span *span, uint32_t epoch, c
     for (size_t i = 0; i < n; i++) {
         slot->label[i] = labels[sample[i]];
         slot->picture[i] = identity ? sample[i] : (int32_t)i;
-        if (!identity) task_draw(&experiment->task, feed->split, epoch, sample[i], slot->canvas + i * bytes);
+        if (!identity)
+            task_draw(&experiment->task, feed->split, epoch, sample[i], slot->scratch, slot->canvas + i * bytes);
     }
     if (!identity) kernels->upload(backend, slot->canvases.address, slot->canvas, n * bytes);
     pictures->pixels = identity ? feed->pixels : slot->canvases;

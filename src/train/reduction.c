@@ -27,6 +27,7 @@ struct Reduction {
     double *tails;    /* (nodes, tail) */
     Shared *shared;   /* of each rank: (rank 0: the total,) its nodes' vectors and tails; NULL: by messages */
     DevFloats inbox;  /* messages: my part of the nodes of others */
+    float **host;     /* messages: (nodes) where `vector` is for the host, of other backends a copy */
     Message *message; /* messages: room for sends, then receives */
 };
 
@@ -86,22 +87,43 @@ static bool open_shared(Reduction *r) {
 
 /* --- messages */
 
+static bool is_copied(const Reduction *r) { return r->ranks > 1 && !r->backend->host_memory; }
+
 static void open_messages(Reduction *r) {
     const int64_t count = part_count(r, r->rank);
     /* a vector and a tail for each (node, peer), either way */
     r->message = memory_new(4 * (size_t)r->nodes * (size_t)r->ranks, sizeof *r->message);
-    if (r->ranks > 1) r->inbox = backend_floats(r->backend, r->nodes * count + LAYOUT_ALIGN);
-    for (int i = 0; i < r->nodes; i++)
-        r->vector[i] =
-            r->owner[i] == r->rank ? backend_zeros(r->backend, r->count) : dev_floats_at(r->inbox, i * count);
+    r->host = memory_new((size_t)r->nodes, sizeof *r->host);
+    if (r->ranks > 1) r->inbox = backend_zeros(r->backend, r->nodes * count + LAYOUT_ALIGN);
+    for (int i = 0; i < r->nodes; i++) {
+        const bool own = r->owner[i] == r->rank;
+        r->vector[i] = own ? backend_zeros(r->backend, r->count) : dev_floats_at(r->inbox, i * count);
+        r->host[i] = is_copied(r) ? memory_new((size_t)(own ? r->count : count), sizeof(float)) : r->vector[i].address;
+    }
     r->total = r->vector[r->first_node]; /* its parts are overwritten when they have been sent */
 }
 
 static void close_messages(Reduction *r) {
-    for (int i = 0; i < r->nodes; i++)
+    for (int i = 0; i < r->nodes; i++) {
+        if (is_copied(r)) free(r->host[i]);
         if (r->owner[i] == r->rank) r->backend->kernels->release(r->backend, r->vector[i].address);
+    }
     if (r->inbox.address) r->backend->kernels->release(r->backend, r->inbox.address);
+    free(r->host);
     free(r->message);
+}
+
+/* Elements of a node's vector, from the backend before they are sent, and to it after they came. */
+static void fetch(const Reduction *r, int node, int64_t begin, int64_t count) {
+    if (is_copied(r))
+        r->backend->kernels->download(r->backend, r->host[node] + begin, dev_floats_at(r->vector[node], begin).address,
+                                      (size_t)count * sizeof(float));
+}
+
+static void deliver(const Reduction *r, int node, int64_t begin, int64_t count) {
+    if (is_copied(r))
+        r->backend->kernels->upload(r->backend, dev_floats_at(r->vector[node], begin).address, r->host[node] + begin,
+                                    (size_t)count * sizeof(float));
 }
 
 /* --- NCCL: own nodes meet in the first one's vector, which is the total, with room for the tails behind it */
@@ -238,41 +260,47 @@ static void sum_part(Reduction *r) {
     r->backend->kernels->tree_sum(r->backend, r->lanes, r->nodes, r->node, part, part_count(r, r->rank),
                                   dev_floats_at(r->total, begin));
 }
+
 /* Sends every rank its part of my subtrees' sums; receives my part of theirs. Tails go whole. */
 static void scatter_nodes(Reduction *r) {
     const size_t tail_bytes = (size_t)r->tail * sizeof(double);
-    const size_t part_bytes = (size_t)part_count(r, r->rank) * sizeof(float);
+    const int64_t part = part_count(r, r->rank);
     int sends = 0, receives = 0;
     Message *receive = r->message + 2 * (int64_t)r->nodes * r->ranks;
     for (int i = 0; i < r->nodes; i++) {
         double *tail = r->tails + (int64_t)i * r->tail;
         if (r->owner[i] != r->rank) {
-            receive[receives++] = (Message){r->owner[i], r->vector[i].address, part_bytes};
+            receive[receives++] = (Message){r->owner[i], r->host[i], (size_t)part * sizeof(float)};
             receive[receives++] = (Message){r->owner[i], tail, tail_bytes};
             continue;
         }
+        fetch(r, i, 0, r->count);
         for (int peer = 0; peer < r->ranks; peer++) {
             if (peer == r->rank) continue;
-            float *part = dev_floats_at(r->vector[i], part_begin(r, peer)).address;
-            r->message[sends++] = (Message){peer, part, (size_t)part_count(r, peer) * sizeof(float)};
+            float *its_part = r->host[i] + part_begin(r, peer);
+            r->message[sends++] = (Message){peer, its_part, (size_t)part_count(r, peer) * sizeof(float)};
             r->message[sends++] = (Message){peer, tail, tail_bytes};
         }
     }
     comm_exchange(r->comm, sends, r->message, receives, receive);
+    for (int i = 0; i < r->nodes; i++)
+        if (r->owner[i] != r->rank) deliver(r, i, 0, part);
 }
 
 /* Sends my completed part to every rank; receives theirs. */
 static void gather_parts(Reduction *r) {
     Message *receive = r->message + r->ranks;
+    float *total = r->host[r->first_node];
     int peers = 0;
+    fetch(r, r->first_node, part_begin(r, r->rank), part_count(r, r->rank));
     for (int peer = 0; peer < r->ranks; peer++) {
         if (peer == r->rank) continue;
-        r->message[peers] = (Message){peer, dev_floats_at(r->total, part_begin(r, r->rank)).address,
-                                      (size_t)part_count(r, r->rank) * sizeof(float)};
-        receive[peers++] = (Message){peer, dev_floats_at(r->total, part_begin(r, peer)).address,
-                                     (size_t)part_count(r, peer) * sizeof(float)};
+        r->message[peers] =
+            (Message){peer, total + part_begin(r, r->rank), (size_t)part_count(r, r->rank) * sizeof(float)};
+        receive[peers++] = (Message){peer, total + part_begin(r, peer), (size_t)part_count(r, peer) * sizeof(float)};
     }
     comm_exchange(r->comm, peers, r->message, peers, receive);
+    deliver(r, r->first_node, 0, r->count);
 }
 
 static void run_shared(Reduction *r) {

@@ -36,6 +36,14 @@ for variant in "${variants[@]}"; do
         fail "a trace on $device differs"
 done
 
+# Ranks whose memory is not the host's send copies of it.
+run 0 --config small.yaml --set train.epochs=2 --run-dir alone --device "$same_as"
+for np in 2 3; do
+    run 0 --np $np --config small.yaml --set train.epochs=2 --set train.reduction=tree --run-dir ranks$np --device "$device"
+    quiet
+    check weights alone ranks$np
+done
+
 # From one device to the other and back, at an epoch's end.
 run 0 --config small.yaml --run-dir whole --set train.epochs=3 --device cpu
 run 0 --config small.yaml --run-dir moved --set train.epochs=1 --device cpu

@@ -110,6 +110,23 @@ static void test_order(void **state) {
     assert_memory_equal(arguments.name, path, strlen(path) - 5);
 }
 
+/* A command may take several operands, wherever they stand. */
+static void test_operands(void **state) {
+    char *line[] = {"ram_dist", "one", "--set", "seed=4", "two", "three", NULL};
+    ArgumentsSpec spec = {.command = "report", .summary = "Reports.", .operand = "RUN", .most_operands = 3};
+    Arguments arguments;
+    (void)state;
+    assert_int_equal(arguments_parse(&arguments, &spec, 6, line).code, RAM_OK);
+    assert_int_equal(arguments.operand_count, 3);
+    assert_string_equal(arguments.operand, "one");
+    assert_string_equal(arguments.operands[1], "two");
+    assert_string_equal(arguments.operands[2], "three");
+    spec.most_operands = 2;
+    const Status status = arguments_parse(&arguments, &spec, 6, line);
+    assert_int_equal(status.code, RAM_USAGE);
+    assert_non_null(strstr(status.message, "more than 2 of RUN are given, 'three'"));
+}
+
 /* mpirun's users write -np; getopt's habits hold: abbreviations, and -- before operands. */
 static void test_spellings(void **state) {
     (void)state;
@@ -160,7 +177,8 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_order),
-                                       cmocka_unit_test(test_spellings), cmocka_unit_test(test_errors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_operands), cmocka_unit_test(test_values),
+                                       cmocka_unit_test(test_order), cmocka_unit_test(test_spellings),
+                                       cmocka_unit_test(test_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,19 @@ static void test_write(void **state) {
     assert_false(exists(*state, ".tmp-file"));
 }
 
+/* A rename would replace a pipe, or root's /dev/null, by a file. */
+static void test_write_over_others(void **state) {
+    char path[FILE_PATH];
+    struct stat facts;
+    join(path, *state, "pipe");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(atomic_file_write(path, NEW, strlen(NEW)).code, RAM_IO);
+    assert_int_equal(stat(path, &facts), 0);
+    assert_true(S_ISFIFO(facts.st_mode));
+    assert_int_equal(atomic_file_write(*state, NEW, strlen(NEW)).code, RAM_IO);
+    assert_false(exists(*state, ".tmp-pipe"));
+}
+
 static void test_relative_path(void **state) {
     char *before = getcwd(NULL, 0);
     assert_int_equal(chdir(*state), 0);
@@ -291,6 +304,7 @@ static void test_hash(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_write, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_write_over_others, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_relative_path, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_write_with_faults, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_short_writes, make_folder, remove_folder),

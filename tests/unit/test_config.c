@@ -440,7 +440,7 @@ static void test_random_edits(void **state) {
     for (int i = 0; i < 3000; i++) {
         size_t length = size;
         memcpy(text, original, size);
-        for (uint64_t edits = 1 + next_random(&random) % 4; edits > 0; edits--) {
+        for (uint64_t edits = 1 + next_random(&random) % 4; edits > 0 && length > 0; edits--) {
             size_t at = next_random(&random) % length;
             char mark = marks[next_random(&random) % (sizeof marks - 1)];
             switch (next_random(&random) % 4) {

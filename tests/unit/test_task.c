@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+static uint8_t scratch[9 * 12 * 3];
+
 enum { HEIGHT = 9, WIDTH = 12, CHANNELS = 3, CANVAS = 14, IMAGES = 40, DRAWS = 4000 };
 
 typedef struct {
@@ -60,12 +62,12 @@ static void brighten(Fixture *fixture, uint8_t value) {
 static void test_mnist_is_the_image(void **state) {
     Fixture *fixture = *state;
     Task task = open_task(fixture, (TaskOptions){.kind = TASK_MNIST, .canvas = 1});
-    assert_true(task_is_identity(&task));
+    assert_true(task_is_identity(&task, SPLIT_TRAIN));
     assert_int_equal(task.height, HEIGHT);
     assert_int_equal(task.width, WIDTH);
     assert_int_equal(task.channels, CHANNELS);
     uint8_t picture[HEIGHT * WIDTH * CHANNELS];
-    task_draw(&task, SPLIT_TEST, 0, IMAGES - 1, picture);
+    task_draw(&task, SPLIT_TEST, 0, IMAGES - 1, scratch, picture);
     assert_memory_equal(picture, fixture->dataset.test_file.pixels + (IMAGES - 1) * sizeof picture, sizeof picture);
 }
 
@@ -100,7 +102,7 @@ static void test_translated_reaches_every_place_equally(void **state) {
     Fixture *fixture = *state;
     enum { ROWS = CANVAS - HEIGHT + 1, COLUMNS = CANVAS - WIDTH + 1 };
     Task task = open_task(fixture, (TaskOptions){.kind = TASK_TRANSLATED, .canvas = CANVAS, .seed = 1});
-    assert_false(task_is_identity(&task));
+    assert_false(task_is_identity(&task, SPLIT_TRAIN));
     assert_int_equal(task.height, CANVAS);
     assert_int_equal(task.width, CANVAS);
     brighten(fixture, 200);
@@ -110,7 +112,7 @@ static void test_translated_reaches_every_place_equally(void **state) {
     uint8_t picture[CANVAS * CANVAS * CHANNELS];
     for (uint32_t epoch = 1; epoch <= DRAWS; epoch++) {
         int top, left;
-        task_draw(&task, SPLIT_TRAIN, epoch, sample, picture);
+        task_draw(&task, SPLIT_TRAIN, epoch, sample, scratch, picture);
         find_image(&task, fixture->dataset.train_file.pixels, picture, &top, &left);
         times[top][left]++;
     }
@@ -121,7 +123,7 @@ static void test_translated_reaches_every_place_equally(void **state) {
 
 static void draw(const Task *task, Split split, uint32_t epoch, int32_t sample, uint8_t *picture) {
     memset(picture, 0x5a, CANVAS * CANVAS * CHANNELS);
-    task_draw(task, split, epoch, sample, picture);
+    task_draw(task, split, epoch, sample, scratch, picture);
 }
 
 static void test_depends_on_what_it_should(void **state) {
@@ -176,6 +178,26 @@ static void test_cluttered_adds_pieces(void **state) {
     assert_true(clipped > 0);
 }
 
+/* Only what a training sees is augmented: not the other splits, and nothing that is measured in epoch 0. */
+static void test_augments_training_alone(void **state) {
+    Fixture *fixture = *state;
+    for (int kind = TASK_MNIST; kind <= TASK_CLUTTERED; kind++) {
+        TaskOptions options = {.kind = (TaskKind)kind, .canvas = CANVAS, .seed = 1};
+        const Task plain = open_task(fixture, options);
+        options.augmentation.rotation = 90;
+        const Task task = open_task(fixture, options);
+        assert_int_equal(task_is_identity(&task, SPLIT_TEST), kind == TASK_MNIST);
+        assert_false(task_is_identity(&task, SPLIT_TRAIN));
+        for (int split = 0; split < SPLITS; split++)
+            for (uint32_t epoch = 0; epoch < 2; epoch++) {
+                uint8_t a[CANVAS * CANVAS * CHANNELS], b[CANVAS * CANVAS * CHANNELS];
+                draw(&plain, (Split)split, epoch, fixture->dataset.sample[split][0], a);
+                draw(&task, (Split)split, epoch, fixture->dataset.sample[split][0], b);
+                assert_int_equal(memcmp(a, b, sizeof a) != 0, split == SPLIT_TRAIN && epoch > 0);
+            }
+    }
+}
+
 /* Distractors come from other images, and only from the same split. */
 static void test_distractors_stay_in_their_split(void **state) {
     Fixture *fixture = *state;
@@ -209,7 +231,7 @@ static void test_tiny_images_and_splits(void **state) {
     uint8_t picture[25];
     for (int split = SPLIT_TRAIN; split <= SPLIT_VALIDATION; split++)
         for (uint32_t epoch = 1; epoch < 100; epoch++)
-            task_draw(&task, (Split)split, epoch, fixture->dataset.sample[split][0], picture);
+            task_draw(&task, (Split)split, epoch, fixture->dataset.sample[split][0], scratch, picture);
 }
 
 /* Pinned: other canvases would make every recorded error incomparable. */
@@ -231,6 +253,7 @@ static void test_places_are_pinned(void **state) {
 int main(void) {
 #define TASK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TASK_TEST(test_augments_training_alone),
         TASK_TEST(test_mnist_is_the_image),
         TASK_TEST(test_refuses_a_small_canvas),
         TASK_TEST(test_translated_reaches_every_place_equally),

@@ -2,6 +2,7 @@
  * than the one before, pooled to G x G. */
 #include "backend/cpu/cpu.h"
 #include "backend/element/retina.h"
+#include "base/glimpse_window.h"
 
 /* One row of cells of a single pixel each, the commonest case: the same arithmetic as retina_pool(), but pixels of one
  * channel lie side by side, so the compiler takes many at once. */
@@ -16,12 +17,12 @@ static void copy_row(const RetinaPlane *plane, int patch, int x, int y, float *o
 }
 
 static void look(const Retina *retina, const uint8_t *picture, const float location[2], float *glimpse) {
-    const int centre_x = retina_pixel(location[0], retina->width);
-    const int centre_y = retina_pixel(location[1], retina->height);
+    const int centre_x = glimpse_window_pixel(location[0], retina->width);
+    const int centre_y = glimpse_window_pixel(location[1], retina->height);
     int factor = 1;
     for (int k = 0; k < retina->scales; k++, factor *= retina->scale) {
         const int side = retina->patch * factor;
-        const int left = centre_x - side / 2, top = centre_y - side / 2;
+        const int left = glimpse_window_first(centre_x, side), top = glimpse_window_first(centre_y, side);
         for (int c = 0; c < retina->channels; c++) {
             const RetinaPlane plane = retina_plane(retina, picture, factor, c);
             for (int y = 0; y < retina->patch; y++, glimpse += retina->patch) {

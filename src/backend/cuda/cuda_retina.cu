@@ -1,6 +1,7 @@
 /* The glimpse sensor on the GPU. */
 #include "backend/cuda/cuda_parts.h"
 #include "backend/element/retina.h"
+#include "base/glimpse_window.h"
 
 /* One thread a pooled cell: factor^2 bytes of the picture (from the cache after the first) and 4 bytes written. Threads
  * of a warp take neighbouring cells of a row, so pixels and cells are read and written side by side. */
@@ -16,8 +17,8 @@ static __global__ void retina_kernel(Retina retina, int64_t count, int features,
     for (int k = 0; k < scale; k++) factor *= retina.scale;
     const RetinaPlane plane = retina_plane(&retina, pixels + picture[row / samples] * bytes, factor, channel);
     const int side = patch * factor;
-    const int left = retina_pixel(location[2 * row], retina.width) - side / 2;
-    const int top = retina_pixel(location[2 * row + 1], retina.height) - side / 2;
+    const int left = glimpse_window_first(glimpse_window_pixel(location[2 * row], retina.width), side);
+    const int top = glimpse_window_first(glimpse_window_pixel(location[2 * row + 1], retina.height), side);
     glimpse[i] = retina_pool(&plane, left + x * factor, top + y * factor);
 }
 

@@ -15,12 +15,6 @@ typedef struct {
     float gain, shift; /* pooled = sum * gain + pixels * shift */
 } RetinaPlane;
 
-/* The pixel that a coordinate in [-1, 1] falls on; the first for the NaN of a diverged model, which has none. */
-RAM_DEVICE int retina_pixel(float coordinate, int side) {
-    const float pixel = 0.5f * (coordinate + 1.0f) * (float)side;
-    return pixel > 0.0f ? (int)pixel : 0;
-}
-
 /* picture (H, W, C); `factor` is scale^k. */
 RAM_DEVICE RetinaPlane retina_plane(const Retina *retina, const uint8_t *picture, int factor, int channel) {
     const float area = (float)factor * (float)factor;

@@ -1,0 +1,138 @@
+#include "base/log.h"
+#include "base/memory.h"
+#include "cmd/commands.h"
+#include "cmd/saved_model.h"
+#include "config/text.h"
+#include "store/samples.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OPTION_TASK = OWN_OPTION, OPTION_EXPORT, OPTION_COUNT, OPTION_SPLIT, OPTION_EPOCH };
+enum { COUNT = 1000, FACTS = 32 };
+
+typedef struct {
+    const char *task, *output;
+    int64_t count, epoch;
+    Split split;
+} Wanted;
+
+static const struct argp_option OWN_OPTIONS[] = {
+    {"task", OPTION_TASK, "mnist|translated|cluttered", 0, "What to draw: the same as --set data.task=...", 0},
+    {"export", OPTION_EXPORT, "FILE", 0, "The HDF5 file to write; it must not exist", 0},
+    {"count", OPTION_COUNT, "N", 0, "How many samples, the first of the split (default: 1000)", 0},
+    {"split", OPTION_SPLIT, "train|validation|test", 0, "Which samples (default: test)", 0},
+    {"epoch", OPTION_EPOCH, "N", 0, "Training samples as this epoch shows them (default: 1)", 0},
+    {0},
+};
+
+static Status take_number(const char *option, const char *text, int64_t *number) {
+    if (text_parse_int(text, number) && *number >= 1 && *number <= INT32_MAX) return status_ok();
+    return status_error(RAM_USAGE, "--%s is '%s', not a whole number from 1 to %d", option, text_excerpt(text).text,
+                        INT32_MAX);
+}
+
+static Status take(void *input, int key, const char *value) {
+    Wanted *wanted = input;
+    switch (key) {
+    case OPTION_TASK:
+        wanted->task = value;
+        return status_ok();
+    case OPTION_EXPORT:
+        wanted->output = value;
+        return status_ok();
+    case OPTION_COUNT:
+        return take_number("count", value, &wanted->count);
+    case OPTION_SPLIT:
+        return saved_model_take_split(value, &wanted->split);
+    default:
+        return take_number("epoch", value, &wanted->epoch);
+    }
+}
+
+static Status check_line(const Wanted *wanted) {
+    if (!wanted->output)
+        return status_error(RAM_USAGE, "data needs a file to write: ram_dist data --task cluttered --export FILE.h5");
+    if (access(wanted->output, F_OK) == 0)
+        return status_error(RAM_USAGE, "--export %.400s exists already: give another name, or remove it first",
+                            wanted->output);
+    return status_ok();
+}
+
+/* What decided what the pictures show. */
+static int list_facts(const Config *config, const Wanted *wanted, const char *epoch, ConfigTexts *texts,
+                      PlainFact fact[FACTS]) {
+    int facts = 0;
+    fact[facts++] = (PlainFact){"split", split_name(wanted->split)};
+    if (wanted->split == SPLIT_TRAIN) fact[facts++] = (PlainFact){"epoch", epoch};
+    for (int key = 0; key < CONFIG_KEYS; key++) {
+        const KeyInfo *info = config_key(key);
+        if (info->type == KEY_TEXT) continue; /* folders of this machine */
+        if (strcmp(info->section, "data") != 0 && strcmp(info->section, "augment") != 0 &&
+            strcmp(info->name, "seed") != 0)
+            continue;
+        require(facts < FACTS);
+        config_get_text(config, key, texts->text[key], CONFIG_TEXT);
+        fact[facts++] = (PlainFact){info->name, texts->text[key]};
+    }
+    return facts;
+}
+
+static Status write_samples(const Experiment *experiment, const Wanted *wanted) {
+    const Task *task = &experiment->task;
+    const int64_t all = experiment->dataset.count[wanted->split], count = wanted->count < all ? wanted->count : all;
+    const int32_t *sample = experiment->dataset.sample[wanted->split];
+    const size_t bytes = (size_t)task->height * (size_t)task->width * (size_t)task->channels;
+    uint8_t *pixels = memory_new((size_t)count, bytes), *scratch = memory_new(task_scratch_bytes(task), 1);
+    int32_t *label = memory_new((size_t)count, sizeof *label);
+    ConfigTexts *texts = memory_new(1, sizeof *texts);
+    PlainFact fact[FACTS];
+    char epoch[24];
+    for (int64_t i = 0; i < count; i++) {
+        task_draw(task, wanted->split, (uint32_t)wanted->epoch, sample[i], scratch, pixels + (size_t)i * bytes);
+        label[i] = dataset_images(&experiment->dataset, wanted->split)->labels[sample[i]];
+    }
+    snprintf(epoch, sizeof epoch, "%" PRId64, wanted->epoch);
+    const int facts = list_facts(&experiment->config, wanted, epoch, texts, fact);
+    const Samples samples = {count, task->height, task->width, task->channels, pixels, label, sample};
+    const Status status = samples_write(wanted->output, &samples, facts, fact);
+    if (!status_failed(&status))
+        log_info("%s: %" PRId64 " %s samples of %d x %d pixels", wanted->output, count, split_name(wanted->split),
+                 task->height, task->width);
+    free(texts);
+    free(label);
+    free(scratch);
+    free(pixels);
+    return status;
+}
+
+/* Rank 0. */
+static Status data(const Session *session, const Wanted *wanted) {
+    Experiment experiment = {.config = session->arguments.config};
+    if (comm_rank(session->comm) != 0) return status_ok();
+    TRY(check_line(wanted));
+    if (wanted->task) TRY(config_set_value(&experiment.config, "data.task", wanted->task, "--task"));
+    Status status = experiment_open_data(&experiment, launch_data_directory());
+    if (!status_failed(&status)) status = write_samples(&experiment, wanted);
+    experiment_close(&experiment);
+    return status;
+}
+
+int command_data(int argc, char **argv) {
+    Wanted wanted = {.count = COUNT, .epoch = 1, .split = SPLIT_TEST};
+    const ArgumentsSpec spec = {
+        .command = "data",
+        .summary = "Writes the pictures that a task shows, as the model sees them before normalisation, to an HDF5 "
+                   "file: /images (N, H, W, C), /label, /index.",
+        .own = OWN_OPTIONS,
+        .take = take,
+        .input = &wanted,
+    };
+    Session session;
+    int code;
+    if (!session_open(&session, &spec, argc, argv, &code)) return code;
+    return session_close(&session, comm_agree(session.comm, data(&session, &wanted)));
+}

@@ -1,0 +1,103 @@
+#include "data/augment.h"
+#include "base/log.h"
+
+#include <math.h>
+
+enum { POINTS_MOST = 4096 / AUGMENT_GRID + 5 /* control points of the longest side that IDX files may have */ };
+
+/* Weights of the four control points around a place t (0..1) between the middle two: the uniform cubic B-spline. */
+static void spline_weights(float t, float weight[4]) {
+    const float s = 1 - t;
+    weight[0] = s * s * s / 6;
+    weight[1] = (3 * t * t * t - 6 * t * t + 4) / 6;
+    weight[2] = (3 * s * s * s - 6 * s * s + 4) / 6;
+    weight[3] = t * t * t / 6;
+}
+
+/* Displacement (x, y) at control point (row, column), in units of its standard deviation. */
+static void control_point(DrawKey key, int row, int column, float out[2]) {
+    key.rollout = 1 + (uint32_t)row;
+    key.glimpse = (uint32_t)column;
+    const philox4x32_ctr_t block = philox_block(key, 0);
+    philox_normal(block.v[0], block.v[1], out);
+}
+
+/* The displacements of one row of pixels, as a spline along x: one pair for each column of control points. */
+typedef struct {
+    int points;
+    float x[POINTS_MOST], y[POINTS_MOST];
+} RowSpline;
+
+static void row_spline(const Augmentation *a, DrawKey key, int row, int width, RowSpline *spline) {
+    float weight[4];
+    const int first = row / AUGMENT_GRID;
+    spline_weights((float)(row % AUGMENT_GRID) / AUGMENT_GRID, weight);
+    spline->points = (width - 1) / AUGMENT_GRID + 4;
+    require(spline->points <= POINTS_MOST);
+    for (int column = 0; column < spline->points; column++) {
+        spline->x[column] = spline->y[column] = 0;
+        for (int i = 0; i < 4; i++) {
+            float point[2];
+            control_point(key, first + i, column, point);
+            spline->x[column] += (float)a->elastic * weight[i] * point[0];
+            spline->y[column] += (float)a->elastic * weight[i] * point[1];
+        }
+    }
+}
+
+static void bend(const RowSpline *spline, int column, float *x, float *y) {
+    float weight[4];
+    const int first = column / AUGMENT_GRID;
+    spline_weights((float)(column % AUGMENT_GRID) / AUGMENT_GRID, weight);
+    for (int i = 0; i < 4; i++) {
+        *x += weight[i] * spline->x[first + i];
+        *y += weight[i] * spline->y[first + i];
+    }
+}
+
+typedef struct {
+    int height, width, channels;
+    const uint8_t *pixels;
+} Source;
+
+static float pixel(const Source *source, int row, int column, int channel) {
+    if (row < 0 || row >= source->height || column < 0 || column >= source->width) return 0;
+    return source
+        ->pixels[((size_t)row * (size_t)source->width + (size_t)column) * (size_t)source->channels + (size_t)channel];
+}
+
+/* Bilinear, rounded. */
+static void sample(const Source *source, float x, float y, uint8_t *out) {
+    const float left = floorf(x), top = floorf(y), u = x - left, v = y - top;
+    const bool far = !(left > -2e6f && left < 2e6f && top > -2e6f && top < 2e6f);
+    const int column = far ? -2 : (int)left, row = far ? -2 : (int)top;
+    for (int c = 0; c < source->channels; c++) {
+        const float upper = (1 - u) * pixel(source, row, column, c) + u * pixel(source, row, column + 1, c);
+        const float lower = (1 - u) * pixel(source, row + 1, column, c) + u * pixel(source, row + 1, column + 1, c);
+        out[c] = (uint8_t)lrintf((1 - v) * upper + v * lower);
+    }
+}
+
+void augment_image(const Augmentation *a, DrawKey key, int height, int width, int channels, const uint8_t *image,
+                   uint8_t *out) {
+    const Source source = {height, width, channels, image};
+    key.rollout = key.glimpse = 0;
+    const philox4x32_ctr_t draw = philox_block(key, 0);
+    const double angle = a->rotation * (double)philox_signed(draw.v[0]) * 3.14159265358979 / 180;
+    const double factor = 1 / (1 + a->scale * (double)philox_signed(draw.v[1]));
+    const float cosine = (float)(factor * cos(angle)), sine = (float)(factor * sin(angle));
+    const float centre_x = 0.5f * (float)(width - 1), centre_y = 0.5f * (float)(height - 1);
+    const float shift_x = (float)a->shift * philox_signed(draw.v[2]),
+                shift_y = (float)a->shift * philox_signed(draw.v[3]);
+    RowSpline spline;
+    for (int row = 0; row < height; row++) {
+        if (a->elastic > 0) row_spline(a, key, row, width, &spline);
+        for (int column = 0; column < width; column++) {
+            const float dx = (float)column - centre_x - shift_x, dy = (float)row - centre_y - shift_y;
+            float x = centre_x + cosine * dx + sine * dy, y = centre_y - sine * dx + cosine * dy;
+            if (a->elastic > 0) bend(&spline, column, &x, &y);
+            sample(&source, x, y, out);
+            out += channels;
+        }
+    }
+}

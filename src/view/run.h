@@ -1,0 +1,90 @@
+/* Run: what a run folder tells from outside, while it trains or afterwards: metrics.jsonl, config.yaml and the traces.
+ * Owns how these are read into plain structs. Must not know how they are shown. Nothing here is collective; nothing is
+ * written or locked. */
+#ifndef RAM_VIEW_RUN_H
+#define RAM_VIEW_RUN_H
+
+#include "view/recording.h"
+
+/* The figures of an epoch (DESIGN 6), in the order of their columns. */
+typedef enum {
+    EPOCH_EPOCH,
+    EPOCH_STEP,
+    EPOCH_LR,
+    EPOCH_LOSS,
+    EPOCH_NLL,
+    EPOCH_BASELINE_LOSS,
+    EPOCH_REINFORCE_LOSS,
+    EPOCH_ERROR,
+    EPOCH_REWARD,
+    EPOCH_SECONDS,
+    EPOCH_FIGURES
+} EpochFigure;
+const char *run_epoch_figure(EpochFigure figure); /* its name in metrics.jsonl */
+
+typedef struct {
+    double value[EPOCH_FIGURES];
+} EpochRow;
+
+typedef struct {
+    char split[16], policy[16];
+    int64_t epoch, step, rollouts, images, wrong;
+    double error, low, high, loss, reward;
+} EvalRow;
+
+/* Where a training ran. */
+typedef enum {
+    FACT_PROGRAM,
+    FACT_REVISION,
+    FACT_RANKS,
+    FACT_PRODUCTS,
+    FACT_MESSAGES,
+    FACT_HOST,
+    FACT_JOB,
+    FACT_COMMAND,
+    RUN_FACTS
+} RunFact;
+
+/* The probe set after an epoch (trace.every). */
+typedef struct {
+    int64_t epoch;
+    double error; /* percent, after the last glimpse */
+    Movement movement;
+    HeatMap heat; /* of all glimpses that the policy chose: not the first */
+} PolicyRow;
+
+typedef struct {
+    char path[FILE_PATH];
+    char name[256]; /* the folder's */
+    bool has_config;
+    Config config;     /* config.yaml */
+    int epochs, evals; /* rows */
+    EpochRow *epoch;
+    EvalRow *eval;
+    bool has_recording;
+    Recording recording;       /* the newest of the test set, or of what there is */
+    char fact[RUN_FACTS][512]; /* of the training, by RunFact, from its newest checkpoint or a trace; "": not known */
+    int policies;
+    PolicyRow *policy; /* by epoch */
+} Run;
+
+/* Whether there is a run at `path`: a folder with metrics.jsonl or config.yaml. */
+bool run_is(const char *path);
+
+/* Reads figures and configuration. A last line that is still being written does not count. run_close() the result.
+ * RAM_DATA: there is no run, or a line is not what a run writes; RAM_USAGE: config.yaml. */
+Status run_open(const char *path, Run *run);
+
+/* Reads the traces as well, and where the run ran. RAM_DATA names a damaged one. */
+Status run_read_traces(Run *run);
+void run_close(Run *run); /* a zeroed one is allowed */
+
+/* The last evaluation of the split with the policy (NULL: any); NULL: there is none. */
+const EvalRow *run_last_eval(const Run *run, const char *split, const char *policy);
+/* The evaluation of the split with the fewest errors; NULL: there is none. */
+const EvalRow *run_best_eval(const Run *run, const char *split);
+
+/* Whether it has measured the test set after its last epoch. */
+bool run_is_finished(const Run *run);
+
+#endif

@@ -1,0 +1,12 @@
+/* Terminal: a run's state and curves as text. Must not know whether anybody looks, nor control a terminal. */
+#ifndef RAM_VIEW_TERMINAL_H
+#define RAM_VIEW_TERMINAL_H
+
+#include "view/curves.h"
+
+#include <stdio.h>
+
+/* The run's last figures and curves, in lines of at most `columns` (at least 40 are taken). UTF-8. */
+void terminal_show(FILE *out, const Run *run, int columns);
+
+#endif

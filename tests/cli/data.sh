@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# data.sh RAM_DIST: `data` writes what a task shows: whole images somewhere on the canvas, pieces of others around them,
+# the same for every seed on what is measured.
+# shellcheck disable=SC1091,SC2154 # checks.bash sets work, ram_dist, here and python
+. "$(dirname "$0")/checks.bash"
+blobs data 60 30
+export RAM_DATA=$work/data
+run 0 data --export plain.h5
+quiet
+says out "30 test samples of 12 x 12"
+run 0 data --task translated --export translated.h5 --count 20 --set data.canvas=30
+run 0 data --task cluttered --export cluttered.h5 --split validation --set data.canvas=30
+run 0 data --task cluttered --export other_seed.h5 --split validation --set data.canvas=30 --set seed=7
+run 0 data --task cluttered --export first.h5 --split train --set data.canvas=30
+run 0 data --task cluttered --export second.h5 --split train --epoch 2 --set data.canvas=30
+run 0 data --export turned.h5 --split train --set augment.rotation=30
+run 0 data --export kept.h5 --set augment.rotation=30
+"$python" - <<'PY' || fail "the pictures are not what the tasks say"
+import h5py, numpy as np
+load = lambda name: h5py.File(name + ".h5")
+images = lambda name: load(name)["images"][:, :, :, 0].astype(int)
+data = open("data/t10k-images-idx3-ubyte", "rb").read()
+file = np.frombuffer(data, np.uint8, -1, 16).reshape(30, 12, 12).astype(int)
+labels = np.frombuffer(open("data/t10k-labels-idx1-ubyte", "rb").read(), np.uint8, -1, 8)
+assert (images("plain") == file).all() and (images("kept") == file).all()
+assert (load("plain")["label"][:] == labels).all() and (load("plain")["index"][:] == np.arange(30)).all()
+shown = images("translated")
+assert shown.shape == (20, 30, 30)
+places = set()
+for picture, image in zip(shown, file):
+    at = [(r, c) for r in range(19) for c in range(19) if (picture[r:r + 12, c:c + 12] == image).all()]
+    assert len(at) == 1 and picture.sum() == image.sum(), at
+    places.add(at[0])
+assert len(places) > 15
+assert (images("cluttered") == images("other_seed")).all()
+assert (images("first") != images("second")).any() and (images("turned").sum((1, 2)) > 0).all()
+assert load("first")["metadata"].attrs["epoch"] == b"1" and load("first")["images"].dtype == np.uint8
+PY
+refuses 64 "exists already" data --export plain.h5
+refuses 64 "needs a file" data --task cluttered
+refuses 64 "data.task" data --task jumbled --export none.h5
+refuses 64 "--count is '0'" data --count 0 --export none.h5
+refuses 64 "data.canvas" data --task translated --set data.canvas=11 --export none.h5
+refuses 74 "no/.tmp-such" data --export no/such.h5
+finish

@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# view.sh RAM_DIST: report, plot and watch of a real run: boxes to the pixel, every kind of picture, a run that is still
+# going, several at once, names that would be markup, and what is said of damaged or missing files.
+# shellcheck disable=SC1091,SC2154 # checks.bash sets work, ram_dist, here and python
+. "$(dirname "$0")/../cli/checks.bash"
+looks=${here%/cli}/view
+look() { "$python" "$looks/look.py" "$@" >"$work/out" 2>&1 || fail "look.py $*"; }
+blobs data 600 203
+small_model
+export RAM_DATA=$work/data
+settings=(--config small.yaml --set model.scales=3 --set model.sigma=2 --set model.glimpses=4 --set train.epochs=3
+    --set trace.every=1 --set trace.count=20)
+run 0 "${settings[@]}" --run-dir one
+run 0 trace one
+quiet
+trace=$(echo one/traces/test-*)
+
+# Pictures of each kind.
+for what in glimpses retina curves confusion heatmap; do
+    for kind in svg png gif; do
+        run 0 plot one --what $what --output "$what.$kind"
+        quiet
+        says out "picture: $what.$kind"
+    done
+    "$python" -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' $what.svg || fail "$what.svg is no XML"
+    lacks $what.svg "http://www.w3.org/1999"
+    says $what.svg 'role="img" aria-label="'
+    "$python" - $what.png $what.gif <<'PYTHON' || fail "$what.png or $what.gif"
+import sys
+from PIL import Image
+png, gif = (Image.open(path) for path in sys.argv[1:])
+assert png.format == "PNG" and gif.format == "GIF" and png.size == (2 * gif.size[0], 2 * gif.size[1]), (png.size, gif.size)
+assert len(set(png.getdata())) > 5 and len(set(gif.convert("RGB").getdata())) > 5
+assert gif.n_frames == (4 if "glimpses" in sys.argv[2] else 1), gif.n_frames
+PYTHON
+done
+
+# Boxes of every scale, at the corners of the pictures.
+look corners "$trace"
+chosen=$(cat out)
+run 0 plot "$trace" --what glimpses --images "$chosen" --output boxes.svg
+run 0 plot "$trace/index.h5" --what glimpses --images "$chosen" --output boxes.png
+run 0 plot one --what glimpses --images "$chosen" --output boxes.gif
+# shellcheck disable=SC2086 # words
+look boxes "$trace" boxes.svg boxes.png boxes.gif ${chosen//,/ }
+says out "60 boxes"
+run 0 plot one --what retina --images "${chosen%%,*}" --output retina.svg
+look retina "$trace" retina.svg data "${chosen%%,*}"
+look digits "$trace" glimpses.svg
+look heat "$trace" heatmap.svg
+
+# A larger canvas, one scale and several roll-outs; the pictures are those of the task.
+run 0 "${settings[@]}" --set model.scales=1 --set data.task=cluttered --set data.canvas=30 --run-dir canvas
+run 0 trace canvas --rollouts 3 --limit 9
+for kind in svg png gif; do run 0 plot canvas --what glimpses --output canvas.$kind; done
+look boxes canvas/traces/test-* canvas.svg canvas.png canvas.gif 0 1 2 3 4 5 6 7 8
+
+# The report: one file, smaller than 3 MB, the same without MPI; several runs.
+run 0 report one
+says out "report: one/report.html"
+quiet
+lacks one/report.html "http://"
+lacks one/report.html "https://"
+[ "$(wc -c <one/report.html)" -lt 3000000 ] || fail "the report is too large"
+run 0 report one canvas --output both.html
+for text in "Glimpses of one" "Glimpses of canvas" "canvas, validation"; do says both.html "$text"; done
+run 0 report one --images 0,100,202 --output three.html
+run 0 report one one one one one one one one --images "$(seq -s, 0 63)" --output eight.html
+says eight.html "more pictures are left out"
+[ "$(wc -c <eight.html)" -lt 3000000 ] || fail "eight runs make a report that is too large"
+for sample in 0 100 202; do says three.html "<figcaption>sample $sample</figcaption>"; done
+
+# Where it ran: from the checkpoint; a damaged one is not this command's business.
+run 0 --config small.yaml --set train.epochs=1 --np 2 --run-dir plain
+rmdir plain/traces
+run 0 report plain
+says plain/report.html '<th scope="row">Ranks</th><td>2</td>'
+says plain/report.html '<th scope="row">Computed by</th><td>LIBXSMM'
+"$python" -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(100); f.write(b"?")' plain/checkpoints/latest/index.h5
+run 0 report plain
+lacks plain/report.html 'Ranks</th>'
+
+# Names are text, whatever stands in them.
+evil='<img src=x onerror=alert(1)>&"'\'
+cp -r one "$evil"
+run 0 report "$evil" one --output evil.html
+lacks evil.html '<img'
+says evil.html '<h1>&lt;img src=x onerror=alert(1)&gt;&amp;&quot;&#39;, one</h1>'
+cp -r one $'broken\xff\x1b[31m'
+run 0 report $'broken\xff\x1b[31m' one --output evil.html
+"$python" -c 'open("evil.html", encoding="utf-8").read()' || fail "a broken name makes a broken page"
+run 0 watch $'broken\xff\x1b[31m'
+lacks out $'\x1b'
+
+# A run that is still going: no epoch yet, half a line, no trace.
+mkdir -p going && cp one/config.yaml going
+run 0 report going
+says going/report.html "No epoch is complete yet"
+run 0 watch going --once
+says out "no epoch is complete yet"
+head -n 3 one/metrics.jsonl >going/metrics.jsonl
+printf '{"kind":"epo' >>going/metrics.jsonl
+run 0 report going
+says going/report.html "Not finished: 2 epochs so far, of 3."
+says going/report.html "No trace has been recorded"
+run 0 plot going --what curves --output going.svg
+run 0 watch going
+says out "after epoch 2 of 3"
+says out "to go"
+run 0 watch one --once
+says out "finished after epoch 3"
+says out "$("$python" -c 'import json
+row = [json.loads(line) for line in open("one/metrics.jsonl") if "\"test\"" in line and "\"sample\"" in line][-1]
+print("%.2f %% error (95 %%: %.2f to %.2f)" % (row["error"], row["low"], row["high"]))')"
+refuses 65 "there is no trace in going" plot going --what heatmap --output x.png
+timeout 20 script -qec "'$ram_dist' watch one" /dev/null >out 2>err </dev/null || fail "watch in a terminal did not end"
+says out $'\x1b[2J'
+
+# Without the images all but pictures is there, and the page says why.
+run 0 report one --set "data.dir=$work/nowhere" --output bare.html
+says bare.html "No pictures of digits: "
+says bare.html "$work/nowhere"
+says bare.html "Confusion matrix"
+blobs other 500 100
+refuses 65 "are not those that" plot one --what glimpses --set "data.dir=$work/other" --output x.png
+refuses 64 "no file train-images" plot one --what glimpses --set "data.dir=$work/nowhere" --output x.png
+
+# Damage is named, and nothing is written.
+cp -r one hurt
+for file in "$trace"/shard-* "$trace/index.h5" "$trace/MANIFEST"; do
+    at=hurt/${file#one/}
+    cp "$at" kept
+    "$python" -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(100); f.write(b"?")' "$at"
+    rm -f hurt/report.html
+    refuses 65 "$at is damaged" report hurt
+    [ ! -e hurt/report.html ] || fail "a report of a damaged trace"
+    refuses 65 "$at" plot "${at%/*}" --what heatmap --output x.png
+    rm "$at"
+    refuses 65 "$at" report hurt
+    mv kept "$at"
+done
+cp one/metrics.jsonl hurt/metrics.jsonl
+for line in 'not json' '[1]' '{"no":"kind"}' '{"kind":"epoch","epoch":1}' '{"kind":"eval","split":"test"}'; do
+    { head -n 2 one/metrics.jsonl && echo "$line"; } >hurt/metrics.jsonl
+    refuses 65 "hurt/metrics.jsonl:3" report hurt
+    refuses 65 "hurt/metrics.jsonl:3" watch hurt
+done
+{ cat one/metrics.jsonl && echo '{"kind":"of a later version"}'; } >hurt/metrics.jsonl
+run 0 report hurt
+[ ! -e x.png ] || fail "a refused picture was written"
+
+# Wrong arguments.
+refuses 64 "report needs" report
+refuses 65 "there is no run in nothing" report nothing
+refuses 65 "there is no run in data" watch data
+refuses 64 "more than 8 of RUN" report 1 2 3 4 5 6 7 8 9
+refuses 64 "watch needs" watch
+refuses 64 "plot needs the path" plot
+refuses 64 "plot needs --what" plot one --output x.png
+refuses 64 "plot needs --output" plot one --what curves
+refuses 64 "--what is 'curve'" plot one --what curve --output x.png
+refuses 64 "does not end with" plot one --what curves --output x.jpg
+refuses 64 "curves are of a run" plot "$trace" --what curves --output x.png
+refuses 65 "no checkpoint, trace or run" plot nothing --what curves --output x.png
+refuses 65 "another format" plot one/checkpoints/best --what heatmap --output x.png
+refuses 64 "has samples 0 to 202" plot one --what glimpses --images 3,203 --output x.png
+refuses 64 "has samples 0 to 202" report one --images 203
+for images in "" "," "1," ",1" -1 one 1.5 "1,,2" 99999999999999999999999; do
+    refuses 64 "--images is" report one --images="$images"
+done
+refuses 64 "more than 64" plot one --what glimpses --images "$(seq -s, 0 64)" --output x.png
+mkfifo pipe.png
+refuses 74 "pipe.png is there and is no regular file" plot one --what curves --output pipe.png
+refuses 74 "data is there and is no regular file" report one --output data
+refuses 74 "cannot create nowhere/" plot one --what curves --output nowhere/x.png
+refuses 74 "cannot create nowhere/" report one --output nowhere/x.html
+finish
