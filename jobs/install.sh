@@ -35,6 +35,7 @@ python3-numpy         compares what is in them
 python3-xarray        opens traces as a user would,
 python3-h5netcdf      with named axes
 hdf5-tools            h5ls, h5dump
+patchelf              the relocatable bundle (cmake --build ... --target bundle)
 python3-pil           decodes PNG and GIF
 python3-selenium      drives a browser
 chromium              opens reports as a user would

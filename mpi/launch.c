@@ -227,6 +227,11 @@ void launch_prepare_mpi(void) {
     if (!memory_copy_allowed()) setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);
 }
 
+void launch_prepare_nccl(void) {
+    /* Sums inside the switch are not repeatable, and what is fast is to be so (train.reduction). */
+    if (!getenv("NCCL_ALGO")) setenv("NCCL_NVLS_ENABLE", "0", 0);
+}
+
 /* --- the user's own variables */
 
 const char *launch_data_directory(void) {

@@ -41,7 +41,7 @@ part() { # NAME COMMAND...
 }
 
 scripts() { # every script of the project, one path a line
-    find .ci data jobs tests -type f -not -path 'data/mnist/*' -print0 | xargs -0 grep -lE -m 1 '^#!.*/(env )?(ba)?sh' |
+    find .ci cmake data jobs tests -type f -not -path 'data/mnist/*' -print0 | xargs -0 grep -lE -m 1 '^#!.*/(env )?(ba)?sh' |
         sort
 }
 
@@ -60,7 +60,7 @@ check_scripts() {
 
 check_layout() { # of the sources, by the version of clang-format that .clang-format is written for
     clang-format --version | grep -q 'version 14' || { echo "skipped: not clang-format 14" && return 0; }
-    find src mpi tests -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run -Werror
+    find src mpi tests \( -name '*.[ch]' -o -name '*.cu' \) -print0 | xargs -0 clang-format --dry-run -Werror
 }
 
 build() { # FOLDER PRESET [CMAKE OPTIONS...]: $target, or all; prints only what went wrong
@@ -123,10 +123,10 @@ part "build: gcc, release" build release release && {
     [ $quick = yes ] || part "tests: valgrind" test_valgrind
 }
 if [ $quick = no ]; then
-    part "build: clang, release" build clang release -DCMAKE_C_COMPILER=clang
-    target=fuzzers part "build: clang, fuzz targets" build fuzz asan -DCMAKE_C_COMPILER=clang -DRAM_FUZZ=ON &&
+    part "build: clang, release" build clang release -DCMAKE_C_COMPILER=clang -DRAM_CUDA=OFF
+    target=fuzzers part "build: clang, fuzz targets" build fuzz asan -DCMAKE_C_COMPILER=clang -DRAM_FUZZ=ON -DRAM_CUDA=OFF &&
         part "fuzz" tests/fuzz/run.sh build/fuzz "$([ $slow = yes ] && echo 60 || echo 10)"
-    part "build: gcc, sanitizers" build asan asan && part "tests: sanitizers" test_sanitized
+    part "build: gcc, sanitizers" build asan asan -DRAM_CUDA=OFF && part "tests: sanitizers" test_sanitized
 fi
 
 echo

@@ -1,12 +1,39 @@
 #include "backend/backend.h"
+#include "backend/checked.h"
 #include "backend/cpu/cpu.h"
+#include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/cuda_gpus.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+#ifdef RAM_CUDA
+/* With `auto` a machine without a GPU is a CPU, and one with a GPU that cannot be used says why. */
+static Status open_cuda(const BackendOptions *options, Backend **backend) {
+    const Status status = cuda_backend_new(options->gpu, options->precision, backend);
+    if (options->device == DEVICE_CUDA || status.code != RAM_UNAVAILABLE) return status;
+    GpuList seen;
+    cuda_gpus(&seen);
+    if (seen.count > 0) log_warning("computing on the CPU: %s", status.message);
+    return status_ok();
+}
+#else
+static Status open_cuda(const BackendOptions *options, Backend **backend) {
+    (void)backend;
+    if (options->device == DEVICE_AUTO) return status_ok();
+    return status_error(RAM_UNAVAILABLE,
+                        "device cuda is not compiled into this program: use --device cpu or --device auto");
+}
+#endif
 
 Status backend_open(const BackendOptions *options, Backend **backend) {
     *backend = NULL;
-    if (options->device == DEVICE_CUDA)
-        return status_error(RAM_UNAVAILABLE,
-                            "device cuda is not compiled into this program: use --device cpu or --device auto");
-    return cpu_backend_new(options->threads, options->precision, backend);
+    if (options->device == DEVICE_CUDA || options->device == DEVICE_AUTO) TRY(open_cuda(options, backend));
+    if (*backend) return status_ok();
+    TRY(cpu_backend_new(options->threads, options->precision, backend));
+    if (options->device == DEVICE_CPU_CHECK) *backend = checked_new(*backend);
+    return status_ok();
 }
 
 void backend_close(Backend *backend) {
@@ -38,4 +65,12 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
 
 DevFloats backend_floats(Backend *backend, int64_t count) {
     return (DevFloats){backend->kernels->allocate(backend, (size_t)count * sizeof(float))};
+}
+
+DevFloats backend_zeros(Backend *backend, int64_t count) {
+    const DevFloats values = backend_floats(backend, count);
+    float *zeros = memory_new((size_t)count, sizeof *zeros);
+    backend->kernels->upload(backend, values.address, zeros, (size_t)count * sizeof *zeros);
+    free(zeros);
+    return values;
 }

@@ -4,6 +4,7 @@
 #ifndef RAM_BACKEND_BACKEND_H
 #define RAM_BACKEND_BACKEND_H
 
+#include "base/gpu.h"
 #include "base/lane_tree.h"
 #include "base/partition.h"
 #include "base/status.h"
@@ -164,7 +165,9 @@ typedef struct {
     const char *name;
     void (*free)(Backend *backend);
 
-    /* Memory: zeroed at allocation; allocation failure is fatal. Counts are bytes. */
+    /* Memory: contents undefined at allocation, whose failure is fatal. Counts are bytes. What is asked of a backend
+     * outside of `run` is done in that order; upload has read, and download has written, host memory when it returns.
+     */
     void *(*allocate)(Backend *backend, size_t bytes);
     void (*release)(Backend *backend, void *memory);
     void (*upload)(Backend *backend, void *device, const void *host, size_t bytes);
@@ -175,6 +178,8 @@ typedef struct {
 
     /* Gives the spans of `lanes` (backend_span) to the workers, returns when all are done. */
     void (*run)(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context);
+    /* Returns when all that was asked for is done: for those who measure. */
+    void (*wait)(Backend *backend);
 
     /* --- forward. Stacked matrices have `glimpses` blocks of span_rows(span) rows. */
 
@@ -257,13 +262,18 @@ struct Backend {
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
     const char *library; /* of the products, with its version */
     const char *note;    /* e.g. the instruction set of the products; must be equal on all ranks */
+    void *stream;        /* CUDA's, on which all is done in order; NULL elsewhere */
 };
 
 typedef struct {
     DeviceChoice device;
     int threads;         /* CPU */
+    int gpu;             /* cuda: place among the GPUs that the process sees */
     Precision precision; /* of the products' operands */
 } BackendOptions;
+
+/* The GPUs that this process sees; none where CUDA is not compiled in. */
+void backend_gpus(GpuList *seen);
 
 /* The backend for the options; RAM_UNAVAILABLE when a demanded device or precision is missing. Owned by the caller. */
 Status backend_open(const BackendOptions *options, Backend **backend);
@@ -276,7 +286,8 @@ bool backend_span(const Backend *backend, const Span *lanes, int lanes_most, int
 /* All spans of `run`, ascending: node (lanes->lane_count). Returns how many. */
 int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, LaneNode *node);
 
-/* Allocation by element. */
+/* Allocation by element: undefined contents, or zeros. */
 DevFloats backend_floats(Backend *backend, int64_t count);
+DevFloats backend_zeros(Backend *backend, int64_t count);
 
 #endif

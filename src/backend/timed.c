@@ -51,6 +51,7 @@ static void count(Backend *backend, const char *kernel, int in, int out, double 
     do {                                                                                                               \
         const double started = now();                                                                                  \
         inner_of(backend)->kernels->name(inner_of(backend), __VA_ARGS__);                                              \
+        inner_of(backend)->kernels->wait(inner_of(backend));                                                           \
         count(backend, NAME_##name, in, out, flops, started);                                                          \
     } while (0)
 
@@ -120,6 +121,8 @@ static void timed_run(Backend *backend, Span lanes, int lanes_most, SpanWork wor
     inner_of(backend)->kernels->run(inner_of(backend), lanes, lanes_most, run_span, &run);
     this_worker = 0;
 }
+
+static void timed_wait(Backend *backend) { inner_of(backend)->kernels->wait(inner_of(backend)); }
 
 static void timed_draw(Backend *backend, const Span *span, const Draws *draws, const Pictures *pictures, int glimpses,
                        DevFloats location, DevFloats noise) {
@@ -222,6 +225,7 @@ static const Kernels TIMED_KERNELS = {
     .present = timed_present,
     .withdraw = timed_withdraw,
     .run = timed_run,
+    .wait = timed_wait,
     .draw = timed_draw,
     .retina = timed_retina,
     .linear = timed_linear,

@@ -3,14 +3,16 @@
 #ifndef RAM_BASE_GLIMPSE_WINDOW_H
 #define RAM_BASE_GLIMPSE_WINDOW_H
 
+#include "base/device.h"
+
 /* The pixel that a coordinate in [-1, 1] falls on along an axis of `side` pixels, 0 to `side`; the first for the NaN of
  * a diverged model, which has none. */
-static inline int glimpse_window_pixel(float coordinate, int side) {
+RAM_DEVICE int glimpse_window_pixel(float coordinate, int side) {
     const float pixel = 0.5f * (coordinate + 1.0f) * (float)side;
     return pixel > 0.0f ? (int)pixel : 0;
 }
 
 /* The first of the `covered` pixels of a patch around `pixel`; negative where it begins outside the picture. */
-static inline int glimpse_window_first(int pixel, int covered) { return pixel - covered / 2; }
+RAM_DEVICE int glimpse_window_first(int pixel, int covered) { return pixel - covered / 2; }
 
 #endif

@@ -4,15 +4,11 @@
 #ifndef RAM_BASE_PHILOX_H
 #define RAM_BASE_PHILOX_H
 
+#include "base/device.h"
+
 #include <Random123/philox.h>
 #include <math.h>
 #include <stdint.h>
-
-#ifdef __CUDACC__
-#define PHILOX_INLINE static inline __host__ __device__
-#else
-#define PHILOX_INLINE static inline
-#endif
 
 typedef enum {
     DRAW_WEIGHTS = 1, /* initial parameters */
@@ -37,7 +33,7 @@ typedef struct {
 } DrawKey;
 
 /* Block `draw` (< 2^24) of four 32-bit numbers under `key`. */
-PHILOX_INLINE philox4x32_ctr_t philox_block(DrawKey key, uint32_t draw) {
+RAM_DEVICE philox4x32_ctr_t philox_block(DrawKey key, uint32_t draw) {
     philox4x32_ctr_t counter = {
         {key.sample, key.epoch, key.rollout << 12 | key.glimpse, (uint32_t)key.purpose << 28 | key.space << 24 | draw}};
     philox4x32_key_t philox_key = {{(uint32_t)key.seed, (uint32_t)(key.seed >> 32)}};
@@ -45,13 +41,13 @@ PHILOX_INLINE philox4x32_ctr_t philox_block(DrawKey key, uint32_t draw) {
 }
 
 /* Uniform in [0, 1), every value a multiple of 2^-24. */
-PHILOX_INLINE float philox_unit(uint32_t bits) { return (float)(bits >> 8) * 0x1p-24f; }
+RAM_DEVICE float philox_unit(uint32_t bits) { return (float)(bits >> 8) * 0x1p-24f; }
 
 /* Uniform in [-1, 1). */
-PHILOX_INLINE float philox_signed(uint32_t bits) { return 2.0f * philox_unit(bits) - 1.0f; }
+RAM_DEVICE float philox_signed(uint32_t bits) { return 2.0f * philox_unit(bits) - 1.0f; }
 
 /* Two standard normal numbers from two 32-bit ones (Box and Muller 1958). */
-PHILOX_INLINE void philox_normal(uint32_t bits0, uint32_t bits1, float out[2]) {
+RAM_DEVICE void philox_normal(uint32_t bits0, uint32_t bits1, float out[2]) {
     float radius = sqrtf(-2.0f * logf((float)((bits0 >> 8) + 1) * 0x1p-24f));
     float angle = 6.283185307179586f * philox_unit(bits1);
     out[0] = radius * cosf(angle);

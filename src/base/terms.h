@@ -3,9 +3,10 @@
 #ifndef RAM_BASE_TERMS_H
 #define RAM_BASE_TERMS_H
 
-typedef enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA } DeviceChoice;
-typedef enum { PRECISION_FP32, PRECISION_BF16 } Precision;
-typedef enum { COMM_AUTO, COMM_SELF, COMM_MPI } CommChoice;
+typedef enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA, DEVICE_CPU_CHECK } DeviceChoice;
+typedef enum { PRECISION_FP32, PRECISION_TF32, PRECISION_BF16 } Precision;
+typedef enum { COMM_AUTO, COMM_SELF, COMM_MPI, COMM_NCCL } CommChoice;
+typedef enum { REDUCTION_AUTO, REDUCTION_TREE, REDUCTION_FAST } ReductionChoice;
 typedef enum { TASK_MNIST, TASK_TRANSLATED, TASK_CLUTTERED } TaskKind;
 typedef enum { CORE_RNN, CORE_LSTM } Core;
 typedef enum { LOCATOR_MLP, LOCATOR_LINEAR } Locator;

@@ -15,6 +15,7 @@ enum {
     OPTION_SET,
     OPTION_RUN_DIR,
     OPTION_DEVICE,
+    OPTION_COMM,
     OPTION_NP,
     OPTION_RESUME,
     OPTION_RESTARTS,
@@ -30,6 +31,7 @@ static const struct {
     {{"set", OPTION_SET, "KEY=VALUE", 0, "Set one key, as often as needed; `ram_dist config` lists all keys", 0}, 0},
     {{"run-dir", OPTION_RUN_DIR, "DIR", 0, "Folder of the run: the same as --set run.dir=DIR", 0}, 0},
     {{"device", OPTION_DEVICE, "auto|cpu|cuda", 0, "Where to compute: the same as --set device=...", 0}, 0},
+    {{"comm", OPTION_COMM, "auto|mpi|nccl", 0, "How ranks talk: the same as --set comm.backend=...", 0}, 0},
     {{"np", OPTION_NP, "N", 0, "Start N ranks on this machine; not under mpirun or srun, which set the number", 0},
      TAKES_NP},
     {{"resume", OPTION_RESUME, "auto|latest|best|PATH", 0,
@@ -111,6 +113,7 @@ static Status take_option(Parse *parse, int key, const char *text) {
     case OPTION_SET:
     case OPTION_RUN_DIR:
     case OPTION_DEVICE:
+    case OPTION_COMM:
         parse->override[arguments->overrides++] = (Override){.option = key, .text = text};
         return status_ok();
     case OPTION_NP:
@@ -229,6 +232,9 @@ static Status resolve(Parse *parse) {
             break;
         case OPTION_DEVICE:
             TRY(config_set_value(&arguments->config, "device", text, "--device"));
+            break;
+        case OPTION_COMM:
+            TRY(config_set_value(&arguments->config, "comm.backend", text, "--comm"));
             break;
         }
     }

@@ -132,6 +132,7 @@ static Status bench(const Session *session, const Wanted *wanted) {
     TRY(make_folder(session->comm, folder));
     Status status = experiment_open(&experiment, &arguments->config, session->comm,
                                     launch_threads(session->comm, arguments->config._threads), launch_data_directory());
+    if (!status_failed(&status)) status = experiment_link(&experiment);
     if (!status_failed(&status)) {
         figures = memory_new(1, sizeof *figures);
         session_provenance(session, &experiment, &provenance);

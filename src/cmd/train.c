@@ -193,6 +193,10 @@ static void describe(const Session *session, const Experiment *experiment, const
     log_info("%d rank%s x %d thread%s on %s (%s), messages by %s", comm_size(session->comm),
              comm_size(session->comm) == 1 ? "" : "s", experiment->threads, experiment->threads == 1 ? "" : "s",
              experiment->backend->kernels->name, experiment->backend->note, comm_library(session->comm));
+    if (experiment->backend->stream) {
+        devices_tell(experiment->devices);
+        log_info("gradients are summed %s", experiment->link);
+    }
     log_info("data: %s, %lld training, %lld validation, %lld test images", dataset->directory,
              (long long)dataset->count[SPLIT_TRAIN], (long long)dataset->count[SPLIT_VALIDATION],
              (long long)dataset->count[SPLIT_TEST]);
@@ -231,7 +235,8 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
     const int threads = launch_threads(comm, session->arguments.config._threads);
     TRY(experiment_open(&experiment, &session->arguments.config, comm, threads, launch_data_directory()));
     session_provenance(session, &experiment, &provenance);
-    Status status = comm_agree(comm, check_data(resume, &provenance));
+    Status status = experiment_link(&experiment);
+    if (!status_failed(&status)) status = comm_agree(comm, check_data(resume, &provenance));
     if (!status_failed(&status)) status = comm_agree(comm, write_config(session, folder->path));
     if (!status_failed(&status)) {
         describe(session, &experiment, folder);

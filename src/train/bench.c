@@ -57,11 +57,12 @@ static double measure_peak(const Experiment *experiment) {
     const Span lanes = {.batch = (int64_t)workers * PEAK_ROWS, .lanes = workers, .lane_count = workers, .samples = 1};
     int64_t all_workers = workers;
     comm_sum(experiment->comm, &all_workers, 1);
-    for (int i = 0; i < workers; i++) work.matrix[i] = backend_floats(backend, (2 * PEAK_ROWS + PEAK_SIDE) * PEAK_SIDE);
+    for (int i = 0; i < workers; i++) work.matrix[i] = backend_zeros(backend, (2 * PEAK_ROWS + PEAK_SIDE) * PEAK_SIDE);
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
         const double started = progress_clock();
         backend->kernels->run(backend, lanes, 1, multiply, &work);
+        backend->kernels->wait(backend);
         const double seconds = slowest(experiment->comm, progress_clock() - started);
         rate[i] = 2.0 * PEAK_ROWS * PEAK_SIDE * PEAK_SIDE * PEAK_CALLS * (double)all_workers / seconds;
     }
@@ -111,6 +112,7 @@ static void steps_run(Steps *steps, int64_t count) {
         step_run(steps->step, epoch, steps->order + batch * config->train_batch, config->train_batch, 0, false, false);
         optimizer_step(&steps->optimizer, config, config->train_lr, step_gradient(steps->step));
     }
+    experiment->backend->kernels->wait(experiment->backend);
 }
 
 /* Seconds of one step. @collective */
@@ -142,12 +144,14 @@ static double time_reduction(const Experiment *experiment) {
     const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
     LaneNode leaf[LANES_MOST];
     const int leaves = backend_spans(backend, &lanes, lanes.lanes, leaf);
-    Reduction *reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL, leaves, leaf);
+    Reduction *reduction =
+        reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, leaves, leaf);
     double *tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof *tails), tail[TAIL], seconds[REPEATS];
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
         const double started = progress_clock();
         for (int call = 0; call < CALLS; call++) reduction_run(reduction, tails, tail);
+        backend->kernels->wait(backend);
         seconds[i] = slowest(experiment->comm, progress_clock() - started) / CALLS;
     }
     free(tails);

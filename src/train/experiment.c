@@ -40,7 +40,23 @@ Status experiment_open_data(Experiment *experiment, const char *data_fallback) {
     return task_open(&experiment->task, &experiment->dataset, &task);
 }
 
-static Status open_model(Experiment *experiment) {
+/* Which GPU each rank would take; `auto` means GPUs where every rank has one. @collective */
+static DeviceChoice choose_device(Experiment *experiment) {
+    const DeviceChoice wanted = (DeviceChoice)experiment->config._device;
+    GpuList seen = {0};
+    if (wanted == DEVICE_AUTO || wanted == DEVICE_CUDA) backend_gpus(&seen);
+    Devices *devices = experiment->devices = devices_new(experiment->comm, &seen);
+    const int without = devices_without(devices);
+    if (wanted != DEVICE_AUTO || without == DEVICE_NONE) return wanted;
+    for (int rank = 0; rank < devices->ranks; rank++) {
+        if (devices->gpu[rank] == DEVICE_NONE) continue;
+        log_warning("rank %d on %s sees no GPU, so all ranks compute on the CPU", without, devices->view[without].name);
+        break;
+    }
+    return DEVICE_CPU;
+}
+
+static Status open_model(Experiment *experiment, DeviceChoice device) {
     const Config *config = &experiment->config;
     const Task *task = &experiment->task;
     Dims dims = {
@@ -62,8 +78,10 @@ static Status open_model(Experiment *experiment) {
     };
     TRY(dims_check(&dims));
     TRY(set_normalisation(config, &experiment->dataset, &dims.retina));
-    const BackendOptions options = {.device = (DeviceChoice)config->_device,
+    const int gpu = experiment->devices->gpu[comm_rank(experiment->comm)];
+    const BackendOptions options = {.device = device,
                                     .threads = experiment->threads,
+                                    .gpu = gpu == DEVICE_NONE ? 0 : gpu, /* the backend will tell */
                                     .precision = (Precision)config->train_precision};
     TRY(backend_open(&options, &experiment->backend));
     ram_open(&experiment->ram, experiment->backend, &dims);
@@ -131,10 +149,10 @@ Status experiment_check_ranks(const Config *config, int ranks) {
                         ranks, (long long)config->train_lanes, (long long)config->train_lanes);
 }
 
-static Status open_all(Experiment *experiment, const char *data_fallback) {
+static Status open_all(Experiment *experiment, DeviceChoice device, const char *data_fallback) {
     TRY(experiment_check_ranks(&experiment->config, comm_size(experiment->comm)));
     TRY(experiment_open_data(experiment, data_fallback));
-    return open_model(experiment);
+    return open_model(experiment, device);
 }
 
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,
@@ -145,16 +163,30 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
         log_info("%d threads a rank, but only %d lanes: using %d (train.lanes)", threads, mine.count, mine.count);
         experiment->threads = mine.count;
     }
-    Status status = comm_agree(comm, open_all(experiment, data_fallback));
+    const DeviceChoice device = choose_device(experiment);
+    Status status = comm_agree(comm, open_all(experiment, device, data_fallback));
     if (!status_failed(&status)) status = check_premises(experiment);
     if (status_failed(&status)) experiment_close(experiment);
     return status;
 }
 
+Status experiment_link(Experiment *experiment) {
+    const Config *config = &experiment->config;
+    const DeviceChoice device = experiment->backend->stream ? DEVICE_CUDA : DEVICE_CPU;
+    const CommNcclOptions options = {.count = (int64_t)experiment->ram.parameters.layout.total,
+                                     .seconds = config->comm_timeout};
+    LinkWish wish;
+    TRY(device_link_wish((CommChoice)config->comm_backend, (ReductionChoice)config->train_reduction, device,
+                         comm_size(experiment->comm), &wish));
+    return device_link_open(experiment->comm, experiment->devices, wish, options, &experiment->nccl, experiment->link);
+}
+
 void experiment_close(Experiment *experiment) {
+    comm_nccl_free(experiment->nccl);
     ram_close(&experiment->ram);
     backend_close(experiment->backend);
     dataset_close(&experiment->dataset);
+    devices_free(experiment->devices);
     *experiment = (Experiment){0};
 }
 

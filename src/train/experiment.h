@@ -9,11 +9,15 @@
 #include "data/task.h"
 #include "model/ram.h"
 #include "mpi/comm.h"
+#include "mpi/device_link.h"
 
 typedef struct {
     Config config;
     Comm *comm; /* borrowed */
     int threads;
+    Devices *devices;     /* what GPUs the ranks see and take */
+    CommNccl *nccl;       /* NULL: gradients are summed in the order of the lanes' tree */
+    char link[LINK_TEXT]; /* how they travel between the ranks' GPUs; "" before experiment_link */
     Dataset dataset;
     Task task;
     Backend *backend;
@@ -29,7 +33,11 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
                        const char *data_fallback);
 /* Opens data and task alone, for `config` that is set: what pictures are drawn. Not collective. */
 Status experiment_open_data(Experiment *experiment, const char *data_fallback);
-void experiment_close(Experiment *experiment); /* a zeroed one is allowed */
+void experiment_close(Experiment *experiment); /* a zeroed one is allowed. @collective */
+
+/* What training needs besides: the way that comm.backend and train.reduction ask for to sum over the ranks' GPUs.
+ * RAM_UNAVAILABLE: it is not there. @collective */
+Status experiment_link(Experiment *experiment);
 
 /* The lanes of this rank in a batch of n images with `samples` roll-outs each. */
 Span experiment_lanes(const Experiment *experiment, int64_t n, int samples);

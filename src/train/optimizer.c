@@ -6,7 +6,7 @@ static const double BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8; /* Kingma and Ba
 
 static DevFloats add_vector(Optimizer *optimizer, const char *group) {
     OptimizerVector *vector = &optimizer->vector[optimizer->vectors++];
-    *vector = (OptimizerVector){group, backend_floats(optimizer->backend, optimizer->total)};
+    *vector = (OptimizerVector){group, backend_zeros(optimizer->backend, optimizer->total)};
     return vector->values;
 }
 

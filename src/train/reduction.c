@@ -10,6 +10,7 @@ enum { TAIL_MOST = 32 };
 
 struct Reduction {
     Comm *comm;
+    CommNccl *nccl; /* NULL: in tree order */
     Backend *backend;
     int lanes, rank, ranks, tail;
     int64_t count;
@@ -26,6 +27,7 @@ struct Reduction {
     double *tails;    /* (nodes, tail) */
     Shared *shared;   /* of each rank: (rank 0: the total,) its nodes' vectors and tails; NULL: by messages */
     DevFloats inbox;  /* messages: my part of the nodes of others */
+    float **host;     /* messages: (nodes) where `vector` is for the host, of other backends a copy */
     Message *message; /* messages: room for sends, then receives */
 };
 
@@ -72,7 +74,7 @@ static double *shared_tails(const Reduction *r, int rank) {
 static bool open_shared(Reduction *r) {
     const size_t vectors = (size_t)nodes_of(r, r->rank) + (r->rank == 0), floats = vectors * (size_t)r->count;
     const size_t doubles = (size_t)nodes_of(r, r->rank) * (size_t)r->tail;
-    if (!r->backend->host_memory) return false;
+    if (r->nccl || !r->backend->host_memory) return false;
     r->shared = comm_shared_new(r->comm, floats * sizeof(float) + doubles * sizeof(double));
     if (!r->shared) return false;
     for (int i = 0, of_rank = 0; i < r->nodes; i++) {
@@ -85,22 +87,72 @@ static bool open_shared(Reduction *r) {
 
 /* --- messages */
 
+static bool is_copied(const Reduction *r) { return r->ranks > 1 && !r->backend->host_memory; }
+
 static void open_messages(Reduction *r) {
     const int64_t count = part_count(r, r->rank);
     /* a vector and a tail for each (node, peer), either way */
     r->message = memory_new(4 * (size_t)r->nodes * (size_t)r->ranks, sizeof *r->message);
-    if (r->ranks > 1) r->inbox = backend_floats(r->backend, r->nodes * count + LAYOUT_ALIGN);
-    for (int i = 0; i < r->nodes; i++)
-        r->vector[i] =
-            r->owner[i] == r->rank ? backend_floats(r->backend, r->count) : dev_floats_at(r->inbox, i * count);
+    r->host = memory_new((size_t)r->nodes, sizeof *r->host);
+    if (r->ranks > 1) r->inbox = backend_zeros(r->backend, r->nodes * count + LAYOUT_ALIGN);
+    for (int i = 0; i < r->nodes; i++) {
+        const bool own = r->owner[i] == r->rank;
+        r->vector[i] = own ? backend_zeros(r->backend, r->count) : dev_floats_at(r->inbox, i * count);
+        r->host[i] = is_copied(r) ? memory_new((size_t)(own ? r->count : count), sizeof(float)) : r->vector[i].address;
+    }
     r->total = r->vector[r->first_node]; /* its parts are overwritten when they have been sent */
 }
 
 static void close_messages(Reduction *r) {
-    for (int i = 0; i < r->nodes; i++)
+    for (int i = 0; i < r->nodes; i++) {
+        if (is_copied(r)) free(r->host[i]);
         if (r->owner[i] == r->rank) r->backend->kernels->release(r->backend, r->vector[i].address);
+    }
     if (r->inbox.address) r->backend->kernels->release(r->backend, r->inbox.address);
+    free(r->host);
     free(r->message);
+}
+
+/* Elements of a node's vector, from the backend before they are sent, and to it after they came. */
+static void fetch(const Reduction *r, int node, int64_t begin, int64_t count) {
+    if (is_copied(r))
+        r->backend->kernels->download(r->backend, r->host[node] + begin, dev_floats_at(r->vector[node], begin).address,
+                                      (size_t)count * sizeof(float));
+}
+
+static void deliver(const Reduction *r, int node, int64_t begin, int64_t count) {
+    if (is_copied(r))
+        r->backend->kernels->upload(r->backend, dev_floats_at(r->vector[node], begin).address, r->host[node] + begin,
+                                    (size_t)count * sizeof(float));
+}
+
+/* --- NCCL: own nodes meet in the first one's vector, which is the total, with room for the tails behind it */
+
+static void open_nccl(Reduction *r) {
+    const int end = r->first_node + nodes_of(r, r->rank);
+    for (int i = r->first_node; i < end; i++) r->vector[i] = backend_zeros(r->backend, r->count + TAIL_MOST);
+    r->total = r->vector[r->first_node];
+}
+
+static void close_nccl(Reduction *r) {
+    const int end = r->first_node + nodes_of(r, r->rank);
+    for (int i = r->first_node; i < end; i++) r->backend->kernels->release(r->backend, r->vector[i].address);
+}
+
+static void run_nccl(Reduction *r, double *total_tail) {
+    static const char WHAT[] = "the sum of gradients";
+    const int end = r->first_node + nodes_of(r, r->rank);
+    const DevFloats behind = dev_floats_at(r->total, r->count);
+    float tail[TAIL_MOST] = {0};
+    for (int i = r->first_node; i < end; i++) {
+        if (i > r->first_node) r->backend->kernels->add(r->backend, r->count, r->total, r->vector[i], r->total);
+        for (int t = 0; t < r->tail; t++) tail[t] += (float)r->tails[(int64_t)i * r->tail + t];
+    }
+    r->backend->kernels->upload(r->backend, behind.address, tail, (size_t)r->tail * sizeof *tail);
+    comm_nccl_sum(r->nccl, r->total.address, r->count + r->tail, r->backend->stream, WHAT);
+    comm_nccl_wait(r->nccl, r->backend->stream, WHAT);
+    r->backend->kernels->download(r->backend, tail, behind.address, (size_t)r->tail * sizeof *tail);
+    for (int t = 0; t < r->tail; t++) total_tail[t] = tail[t];
 }
 
 /* --- leaves */
@@ -119,7 +171,7 @@ static void open_leaves(Reduction *r) {
     for (int i = 0; i < r->leaves; i++) {
         bool first;
         const int node = node_of(r, i, &first);
-        r->leaf_vector[i] = first ? r->vector[node] : backend_floats(r->backend, r->count);
+        r->leaf_vector[i] = first ? r->vector[node] : backend_zeros(r->backend, r->count);
     }
 }
 
@@ -132,10 +184,11 @@ static void close_leaves(Reduction *r) {
     free(r->leaf_vector);
 }
 
-Reduction *reduction_new(Comm *comm, Backend *backend, int lanes, int64_t count, int tail, int leaves,
+Reduction *reduction_new(Comm *comm, CommNccl *nccl, Backend *backend, int lanes, int64_t count, int tail, int leaves,
                          const LaneNode *leaf) {
     Reduction *r = memory_new(1, sizeof *r);
-    *r = (Reduction){.comm = comm, .backend = backend, .lanes = lanes, .count = count, .tail = tail, .leaves = leaves};
+    *r = (Reduction){.comm = comm, .nccl = nccl, .backend = backend, .lanes = lanes, .count = count, .tail = tail};
+    r->leaves = leaves;
     r->rank = comm_rank(comm);
     r->ranks = comm_size(comm);
     require(r->ranks <= lanes && lanes <= LANES_MOST && count % LAYOUT_ALIGN == 0 && tail <= TAIL_MOST);
@@ -145,7 +198,10 @@ Reduction *reduction_new(Comm *comm, Backend *backend, int lanes, int64_t count,
     list_nodes(r);
     r->vector = memory_new((size_t)r->nodes, sizeof *r->vector);
     r->tails = memory_new((size_t)r->nodes * (size_t)tail, sizeof *r->tails);
-    if (!open_shared(r)) open_messages(r);
+    if (nccl)
+        open_nccl(r);
+    else if (!open_shared(r))
+        open_messages(r);
     open_leaves(r);
     return r;
 }
@@ -153,7 +209,10 @@ Reduction *reduction_new(Comm *comm, Backend *backend, int lanes, int64_t count,
 void reduction_free(Reduction *r) {
     if (!r) return;
     close_leaves(r);
-    if (!r->shared) close_messages(r);
+    if (r->nccl)
+        close_nccl(r);
+    else if (!r->shared)
+        close_messages(r);
     comm_shared_free(r->shared);
     free(r->leaf);
     free(r->node);
@@ -201,41 +260,47 @@ static void sum_part(Reduction *r) {
     r->backend->kernels->tree_sum(r->backend, r->lanes, r->nodes, r->node, part, part_count(r, r->rank),
                                   dev_floats_at(r->total, begin));
 }
+
 /* Sends every rank its part of my subtrees' sums; receives my part of theirs. Tails go whole. */
 static void scatter_nodes(Reduction *r) {
     const size_t tail_bytes = (size_t)r->tail * sizeof(double);
-    const size_t part_bytes = (size_t)part_count(r, r->rank) * sizeof(float);
+    const int64_t part = part_count(r, r->rank);
     int sends = 0, receives = 0;
     Message *receive = r->message + 2 * (int64_t)r->nodes * r->ranks;
     for (int i = 0; i < r->nodes; i++) {
         double *tail = r->tails + (int64_t)i * r->tail;
         if (r->owner[i] != r->rank) {
-            receive[receives++] = (Message){r->owner[i], r->vector[i].address, part_bytes};
+            receive[receives++] = (Message){r->owner[i], r->host[i], (size_t)part * sizeof(float)};
             receive[receives++] = (Message){r->owner[i], tail, tail_bytes};
             continue;
         }
+        fetch(r, i, 0, r->count);
         for (int peer = 0; peer < r->ranks; peer++) {
             if (peer == r->rank) continue;
-            float *part = dev_floats_at(r->vector[i], part_begin(r, peer)).address;
-            r->message[sends++] = (Message){peer, part, (size_t)part_count(r, peer) * sizeof(float)};
+            float *its_part = r->host[i] + part_begin(r, peer);
+            r->message[sends++] = (Message){peer, its_part, (size_t)part_count(r, peer) * sizeof(float)};
             r->message[sends++] = (Message){peer, tail, tail_bytes};
         }
     }
     comm_exchange(r->comm, sends, r->message, receives, receive);
+    for (int i = 0; i < r->nodes; i++)
+        if (r->owner[i] != r->rank) deliver(r, i, 0, part);
 }
 
 /* Sends my completed part to every rank; receives theirs. */
 static void gather_parts(Reduction *r) {
     Message *receive = r->message + r->ranks;
+    float *total = r->host[r->first_node];
     int peers = 0;
+    fetch(r, r->first_node, part_begin(r, r->rank), part_count(r, r->rank));
     for (int peer = 0; peer < r->ranks; peer++) {
         if (peer == r->rank) continue;
-        r->message[peers] = (Message){peer, dev_floats_at(r->total, part_begin(r, r->rank)).address,
-                                      (size_t)part_count(r, r->rank) * sizeof(float)};
-        receive[peers++] = (Message){peer, dev_floats_at(r->total, part_begin(r, peer)).address,
-                                     (size_t)part_count(r, peer) * sizeof(float)};
+        r->message[peers] =
+            (Message){peer, total + part_begin(r, r->rank), (size_t)part_count(r, r->rank) * sizeof(float)};
+        receive[peers++] = (Message){peer, total + part_begin(r, peer), (size_t)part_count(r, peer) * sizeof(float)};
     }
     comm_exchange(r->comm, peers, r->message, peers, receive);
+    deliver(r, r->first_node, 0, r->count);
 }
 
 static void run_shared(Reduction *r) {
@@ -251,6 +316,10 @@ static void run_shared(Reduction *r) {
 void reduction_run(Reduction *r, const double *tails, double *total_tail) {
     sum_own_nodes(r);
     sum_own_tails(r, tails);
+    if (r->nccl) {
+        run_nccl(r, total_tail);
+        return;
+    }
     if (r->shared) {
         run_shared(r);
     } else if (r->ranks > 1) {

@@ -46,7 +46,8 @@ Step *step_new(const Experiment *experiment) {
         pass_open(&step->pass[i], &experiment->ram, images * lanes.samples, images, true);
     step->span = memory_new((size_t)lanes.lane_count, sizeof *step->span);
     step->spans = backend_spans(backend, &lanes, step->span_lanes, step->span);
-    step->reduction = reduction_new(experiment->comm, backend, lanes.lanes, total, TAIL, step->spans, step->span);
+    step->reduction =
+        reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, step->spans, step->span);
     step->sums.address = backend->kernels->allocate(backend, (size_t)lanes.lane_count * SUMS * sizeof(double));
     step->tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof(double));
     return step;

@@ -184,7 +184,7 @@ int main(int argc, char **argv) {
     }
     bench.kernels = bench.backend->kernels;
     DevFloats *operands[] = {&bench.a, &bench.b, &bench.c, &bench.d};
-    for (int i = 0; i < 4; i++) *operands[i] = backend_floats(bench.backend, 8 * PARAMETERS + T * 2 * H * IMAGES);
+    for (int i = 0; i < 4; i++) *operands[i] = backend_zeros(bench.backend, 8 * PARAMETERS + T * 2 * H * IMAGES);
     bench.pictures.pixels.address = memory_new(IMAGES, SIDE * SIDE);
     bench.pictures.picture.address = memory_new(IMAGES, sizeof(int32_t));
     bench.pictures.sample.address = memory_new(IMAGES, sizeof(int32_t));

@@ -100,6 +100,12 @@ static void work(void *context, int worker, const Span *span) {
     ram_gradient(&e->ram, span, &e->loss, pass, lane_gradient(e, span->first_lane));
 }
 
+static void clear_sums(const Engine *e) {
+    double *zeros = memory_new((size_t)e->options->lanes * SUMS, sizeof *zeros);
+    e->backend->kernels->upload(e->backend, e->sums.address, zeros, (size_t)e->options->lanes * SUMS * sizeof *zeros);
+    free(zeros);
+}
+
 /* Every row of a worker's memory is left as a step with NaN parameters leaves it. */
 static void poison(Engine *e) {
     const int64_t total = (int64_t)e->ram.parameters.layout.total;
@@ -120,9 +126,7 @@ static void poison(Engine *e) {
     }
     ram_load(&e->ram, good);
     e->backend->kernels->release(e->backend, values.address);
-    double *zeros = memory_new((size_t)e->options->lanes * SUMS, sizeof *zeros);
-    e->backend->kernels->upload(e->backend, e->sums.address, zeros, (size_t)e->options->lanes * SUMS * sizeof *zeros);
-    free(zeros);
+    clear_sums(e);
 }
 
 static void run_lanes(Engine *e) {
@@ -191,8 +195,9 @@ void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *
     ram_load(&e.ram, values);
     e.pixels.address = kernels->allocate(e.backend, bytes);
     kernels->upload(e.backend, e.pixels.address, c->pixels, bytes);
-    e.gradient = backend_floats(e.backend, options->lanes * total);
+    e.gradient = backend_zeros(e.backend, options->lanes * total);
     e.sums.address = kernels->allocate(e.backend, (size_t)options->lanes * SUMS * sizeof(double));
+    clear_sums(&e);
     e.span = memory_new((size_t)options->lanes, sizeof *e.span);
     const int passes = e.backend->workers * span_lanes(options);
     const int64_t rows_most = span_lane_rows_most(c->batch, options->lanes, c->samples);
@@ -212,9 +217,9 @@ void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *
     backend_close(e.backend);
 }
 
-bool bf16_is_here(void) {
+bool precision_is_here(DeviceChoice device, Precision precision) {
     Backend *backend;
-    const BackendOptions options = {.device = DEVICE_CPU, .threads = 1, .precision = PRECISION_BF16};
+    const BackendOptions options = {.device = device, .threads = 1, .precision = precision};
     const Status status = backend_open(&options, &backend);
     backend_close(backend);
     return !status_failed(&status);

@@ -29,8 +29,8 @@ typedef struct {
 /* Fills `result` and, where it is not NULL, the arrays of `out` that the engine computes too: glimpse, location,
  * hidden, mean, log_pi, baseline, log_prob, reward, gradient and terms. */
 void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *result, PlainOutcome *out);
-/* Whether this machine has bf16 products; tests of them are skipped where it has not. */
-bool bf16_is_here(void);
+/* Whether the device has such products here; tests of them are skipped where it has not. */
+bool precision_is_here(DeviceChoice device, Precision precision);
 
 void engine_result_close(EngineResult *result);
 

@@ -1,14 +1,16 @@
-/* reference_case FILE...: runs batches of RAM, computed elsewhere in float64 with automatic differentiation, on the
- * engine and prints how far each quantity deviates, relative to its largest entry. Exit status: 0 all agree, 1 a
- * deviation beyond the tolerance, 64 usage, 65 a file that is no such case. */
+/* reference_case FILE... [--device cpu|cuda|cpu-check]: runs batches of RAM, computed elsewhere in float64 with
+ * automatic differentiation, on the engine and prints how far each quantity deviates, relative to its largest entry.
+ * Exit status: 0 all agree, 1 a deviation beyond the tolerance, 64 usage, 65 a file that is no such case, 77 no such
+ * device here. */
 #include "case_file.h"
+#include "device.h"
 #include "engine_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double TOLERANCE = 2e-5;
-static const EngineOptions OPTIONS = {.device = DEVICE_CPU, .lanes = 8, .threads = 2};
 
 /* Prints one line; returns whether the quantity agrees. */
 static bool report(const char *quantity, int64_t count, const double *engine, const double *reference) {
@@ -51,7 +53,7 @@ static bool compare(const PlainCase *c, const PlainOutcome *engine, const PlainO
     return good;
 }
 
-static int run_file(const char *path) {
+static int run_file(const char *path, DeviceChoice device) {
     PlainCase c;
     PlainOutcome reference, engine;
     EngineResult result;
@@ -61,7 +63,7 @@ static int run_file(const char *path) {
         return RAM_DATA;
     }
     plain_outcome_open(&engine, &c);
-    engine_run(&c, &OPTIONS, &result, &engine);
+    engine_run(&c, &(EngineOptions){.device = device, .lanes = 8, .threads = 2}, &result, &engine);
     printf("%s\n", path);
     const bool good = compare(&c, &engine, &reference);
     engine_result_close(&result);
@@ -72,13 +74,18 @@ static int run_file(const char *path) {
 }
 
 int main(int count, char **arguments) {
+    DeviceChoice device = DEVICE_CPU;
     int worst = RAM_OK;
+    if (count > 2 && strcmp(arguments[count - 2], "--device") == 0) {
+        device_choose(arguments[count - 1], &device);
+        count -= 2;
+    }
     if (count < 2) {
-        fprintf(stderr, "usage: reference_case FILE...\n");
+        fprintf(stderr, "usage: reference_case FILE... [--device cpu|cuda|cpu-check]\n");
         return RAM_USAGE;
     }
     for (int i = 1; i < count; i++) {
-        const int code = run_file(arguments[i]);
+        const int code = run_file(arguments[i], device);
         if (code > worst) worst = code;
     }
     return worst;

@@ -362,6 +362,6 @@ int main(void) {
         cmocka_unit_test(test_extremes), cmocka_unit_test(test_gradient),
     };
     const int failures = cmocka_run_group_tests(anywhere, NULL, NULL);
-    if (!bf16_is_here()) return failures;
+    if (!precision_is_here(DEVICE_CPU, PRECISION_BF16)) return failures;
     return failures + cmocka_run_group_tests(tests, bf16_set_up, backend_tear_down);
 }

@@ -1,6 +1,7 @@
-/* The same bits (DESIGN 4): the gradient sum and the loss sums do not depend on threads or on the grouping of lanes;
- * and the pool of threads that all of it rests on. */
+/* test_bits cpu|cuda|cpu-check: the same bits (DESIGN 4): the gradient sum and the loss sums do not depend on threads
+ * or on the grouping of lanes; and the pool of threads that all of it rests on. */
 #include "backend/cpu/cpu_pool.h"
+#include "device.h"
 #include "engine_run.h"
 #include "random_case.h"
 
@@ -46,22 +47,23 @@ static void same_result(const PlainCase *c, const EngineOptions *options, const 
     engine_result_close(&result);
 }
 
-static void check_bits(Core core, int64_t batch, Precision precision) {
+static void check_bits(DeviceChoice device, Core core, int64_t batch, Precision precision) {
     static const int threads[] = {1, 2, 3, 4, 8}, lanes_per_run[] = {1, 2, 3, 5, 0};
+    const size_t thread_counts = device == DEVICE_CPU ? sizeof threads / sizeof *threads : 1; /* the CPU's matter */
     PlainCase c = bits_case(core, batch);
     EngineResult expected;
     random_case_open(&c, 7);
-    engine_run(&c, &(EngineOptions){.device = DEVICE_CPU, .lanes = LANES, .threads = 1, .precision = precision},
-               &expected, NULL);
-    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
+    engine_run(&c, &(EngineOptions){.device = device, .lanes = LANES, .threads = 1, .precision = precision}, &expected,
+               NULL);
+    for (size_t i = 0; i < thread_counts; i++)
         for (size_t j = 0; j < sizeof lanes_per_run / sizeof *lanes_per_run; j++)
             for (int span_lanes = 1; span_lanes <= LANES; span_lanes *= 2) {
-                const EngineOptions options = {DEVICE_CPU,
+                const EngineOptions options = {device,
                                                LANES,
                                                threads[i],
                                                lanes_per_run[j],
                                                span_lanes,
-                                               .poisoned = i == 1,
+                                               .poisoned = i == thread_counts - 1,
                                                .precision = precision};
                 same_result(&c, &options, &expected);
             }
@@ -69,30 +71,31 @@ static void check_bits(Core core, int64_t batch, Precision precision) {
     plain_case_close(&c);
 }
 
+/* *state: the device. */
 static void test_threads_and_groups(void **state) {
-    (void)state;
-    check_bits(CORE_RNN, 45, PRECISION_FP32);
-    check_bits(CORE_LSTM, 45, PRECISION_FP32);
-    check_bits(CORE_RNN, 6, PRECISION_FP32); /* two lanes without images */
-    check_bits(CORE_LSTM, 1, PRECISION_FP32);
+    const DeviceChoice device = *(const DeviceChoice *)*state;
+    check_bits(device, CORE_RNN, 45, PRECISION_FP32);
+    check_bits(device, CORE_LSTM, 45, PRECISION_FP32);
+    check_bits(device, CORE_RNN, 6, PRECISION_FP32); /* two lanes without images */
+    check_bits(device, CORE_LSTM, 1, PRECISION_FP32);
 }
 
-static void test_bf16_threads_and_groups(void **state) {
-    (void)state;
-    if (!bf16_is_here()) skip();
-    check_bits(CORE_RNN, 45, PRECISION_BF16);
-    check_bits(CORE_LSTM, 45, PRECISION_BF16);
-    check_bits(CORE_RNN, 6, PRECISION_BF16);
+static void test_reduced_precision(void **state) {
+    const DeviceChoice device = *(const DeviceChoice *)*state;
+    if (!precision_is_here(device, PRECISION_BF16)) skip();
+    check_bits(device, CORE_RNN, 45, PRECISION_BF16);
+    check_bits(device, CORE_LSTM, 45, PRECISION_BF16);
+    check_bits(device, CORE_RNN, 6, PRECISION_BF16);
 }
 
 /* Lanes are part of the result: were the sums the same for any number of them, the test above would say nothing. */
 static void test_lanes_matter(void **state) {
-    (void)state;
+    const DeviceChoice device = *(const DeviceChoice *)*state;
     PlainCase c = bits_case(CORE_RNN, 45);
     EngineResult eight, four;
     random_case_open(&c, 7);
-    engine_run(&c, &(EngineOptions){.device = DEVICE_CPU, .lanes = 8, .threads = 1}, &eight, NULL);
-    engine_run(&c, &(EngineOptions){.device = DEVICE_CPU, .lanes = 4, .threads = 1}, &four, NULL);
+    engine_run(&c, &(EngineOptions){.device = device, .lanes = 8, .threads = 1}, &eight, NULL);
+    engine_run(&c, &(EngineOptions){.device = device, .lanes = 4, .threads = 1}, &four, NULL);
     assert_memory_not_equal(eight.gradient, four.gradient, c.parameters.layout.total * sizeof(float));
     engine_result_close(&eight);
     engine_result_close(&four);
@@ -132,11 +135,13 @@ static void test_pool(void **state) {
     cpu_pool_free(NULL);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    DeviceChoice device;
+    device_choose(argc > 1 ? argv[1] : "cpu", &device);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads_and_groups),
-        cmocka_unit_test(test_bf16_threads_and_groups),
-        cmocka_unit_test(test_lanes_matter),
+        cmocka_unit_test_prestate(test_threads_and_groups, &device),
+        cmocka_unit_test_prestate(test_reduced_precision, &device),
+        cmocka_unit_test_prestate(test_lanes_matter, &device),
         cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

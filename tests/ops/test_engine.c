@@ -1,5 +1,6 @@
-/* The engine on the CPU backend against the plain reference in double, over random configurations: every intermediate,
- * every term of the loss and every gradient within 2e-5 of its largest entry. */
+/* test_engine cpu|cuda|cpu-check: the engine on that backend against the plain reference in double, over random
+ * configurations: every intermediate, every term of the loss and every gradient within 2e-5 of its largest entry. */
+#include "device.h"
 #include "engine_run.h"
 #include "random_case.h"
 
@@ -102,11 +103,14 @@ static PlainCase usual_case(void) {
                        .reinforce_weight = 0.4};
 }
 
-static const EngineOptions EIGHT_LANES = {.device = DEVICE_CPU, .lanes = 8, .threads = 2, .poisoned = true};
+/* *state: the device. */
+static EngineOptions lanes_on(void **state, int lanes) {
+    return (EngineOptions){.device = *(const DeviceChoice *)*state, .lanes = lanes, .threads = 2, .poisoned = true};
+}
 
 /* Every combination of the model's choices; every parameter group receives a gradient. */
 static void test_choices(void **state) {
-    (void)state;
+    const EngineOptions eight_lanes = lanes_on(state, 8);
     uint64_t seed = 100;
     for (Core core = CORE_RNN; core <= CORE_LSTM; core++)
         for (Locator locator = LOCATOR_MLP; locator <= LOCATOR_LINEAR; locator++)
@@ -118,13 +122,12 @@ static void test_choices(void **state) {
                     c.baseline = baseline;
                     c.glimpse_nll = variant ? 0.6 : 0;
                     c.samples = variant || baseline == BASELINE_OTHERS ? 3 : 1;
-                    check(&c, seed++, &EIGHT_LANES, true);
+                    check(&c, seed++, &eight_lanes, true);
                 }
 }
 
 /* Batches that lanes cut unevenly or leave lanes empty, down to one row. */
 static void test_batches(void **state) {
-    (void)state;
     static const int batch[] = {1, 2, 6, 7, 33, 125}, lanes[] = {1, 2, 8, 64};
     uint64_t seed = 200;
     for (size_t i = 0; i < sizeof batch / sizeof *batch; i++)
@@ -134,7 +137,7 @@ static void test_batches(void **state) {
             c.dims.core = seed % 2 ? CORE_LSTM : CORE_RNN;
             c.samples = j % 2 ? 3 : 1;
             c.baseline = j % 2 ? BASELINE_OTHERS : BASELINE_LEARNED;
-            const EngineOptions options = {.device = DEVICE_CPU, .lanes = lanes[j], .threads = 2, .poisoned = true};
+            const EngineOptions options = lanes_on(state, lanes[j]);
             check(&c, seed++, &options, false);
         }
 }
@@ -142,7 +145,7 @@ static void test_batches(void **state) {
 /* Sizes and geometries at random: odd and single units, colour, pictures that are not square or smaller than a glimpse.
  */
 static void test_geometries(void **state) {
-    (void)state;
+    const EngineOptions eight_lanes = lanes_on(state, 8);
     Dice dice = {302};
     for (uint64_t seed = 300; seed < 340; seed++) {
         PlainCase c = usual_case();
@@ -160,13 +163,13 @@ static void test_geometries(void **state) {
         c.dims.locator = dice_bits(&dice) % 2 ? LOCATOR_LINEAR : LOCATOR_MLP;
         c.batch = 1 + (int64_t)(dice_bits(&dice) % 40);
         c.glimpse_nll = dice_bits(&dice) % 2 ? 0.5 : 0;
-        check(&c, seed, &EIGHT_LANES, false);
+        check(&c, seed, &eight_lanes, false);
     }
 }
 
 /* The default model: the widths for which the products' kernels are made. */
 static void test_default_model(void **state) {
-    (void)state;
+    const EngineOptions eight_lanes = lanes_on(state, 8);
     PlainCase c = usual_case();
     c.dims.glimpses = 6;
     c.dims.retina.patch = 8;
@@ -176,15 +179,17 @@ static void test_default_model(void **state) {
     c.dims.glimpse_hidden = c.dims.location_hidden = c.dims.locator_hidden = 128;
     c.dims.sigma = 0.05f;
     c.reinforce_weight = 0.01;
-    check(&c, 400, &EIGHT_LANES, true);
+    check(&c, 400, &eight_lanes, true);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    DeviceChoice device;
+    device_choose(argc > 1 ? argv[1] : "cpu", &device);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_geometries),
-        cmocka_unit_test(test_default_model),
+        cmocka_unit_test_prestate(test_choices, &device),
+        cmocka_unit_test_prestate(test_batches, &device),
+        cmocka_unit_test_prestate(test_geometries, &device),
+        cmocka_unit_test_prestate(test_default_model, &device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,22 +72,22 @@ static void test_values(void **state) {
     assert_string_equal(arguments.name, "default");
     assert_int_equal(arguments.config.train_batch, 128);
 
-    status = parse(
-        &arguments, &own, true,
-        "there --np 4 --set train.lr=1 --set=train.lr=2 --device cpu --run-dir=r --resume best --limit 5 --verify "
-        "--max-restarts 3");
+    status = parse(&arguments, &own, true,
+                   "there --np 4 --set train.lr=1 --set=train.lr=2 --device cpu --comm mpi --run-dir=r --resume best "
+                   "--limit 5 --verify --max-restarts 3");
     assert_int_equal(status.code, RAM_OK);
     assert_int_equal(arguments.np, 4);
     assert_int_equal(arguments.max_restarts, 3);
     assert_true(arguments.may_stop);
     assert_true(arguments.config.train_lr == 2);
     assert_int_equal(arguments.config._device, DEVICE_CPU);
+    assert_int_equal(arguments.config.comm_backend, COMM_MPI);
     assert_string_equal(arguments.config.run_dir, "r");
     assert_string_equal(arguments.resume, "best");
     assert_string_equal(arguments.operand, "there");
     assert_string_equal(own.limit, "5");
     assert_true(own.verify);
-    assert_int_equal(arguments.overrides, 4);
+    assert_int_equal(arguments.overrides, 5);
     assert_false(arguments.help);
 }
 
@@ -167,6 +167,7 @@ static void test_errors(void **state) {
     assert_refused(true, "a b", "a second CHECKPOINT 'b' after 'a'", "give one");
     assert_refused(true, "--config a --config b", "--config is given twice", "--set");
     assert_refused(true, "--config absent.yaml", "absent.yaml", "check the path");
+    assert_refused(true, "--comm gloo", "comm.backend is 'gloo' (--comm)", "auto self mpi nccl");
     assert_refused(true, "--device gpu", "device is 'gpu' (--device)", "auto cpu cuda");
     assert_refused(true, "--set lr=1", "--set lr=1", "did you mean 'train.lr'?");
     assert_refused(true, "--set train.lanes=3", "train.lanes is 3", "2 or 4");

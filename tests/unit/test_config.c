@@ -157,6 +157,9 @@ static void test_choices(void **state) {
     CHECK(eval_policy, "eval.policy", "sample", POLICY_SAMPLE);
     CHECK(comm_backend, "comm.backend", "self", COMM_SELF);
     CHECK(comm_backend, "comm.backend", "mpi", COMM_MPI);
+    CHECK(comm_backend, "comm.backend", "nccl", COMM_NCCL);
+    CHECK(train_reduction, "train.reduction", "tree", REDUCTION_TREE);
+    CHECK(train_reduction, "train.reduction", "fast", REDUCTION_FAST);
 #undef CHECK
 }
 
@@ -371,6 +374,13 @@ static void test_check(void **state) {
     assert_rule(SETTINGS("model.patch=256", "model.scales=8", "model.scale=8"), "model.patch 256", "lower");
     assert_rule(SETTINGS("model.patch=128", "model.scales=4", "model.scale=8"), NULL, NULL);
     assert_rule(SETTINGS("model.patch=129", "model.scales=4", "model.scale=8"), "65536", "lower");
+    assert_rule(SETTINGS("comm.backend=nccl", "train.reduction=tree"), "comm.backend", "fast");
+    assert_rule(SETTINGS("comm.backend=mpi", "train.reduction=fast"), "train.reduction", "nccl");
+    assert_rule(SETTINGS("comm.backend=self", "train.reduction=fast"), "train.reduction", "nccl");
+    assert_rule(SETTINGS("comm.backend=nccl", "device=cpu"), "comm.backend", "GPUs");
+    assert_rule(SETTINGS("train.reduction=fast", "device=cpu"), "train.reduction", "GPUs");
+    assert_rule(SETTINGS("comm.backend=nccl", "train.reduction=fast", "device=cuda"), NULL, NULL);
+    assert_rule(SETTINGS("train.reduction=tree", "comm.backend=mpi", "device=cpu"), NULL, NULL);
     assert_rule(SETTINGS("train.nesterov=true"), "train.optimizer", "sgd");
     assert_rule(SETTINGS("train.nesterov=true", "train.optimizer=sgd"), NULL, NULL);
     assert_rule(SETTINGS("train.nesterov=true", "train.optimizer=sgd", "train.momentum=0"), "momentum", "above 0");
@@ -430,7 +440,7 @@ static void test_random_edits(void **state) {
     for (int i = 0; i < 3000; i++) {
         size_t length = size;
         memcpy(text, original, size);
-        for (uint64_t edits = 1 + next_random(&random) % 4; edits > 0; edits--) {
+        for (uint64_t edits = 1 + next_random(&random) % 4; edits > 0 && length > 0; edits--) {
             size_t at = next_random(&random) % length;
             char mark = marks[next_random(&random) % (sizeof marks - 1)];
             switch (next_random(&random) % 4) {

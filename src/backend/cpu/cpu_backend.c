@@ -64,6 +64,8 @@ static void cpu_run(Backend *backend, Span lanes, int lanes_most, SpanWork work,
     cpu_pool_run(cpu_pool_of(backend), run_spans, &run);
 }
 
+static void cpu_wait(Backend *backend) { (void)backend; /* kernels return when they are done */ }
+
 static const Kernels CPU_KERNELS = {
     .name = "cpu",
     .free = cpu_free,
@@ -74,6 +76,7 @@ static const Kernels CPU_KERNELS = {
     .present = cpu_present,
     .withdraw = cpu_withdraw,
     .run = cpu_run,
+    .wait = cpu_wait,
     .draw = cpu_draw,
     .retina = cpu_retina,
     .linear = cpu_linear,
@@ -110,6 +113,9 @@ void *cpu_scratch(Backend *backend, size_t bytes) {
 }
 
 Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
+    if (precision == PRECISION_TF32)
+        return status_error(RAM_UNAVAILABLE, "train.precision is tf32, which only GPUs have: use --device cuda, or set "
+                                             "train.precision=fp32");
     libxsmm_init();
     if (precision == PRECISION_BF16) {
         const Status status = cpu_bf16_check();

@@ -1,19 +1,13 @@
 /* The classifier's head: log-softmax, reward, negative log-likelihood and its gradient. */
 #include "backend/cpu/cpu.h"
+#include "backend/element/classifier.h"
 
 #include <math.h>
 
 void cpu_log_softmax(Backend *backend, const Span *span, int glimpses, int classes, DevFloats logits) {
     (void)backend;
     const int64_t rows = glimpses * span_rows(span);
-    for (int64_t r = 0; r < rows; r++) {
-        float *row = logits.address + r * classes;
-        float most = row[0], sum = 0.0f;
-        for (int c = 1; c < classes; c++) most = row[c] > most ? row[c] : most;
-        for (int c = 0; c < classes; c++) sum += expf(row[c] - most);
-        const float shift = most + logf(sum);
-        for (int c = 0; c < classes; c++) row[c] -= shift;
-    }
+    for (int64_t r = 0; r < rows; r++) classifier_log_softmax(classes, logits.address + r * classes);
 }
 
 void cpu_reward(Backend *backend, const Span *span, int classes, const Pictures *pictures, DevFloats log_prob,
@@ -21,10 +15,7 @@ void cpu_reward(Backend *backend, const Span *span, int classes, const Pictures 
     (void)backend;
     const int64_t rows = span_rows(span);
     for (int64_t r = 0; r < rows; r++) {
-        const float *row = log_prob.address + r * classes;
-        int best = 0;
-        for (int c = 1; c < classes; c++)
-            if (row[c] > row[best]) best = c;
+        const int best = classifier_best(classes, log_prob.address + r * classes);
         reward.address[r] = best == pictures->label.address[r / span->samples] ? 1.0f : 0.0f;
     }
 }
@@ -39,21 +30,17 @@ void cpu_classification(Backend *backend, const Span *span, const Classification
                         DevFloats log_prob, DevFloats d_logits, DevDoubles sums) {
     (void)backend;
     const int64_t rows = span_rows(span);
-    const int first = loss->glimpse_weight > 0 ? 0 : loss->glimpses - 1;
-    for (int t = first; t < loss->glimpses; t++) {
-        const bool last = t == loss->glimpses - 1;
-        const double weight = last ? 1.0 : loss->glimpse_weight / (loss->glimpses - 1);
-        const float scale = (float)(weight / (double)loss->rows);
+    const int classes = loss->classes;
+    for (int t = classifier_first(loss); t < loss->glimpses; t++) {
+        const float scale = classifier_scale(loss, t);
         double sum = 0;
         for (int64_t r = 0; r < rows; r++) {
             const int label = pictures->label.address[r / span->samples];
-            const float *row = log_prob.address + (t * rows + r) * loss->classes;
-            sum -= (double)row[label];
-            if (!d_logits.address) continue;
-            float *gradient = d_logits.address + (t * rows + r) * loss->classes;
-            for (int c = 0; c < loss->classes; c++) gradient[c] = scale * expf(row[c]);
-            gradient[label] -= scale;
+            const int64_t row = (t * rows + r) * classes;
+            sum -= (double)log_prob.address[row + label];
+            if (d_logits.address)
+                classifier_gradient(classes, scale, label, log_prob.address + row, d_logits.address + row);
         }
-        sums.address[last ? SUM_NLL : SUM_GLIMPSE_NLL] += sum;
+        sums.address[t == loss->glimpses - 1 ? SUM_NLL : SUM_GLIMPSE_NLL] += sum;
     }
 }

@@ -4,6 +4,7 @@
  *   dW = dy^T x    is  dW^T (in x out)  = x^T (in x rows) dy        dy transposed: NT
  * Each call has the shape of one lane (all its glimpses stacked, or one), whoever calls. */
 #include "backend/cpu/cpu.h"
+#include "backend/element/units.h"
 #include "base/log.h"
 
 #include <cblas.h>
@@ -47,10 +48,7 @@ void cpu_finish_linear(int64_t rows, int columns, const float *bias, Activation 
             for (int c = 0; c < columns; c++) row[c] += bias[c];
             break;
         case ACTIVATION_RELU:
-            for (int c = 0; c < columns; c++) {
-                float value = row[c] + bias[c];
-                row[c] = value < 0.0f ? 0.0f : value; /* a NaN stays one, for the loss to show it */
-            }
+            for (int c = 0; c < columns; c++) row[c] = units_relu(row[c] + bias[c]);
             break;
         case ACTIVATION_TANH:
             for (int c = 0; c < columns; c++) row[c] = tanhf(row[c] + bias[c]);
@@ -117,6 +115,6 @@ void cpu_relu_backward(Backend *backend, const Span *span, int glimpses, int col
     for (int64_t r = 0; r < rows; r++) {
         const float *value = y.at.address + r * y.stride;
         float *gradient = dy.at.address + r * dy.stride;
-        for (int c = 0; c < columns; c++) gradient[c] = value[c] > 0.0f ? gradient[c] : 0.0f;
+        for (int c = 0; c < columns; c++) gradient[c] = units_relu_backward(value[c], gradient[c]);
     }
 }

@@ -1,43 +1,18 @@
 /* The glimpse sensor (Mnih et al. 2014, section 3.1; DESIGN 2): K patches around a location, each `scale` times larger
- * than the one before, pooled to G x G. Works on the raw bytes: sums of bytes are exact, and the normalisation of a
- * pooled cell is one multiplication and one addition per cell (pixels outside the picture are zero after
- * normalisation). */
+ * than the one before, pooled to G x G. */
 #include "backend/cpu/cpu.h"
+#include "backend/element/retina.h"
 #include "base/glimpse_window.h"
 
-typedef struct {
-    const Retina *retina;
-    const uint8_t *picture; /* (H, W, C) */
-    float gain, shift;      /* of the channel at this scale: pooled = sum * gain + pixels * shift */
-    int channel;
-    int factor; /* pixels of a cell's side */
-} Cell;
-
-/* The pooled cell whose top left pixel is (x, y). */
-static float pool(const Cell *cell, int x, int y) {
-    const Retina *retina = cell->retina;
-    int left = x > 0 ? x : 0, right = x + cell->factor < retina->width ? x + cell->factor : retina->width;
-    int top = y > 0 ? y : 0, bottom = y + cell->factor < retina->height ? y + cell->factor : retina->height;
-    if (left >= right || top >= bottom) return 0.0f;
-    int64_t sum = 0;
-    for (int row = top; row < bottom; row++) {
-        const uint8_t *pixel = cell->picture + ((int64_t)row * retina->width + left) * retina->channels + cell->channel;
-        for (int column = left; column < right; column++, pixel += retina->channels) sum += *pixel;
-    }
-    return (float)sum * cell->gain + (float)((right - left) * (bottom - top)) * cell->shift;
-}
-
-/* One row of cells of a single pixel each, the commonest case: the same arithmetic as pool(), but pixels of one channel
- * lie side by side, so the compiler takes many at once. */
-static void copy_row(const Cell *cell, int x, int y, float *out) {
-    const Retina *retina = cell->retina;
-    const int patch = retina->patch;
-    int from = x < 0 ? -x : 0, to = x + patch > retina->width ? retina->width - x : patch;
-    if (y < 0 || y >= retina->height || from > to) from = to = patch;
-    const int64_t first = (int64_t)y * retina->width + x; /* of the patch's row, which may begin outside */
-    const float gain = cell->gain, shift = cell->shift;
+/* One row of cells of a single pixel each, the commonest case: the same arithmetic as retina_pool(), but pixels of one
+ * channel lie side by side, so the compiler takes many at once. */
+static void copy_row(const RetinaPlane *plane, int patch, int x, int y, float *out) {
+    int from = x < 0 ? -x : 0, to = x + patch > plane->width ? plane->width - x : patch;
+    if (y < 0 || y >= plane->height || from > to) from = to = patch;
+    const int64_t first = (int64_t)y * plane->width + x; /* of the patch's row, which may begin outside */
+    const RetinaPlane fixed = *plane;
     for (int i = 0; i < from; i++) out[i] = 0.0f;
-    for (int i = from; i < to; i++) out[i] = (float)cell->picture[first + i] * gain + shift;
+    for (int i = from; i < to; i++) out[i] = retina_value(&fixed, fixed.pixel[first + i], 1);
     for (int i = to; i < patch; i++) out[i] = 0.0f;
 }
 
@@ -49,16 +24,14 @@ static void look(const Retina *retina, const uint8_t *picture, const float locat
         const int side = retina->patch * factor;
         const int left = glimpse_window_first(centre_x, side), top = glimpse_window_first(centre_y, side);
         for (int c = 0; c < retina->channels; c++) {
-            const float area = (float)factor * (float)factor;
-            Cell cell = {.retina = retina, .picture = picture, .channel = c, .factor = factor};
-            cell.gain = 1.0f / (255.0f * retina->stddev[c] * area);
-            cell.shift = -retina->mean[c] / (retina->stddev[c] * area);
+            const RetinaPlane plane = retina_plane(retina, picture, factor, c);
             for (int y = 0; y < retina->patch; y++, glimpse += retina->patch) {
                 if (factor == 1 && retina->channels == 1) {
-                    copy_row(&cell, left, top + y, glimpse);
+                    copy_row(&plane, retina->patch, left, top + y, glimpse);
                     continue;
                 }
-                for (int x = 0; x < retina->patch; x++) glimpse[x] = pool(&cell, left + x * factor, top + y * factor);
+                for (int x = 0; x < retina->patch; x++)
+                    glimpse[x] = retina_pool(&plane, left + x * factor, top + y * factor);
             }
         }
     }

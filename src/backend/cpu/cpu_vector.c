@@ -1,10 +1,10 @@
 /* Kernels over whole parameter vectors: cut into fixed blocks, so that neither results nor their order depend on the
  * number of threads; each thread takes a contiguous run of blocks. */
 #include "backend/cpu/cpu.h"
+#include "backend/element/update.h"
 #include "base/log.h"
 
 #include <libxsmm.h>
-#include <math.h>
 
 enum { BLOCK = 4096, STRIP = 32 /* side of the tiles of a transposition */ };
 
@@ -127,85 +127,51 @@ double cpu_sum_squares(Backend *backend, int64_t count, DevFloats values) {
 }
 
 typedef struct {
-    float decay, beta1, beta2, step_size, epsilon, root_correction, gradient_scale;
+    AdamTerms terms;
     float *parameters, *m, *v;
     const float *gradient;
 } AdamBlock;
 
 static void adam_block(const void *context, int64_t begin, int64_t end) {
     const AdamBlock a = *(const AdamBlock *)context;
-    for (int64_t i = begin; i < end; i++) {
-        const float g = a.gradient[i] * a.gradient_scale;
-        const float m = a.beta1 * a.m[i] + (1.0f - a.beta1) * g;
-        const float v = a.beta2 * a.v[i] + (1.0f - a.beta2) * g * g;
-        a.m[i] = m;
-        a.v[i] = v;
-        a.parameters[i] = a.parameters[i] * a.decay - a.step_size * m / (sqrtf(v) * a.root_correction + a.epsilon);
-    }
+    for (int64_t i = begin; i < end; i++) update_adam(a.terms, a.gradient[i], &a.parameters[i], &a.m[i], &a.v[i]);
 }
 
 void cpu_adam(Backend *backend, const Adam *adam, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
               DevFloats v) {
-    AdamBlock block = {
-        .beta1 = (float)adam->beta1,
-        .beta2 = (float)adam->beta2,
-        .step_size = (float)(adam->lr / (1.0 - pow(adam->beta1, (double)adam->step))),
-        .root_correction = (float)(1.0 / sqrt(1.0 - pow(adam->beta2, (double)adam->step))),
-        .epsilon = (float)adam->epsilon,
-        .decay = (float)(1.0 - adam->lr * adam->weight_decay),
-        .gradient_scale = (float)adam->gradient_scale,
-        .parameters = parameters.address,
-        .gradient = gradient.address,
-        .m = m.address,
-        .v = v.address,
-    };
+    const AdamBlock block = {update_adam_terms(adam), parameters.address, m.address, v.address, gradient.address};
     cpu_for_blocks(backend, count, BLOCK, adam_block, &block);
 }
 
 typedef struct {
-    float lr, decay, momentum, gradient_scale;
-    bool nesterov;
+    SgdTerms terms;
     float *parameters, *velocity;
     const float *gradient;
 } SgdBlock;
 
 static void sgd_block(const void *context, int64_t begin, int64_t end) {
     const SgdBlock s = *(const SgdBlock *)context;
-    for (int64_t i = begin; i < end; i++) {
-        const float g = s.gradient[i] * s.gradient_scale;
-        const float velocity = s.momentum * s.velocity[i] + g;
-        s.velocity[i] = velocity;
-        s.parameters[i] = s.parameters[i] * s.decay - s.lr * (s.nesterov ? g + s.momentum * velocity : velocity);
-    }
+    for (int64_t i = begin; i < end; i++) update_sgd(s.terms, s.gradient[i], &s.parameters[i], &s.velocity[i]);
 }
 
 void cpu_sgd(Backend *backend, const Sgd *sgd, int64_t count, DevFloats parameters, DevFloats gradient,
              DevFloats velocity) {
-    SgdBlock block = {
-        .lr = (float)sgd->lr,
-        .decay = (float)(1.0 - sgd->lr * sgd->weight_decay),
-        .momentum = (float)sgd->momentum,
-        .gradient_scale = (float)sgd->gradient_scale,
-        .nesterov = sgd->nesterov,
-        .parameters = parameters.address,
-        .gradient = gradient.address,
-        .velocity = velocity.address,
-    };
+    const SgdBlock block = {update_sgd_terms(sgd), parameters.address, velocity.address, gradient.address};
     cpu_for_blocks(backend, count, BLOCK, sgd_block, &block);
 }
 
 typedef struct {
-    float keep, take;
+    AverageTerms terms;
     float *average;
     const float *values;
 } AverageBlock;
 
 static void average_block(const void *context, int64_t begin, int64_t end) {
     const AverageBlock a = *(const AverageBlock *)context;
-    for (int64_t i = begin; i < end; i++) a.average[i] = a.keep * a.average[i] + a.take * a.values[i];
+    for (int64_t i = begin; i < end; i++) a.average[i] = update_average(a.terms, a.average[i], a.values[i]);
 }
 
 void cpu_average(Backend *backend, double decay, int64_t count, DevFloats average, DevFloats values) {
-    AverageBlock block = {(float)decay, (float)(1.0 - decay), average.address, values.address};
+    const AverageBlock block = {update_average_terms(decay), average.address, values.address};
     cpu_for_blocks(backend, count, BLOCK, average_block, &block);
 }

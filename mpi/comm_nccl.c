@@ -1,0 +1,289 @@
+#include "mpi/comm_nccl.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "mpi/launch.h"
+
+#include <cuda_runtime_api.h>
+#include <dlfcn.h>
+#include <nccl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* --- the library */
+
+#define NCCL_CALLS(CALL)                                                                                               \
+    CALL(ncclGetVersion)                                                                                               \
+    CALL(ncclGetUniqueId)                                                                                              \
+    CALL(ncclCommInitRankConfig)                                                                                       \
+    CALL(ncclCommGetAsyncError)                                                                                        \
+    CALL(ncclCommFinalize)                                                                                             \
+    CALL(ncclCommDestroy)                                                                                              \
+    CALL(ncclCommAbort)                                                                                                \
+    CALL(ncclAllReduce)                                                                                                \
+    CALL(ncclGetErrorString)                                                                                           \
+    CALL(ncclGetLastError)
+
+/* NCCL's functions under their own names. */
+typedef struct {
+#define CALL(name) __typeof__(name) *name;
+    NCCL_CALLS(CALL)
+#undef CALL
+} Library;
+
+/* ncclCommFinalize and communicators that do not block are of 2.14. */
+enum { OLDEST = 21400 };
+
+static void version_text(int version, char text[32]) {
+    snprintf(text, 32, "%d.%d.%d", version / 10000, version / 100 % 100, version % 100);
+}
+
+static Status load(Library *library, int *version) {
+    *version = 0;
+    launch_prepare_nccl();
+    void *handle = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL); /* stays till the end of the process */
+    if (!handle)
+        return status_error(RAM_UNAVAILABLE,
+                            "NCCL cannot be loaded (%s): install it (libnccl2), put its folder into LD_LIBRARY_PATH, "
+                            "or take --comm mpi",
+                            dlerror());
+#define CALL(name) *(void **)&library->name = dlsym(handle, #name);
+    NCCL_CALLS(CALL)
+#undef CALL
+    int found = 0;
+    if (library->ncclGetVersion) library->ncclGetVersion(&found);
+    if (found < OLDEST) {
+        char text[32];
+        version_text(found, text);
+        return status_error(RAM_UNAVAILABLE,
+                            "NCCL is of version %s, which is too old: install 2.14 or newer, or take "
+                            "--comm mpi",
+                            text);
+    }
+#define CALL(name)                                                                                                     \
+    if (!library->name) return status_error(RAM_UNAVAILABLE, "NCCL lacks %s: install it anew", #name);
+    NCCL_CALLS(CALL)
+#undef CALL
+    *version = found;
+    return status_ok();
+}
+
+Status comm_nccl_find(int *version) {
+    Library library;
+    return load(&library, version);
+}
+
+/* --- waiting */
+
+struct CommNccl {
+    Library library;
+    ncclComm_t nccl;
+    cudaEvent_t event;
+    float *ones; /* of the first sum, with its stream */
+    cudaStream_t stream;
+    int rank, ranks;
+    double seconds;
+};
+
+/* When a wait has been too long. */
+typedef struct {
+    struct timespec begin;
+    double seconds;
+    int looks;
+} Deadline;
+
+static double elapsed(const struct timespec *begin) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - begin->tv_sec) + 1e-9 * (double)(now.tv_nsec - begin->tv_nsec);
+}
+
+static Deadline deadline_begin(double seconds) {
+    Deadline deadline = {.seconds = seconds};
+    clock_gettime(CLOCK_MONOTONIC, &deadline.begin);
+    return deadline;
+}
+
+/* To be called between two looks. The first ones follow at once, since a step's sum takes microseconds. */
+static bool deadline_passed(Deadline *deadline) {
+    enum { HASTY = 1000 };
+    if (++deadline->looks > HASTY) sched_yield();
+    return deadline->seconds > 0 && elapsed(&deadline->begin) > deadline->seconds;
+}
+
+static Status timed_out(const CommNccl *n, const char *what) {
+    return status_error(RAM_TIMEOUT,
+                        "rank %d of %d waited %g s for %s by NCCL: a rank has stopped answering; --resume auto goes on "
+                        "from the last checkpoint",
+                        n->rank, n->ranks, n->seconds, what);
+}
+
+static Status nccl_failed(const CommNccl *n, ncclResult_t result, const char *what) {
+    const bool peer = result == ncclRemoteError;
+    const char *detail = n->library.ncclGetLastError(n->nccl);
+    return status_error(peer ? RAM_TIMEOUT : RAM_UNAVAILABLE,
+                        "%s by NCCL failed on rank %d of %d: %s%s%.200s; NCCL_DEBUG=WARN tells more, --comm mpi does "
+                        "without NCCL",
+                        what, n->rank, n->ranks, n->library.ncclGetErrorString(result), detail && *detail ? ": " : "",
+                        detail ? detail : "");
+}
+
+static Status cuda_failed(const CommNccl *n, cudaError_t error, const char *what) {
+    return status_error(RAM_UNAVAILABLE, "%s by NCCL failed on rank %d of %d: CUDA says %s", what, n->rank, n->ranks,
+                        cudaGetErrorString(error));
+}
+
+/* What came of a call. NCCL's communicator does not block: the call may go on behind our back, and no other may be made
+ * before it has ended. */
+static Status settle(const CommNccl *n, ncclResult_t result, const char *what) {
+    Deadline deadline = deadline_begin(n->seconds);
+    if (result != ncclSuccess && result != ncclInProgress) return nccl_failed(n, result, what);
+    for (;;) {
+        ncclResult_t state = ncclSuccess;
+        const ncclResult_t asked = n->library.ncclCommGetAsyncError(n->nccl, &state);
+        if (asked != ncclSuccess) return nccl_failed(n, asked, what);
+        if (state == ncclSuccess) return status_ok();
+        if (state != ncclInProgress) return nccl_failed(n, state, what);
+        if (deadline_passed(&deadline)) return timed_out(n, what);
+    }
+}
+
+static Status start_sum(CommNccl *n, float *floats, int64_t count, cudaStream_t stream, const char *what) {
+    return settle(n, n->library.ncclAllReduce(floats, floats, (size_t)count, ncclFloat, ncclSum, n->nccl, stream),
+                  what);
+}
+
+static Status wait_for(CommNccl *n, cudaStream_t stream, const char *what) {
+    cudaError_t error = cudaEventRecord(n->event, stream);
+    if (error != cudaSuccess) return cuda_failed(n, error, what);
+    Deadline deadline = deadline_begin(n->seconds);
+    for (;;) {
+        error = cudaEventQuery(n->event);
+        if (error == cudaSuccess) return status_ok();
+        if (error != cudaErrorNotReady) return cuda_failed(n, error, what);
+        ncclResult_t state = ncclSuccess;
+        const ncclResult_t asked = n->library.ncclCommGetAsyncError(n->nccl, &state);
+        if (asked != ncclSuccess) return nccl_failed(n, asked, what);
+        if (state != ncclSuccess && state != ncclInProgress) return nccl_failed(n, state, what);
+        if (deadline_passed(&deadline)) return timed_out(n, what);
+    }
+}
+
+/* --- from the ranks of Comm to a communicator */
+
+static Status join(CommNccl *n, const ncclUniqueId *id) {
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    const ncclResult_t result = n->library.ncclCommInitRankConfig(&n->nccl, n->ranks, *id, n->rank, &config);
+    TRY(settle(n, result, "joining the ranks"));
+    const cudaError_t error = cudaEventCreateWithFlags(&n->event, cudaEventDisableTiming);
+    return error == cudaSuccess ? status_ok() : cuda_failed(n, error, "joining the ranks");
+}
+
+/* A sum of ones over `count` floats, the first of them checked. What it takes is given back when NCCL has been left, or
+ * the sum been done: till then the GPU may write. */
+static Status sum_ones(CommNccl *n, int64_t count) {
+    static const char WHAT[] = "the first sum";
+    const size_t bytes = (size_t)count * sizeof(float);
+    float one = 1, sum = 0;
+    cudaError_t error = cudaMalloc((void **)&n->ones, bytes);
+    if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&n->stream, cudaStreamNonBlocking);
+    if (error == cudaSuccess) error = cudaMemsetAsync(n->ones, 0, bytes, n->stream);
+    if (error == cudaSuccess) error = cudaMemcpyAsync(n->ones, &one, sizeof one, cudaMemcpyHostToDevice, n->stream);
+    if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
+    TRY(start_sum(n, n->ones, count, n->stream, WHAT));
+    TRY(wait_for(n, n->stream, WHAT));
+    error = cudaMemcpy(&sum, n->ones, sizeof sum, cudaMemcpyDeviceToHost);
+    if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
+    if (sum == (float)n->ranks) return status_ok();
+    return status_error(RAM_UNAVAILABLE, "NCCL sums ones of %d ranks to %g on rank %d: take --comm mpi", n->ranks, sum,
+                        n->rank);
+}
+
+static void release_ones(CommNccl *n) {
+    if (n->stream) cudaStreamDestroy(n->stream);
+    if (n->ones) cudaFree(n->ones);
+    n->stream = NULL;
+    n->ones = NULL;
+}
+
+static Status begin(CommNccl *n, int gpu, ncclUniqueId *id) {
+    int version;
+    TRY(load(&n->library, &version));
+    const cudaError_t error = cudaSetDevice(gpu);
+    if (error != cudaSuccess) return cuda_failed(n, error, "joining the ranks");
+    if (n->rank > 0) return status_ok();
+    const ncclResult_t result = n->library.ncclGetUniqueId(id);
+    return result == ncclSuccess ? status_ok() : nccl_failed(n, result, "joining the ranks");
+}
+
+/* At once, without waiting for peers, which learn of it. */
+static void leave(CommNccl *n) {
+    if (n->nccl) n->library.ncclCommAbort(n->nccl);
+    n->nccl = NULL;
+}
+
+/* All ranks go on to the next step together. One that failed leaves before it tells: the others may wait for it inside
+ * of NCCL. @collective */
+static Status agree_on(CommNccl *n, Comm *comm, Status mine) {
+    if (status_failed(&mine)) leave(n);
+    return comm_agree(comm, mine);
+}
+
+static Status open_agreed(CommNccl *n, Comm *comm, const CommNcclOptions *options) {
+    ncclUniqueId id;
+    memset(&id, 0, sizeof id);
+    TRY(agree_on(n, comm, begin(n, options->gpu, &id)));
+    comm_broadcast(comm, &id, sizeof id, 0);
+    TRY(agree_on(n, comm, join(n, &id)));
+    return agree_on(n, comm, sum_ones(n, options->count));
+}
+
+Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **nccl) {
+    CommNccl *n = memory_new(1, sizeof *n);
+    require(options->count > 0);
+    *n = (CommNccl){.rank = comm_rank(comm), .ranks = comm_size(comm), .seconds = options->seconds};
+    const Status status = open_agreed(n, comm, options);
+    const bool failed = status_failed(&status);
+    if (failed) leave(n);
+    release_ones(n);
+    *nccl = failed ? NULL : n;
+    if (!failed) return status;
+    if (n->event) cudaEventDestroy(n->event);
+    free(n);
+    return status;
+}
+
+/* --- what the others use */
+
+/* All ranks get here at about the same time, each knowing only itself: the lower ranks are left time to speak. */
+static _Noreturn void give_up(CommNccl *n, const Status *status) {
+    const int courtesy = n->rank < 10 ? n->rank : 10;
+    nanosleep(&(struct timespec){.tv_sec = courtesy / 4, .tv_nsec = courtesy % 4 * 250000000L}, NULL);
+    log_last_words(status);
+    leave(n);
+    comm_abort((int)status->code);
+}
+
+void comm_nccl_sum(CommNccl *n, float *floats, int64_t count, void *stream, const char *what) {
+    const Status status = start_sum(n, floats, count, stream, what);
+    if (status_failed(&status)) give_up(n, &status);
+}
+
+void comm_nccl_wait(CommNccl *n, void *stream, const char *what) {
+    const Status status = wait_for(n, stream, what);
+    if (status_failed(&status)) give_up(n, &status);
+}
+
+void comm_nccl_free(CommNccl *n) {
+    if (!n) return;
+    const Status status = settle(n, n->library.ncclCommFinalize(n->nccl), "the end");
+    if (status_failed(&status))
+        leave(n);
+    else
+        n->library.ncclCommDestroy(n->nccl);
+    cudaEventDestroy(n->event);
+    free(n);
+}

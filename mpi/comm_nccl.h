@@ -1,0 +1,37 @@
+/* CommNccl: sums over the ranks' GPUs by NCCL, on the stream that computes what is summed. Owns NCCL's communicator,
+ * which Comm brings about. NCCL is loaded when it is asked for, so that the program starts where it is not installed.
+ * Must not know what is summed. Where the build found no NCCL, comm_nccl_absent.c says so in place of comm_nccl.c.
+ *
+ * Every wait has a limit: past it, or when NCCL reports a fault, this rank names the sum, leaves NCCL's communicator by
+ * ncclCommAbort, and ends all ranks with RAM_TIMEOUT (a peer is gone or stuck) or RAM_UNAVAILABLE. */
+#ifndef RAM_MPI_COMM_NCCL_H
+#define RAM_MPI_COMM_NCCL_H
+
+#include "base/status.h"
+#include "mpi/comm.h"
+
+typedef struct CommNccl CommNccl;
+
+/* Whether this rank can load NCCL; *version is 22809 for 2.28.9, or 0. RAM_UNAVAILABLE: why not. */
+Status comm_nccl_find(int *version);
+
+typedef struct {
+    int gpu;        /* CUDA's index of this rank's */
+    int64_t count;  /* floats of the longest sum, for the first one, which makes all connections */
+    double seconds; /* limit of a wait; 0: none */
+} CommNcclOptions;
+
+/* One rank per GPU, of the ranks of `comm`; one rank alone is allowed. Ends with one sum of ones, which is checked.
+ * RAM_UNAVAILABLE, the same on all ranks: NCCL cannot join them. @collective */
+Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **nccl);
+void comm_nccl_free(CommNccl *nccl); /* NULL is allowed. @collective */
+
+/* floats (count), device memory, becomes the sum over all ranks when `stream` (a cudaStream_t, which may be under
+ * capture) gets there. In an order of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for
+ * the message. @collective */
+void comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what);
+
+/* Waits until `stream` has done all that was given to it, a sum of the name `what` among it. */
+void comm_nccl_wait(CommNccl *nccl, void *stream, const char *what);
+
+#endif

@@ -1,0 +1,104 @@
+/* What surrounds the products: bias and activation, the ReLU's gradient, sums of columns, sums of lanes. All are bound
+ * by memory: each element is read once and written at most once. */
+#include "backend/cuda/cuda_parts.h"
+#include "backend/element/units.h"
+
+/* One thread an element: 8 bytes of y, the bias from the cache. */
+static __global__ void finish_kernel(int64_t count, int columns, const float *bias, Activation activation, float *y,
+                                     int64_t stride) {
+    const int64_t i = cuda_index();
+    if (i >= count) return;
+    const int column = (int)(i % columns);
+    float *at = y + i / columns * stride + column;
+    const float value = *at + bias[column];
+    *at = activation == ACTIVATION_RELU ? units_relu(value) : activation == ACTIVATION_TANH ? tanhf(value) : value;
+}
+
+void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats bias, Activation activation, Matrix y) {
+    const int64_t count = rows * columns;
+    CUDA_LAUNCH(finish_kernel, cuda_blocks(count), CUDA_THREADS, cuda, count, columns, bias.address, activation,
+                y.at.address, y.stride);
+}
+
+/* One thread an element: 12 bytes. */
+static __global__ void relu_backward_kernel(int64_t count, int columns, const float *y, int64_t y_stride, float *dy,
+                                            int64_t dy_stride) {
+    const int64_t i = cuda_index();
+    if (i >= count) return;
+    const int64_t row = i / columns, column = i % columns;
+    float *at = dy + row * dy_stride + column;
+    *at = units_relu_backward(y[row * y_stride + column], *at);
+}
+
+void cuda_relu_backward(Backend *backend, const Span *span, int glimpses, int columns, Matrix y, Matrix dy) {
+    const int64_t count = glimpses * span_rows(span) * columns;
+    if (count == 0) return;
+    CUDA_LAUNCH(relu_backward_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, count, columns,
+                y.at.address, y.stride, dy.at.address, dy.stride);
+}
+
+/* --- sums of columns: the biases' gradients */
+
+enum { TILE = 32, LANE_GROUP = 64 /* lanes of one launch: their places travel as its argument */ };
+
+typedef struct {
+    struct {
+        const float *at;
+        int64_t stride, rows;
+    } lane[LANE_GROUP];
+} ColumnLanes;
+
+/* A block takes TILE columns of one lane (blockIdx.y), a thread every TILE-th row of its column; the sums of a column's
+ * threads are added in a fixed tree. 4 bytes an element. */
+static __global__ void __launch_bounds__(TILE *TILE)
+    columns_kernel(ColumnLanes lanes, int columns, float *out, int64_t out_stride) {
+    __shared__ float shared[TILE][TILE + 1];
+    const int column = (int)(blockIdx.x * TILE + threadIdx.x);
+    const float *at = lanes.lane[blockIdx.y].at;
+    const int64_t stride = lanes.lane[blockIdx.y].stride, rows = lanes.lane[blockIdx.y].rows;
+    float sum = 0.0f;
+    if (column < columns)
+        for (int64_t r = threadIdx.y; r < rows; r += TILE) sum += at[r * stride + column];
+    shared[threadIdx.y][threadIdx.x] = sum;
+    for (int half = TILE / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.y < half) shared[threadIdx.y][threadIdx.x] += shared[threadIdx.y + half][threadIdx.x];
+    }
+    if (threadIdx.y == 0 && column < columns) out[blockIdx.y * out_stride + column] = shared[0][threadIdx.x];
+}
+
+void cuda_linear_backward_bias(Backend *backend, const Span *span, int glimpses, int out, const Matrix *dy,
+                               DevFloats dbias) {
+    CudaBackend *cuda = (CudaBackend *)backend;
+    const int lanes = span->lane_count;
+    float *sums = lanes > 1 ? (float *)cuda_scratch(cuda, (size_t)lanes * (size_t)out * sizeof(float)) : dbias.address;
+    for (int first = 0; first < lanes; first += LANE_GROUP) {
+        const int count = lanes - first < LANE_GROUP ? lanes - first : LANE_GROUP;
+        ColumnLanes group;
+        for (int i = 0; i < count; i++) {
+            const Span one = span_lane(span, first + i);
+            group.lane[i].at = dy[first + i].at.address;
+            group.lane[i].stride = dy[first + i].stride;
+            group.lane[i].rows = glimpses * span_rows(&one);
+        }
+        CUDA_LAUNCH(columns_kernel, dim3((unsigned)(out + TILE - 1) / TILE, (unsigned)count), dim3(TILE, TILE), cuda,
+                    group, out, sums + (int64_t)first * out, out);
+    }
+    if (lanes > 1) cuda_sum_lanes(cuda, lanes, out, sums, out, dbias.address);
+}
+
+/* --- sums of lanes */
+
+/* One thread an element: 4 bytes a lane. Lane i ends as many subtrees as its number ends in ones. */
+static __global__ void lanes_kernel(int lanes, int64_t count, const float *from, int64_t stride, float *out) {
+    const int64_t i = cuda_index();
+    if (i >= count) return;
+    CudaTree tree;
+    tree.count = 0;
+    for (int lane = 0; lane < lanes; lane++) cuda_tree_push(&tree, from[lane * stride + i], __ffs(~lane) - 1);
+    out[i] = tree.waiting[0];
+}
+
+void cuda_sum_lanes(CudaBackend *cuda, int lanes, int64_t count, const float *from, int64_t stride, float *out) {
+    CUDA_LAUNCH(lanes_kernel, cuda_blocks(count), CUDA_THREADS, cuda, lanes, count, from, stride, out);
+}

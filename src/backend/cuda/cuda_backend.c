@@ -1,0 +1,198 @@
+#include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/cuda_blas.h"
+#include "backend/cuda/cuda_parts.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* NVIDIA's advice for cuBLAS on Hopper is 32 MiB. Larger uploads than the staging memory wait for their end. */
+static const size_t WORKSPACE = (size_t)32 << 20, STAGING = (size_t)4 << 20;
+
+enum { STAGING_ALIGN = 64, REDUCED_PRECISION = 8 /* first compute capability with tf32 and bf16 products */ };
+
+void cuda_failed(const char *file, int line, const char *call, const char *reason) {
+    log_fatal(file, line, "CUDA: %s (%s)", reason, call);
+}
+
+static CudaBackend *cuda_of(Backend *backend) { return (CudaBackend *)backend; }
+
+/* --- memory */
+
+static void cuda_wait(Backend *backend) {
+    CUDA_TRY(cudaStreamSynchronize(cuda_of(backend)->stream));
+    cuda_of(backend)->staged = 0;
+}
+
+static void *allocate(size_t bytes) {
+    void *memory = NULL;
+    const cudaError_t error = cudaMalloc(&memory, bytes ? bytes : 1);
+    if (error == cudaErrorMemoryAllocation)
+        fatal("out of GPU memory: %zu bytes asked for; a smaller train.batch or eval.batch needs less", bytes);
+    CUDA_TRY(error);
+    return memory;
+}
+
+static void *cuda_allocate(Backend *backend, size_t bytes) {
+    (void)backend;
+    return allocate(bytes);
+}
+
+static void cuda_release(Backend *backend, void *memory) {
+    if (!memory) return;
+    cuda_wait(backend); /* a kernel may still use it */
+    CUDA_TRY(cudaFree(memory));
+}
+
+void cuda_upload(Backend *backend, void *device, const void *host, size_t bytes) {
+    CudaBackend *cuda = cuda_of(backend);
+    if (bytes == 0) return;
+    if (bytes > STAGING) {
+        CUDA_TRY(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda->stream));
+        cuda_wait(backend);
+        return;
+    }
+    if (cuda->staged + bytes > STAGING) cuda_wait(backend);
+    memcpy(cuda->staging + cuda->staged, host, bytes);
+    CUDA_TRY(cudaMemcpyAsync(device, cuda->staging + cuda->staged, bytes, cudaMemcpyHostToDevice, cuda->stream));
+    cuda->staged += (bytes + STAGING_ALIGN - 1) / STAGING_ALIGN * STAGING_ALIGN;
+}
+
+void cuda_download(Backend *backend, void *host, const void *device, size_t bytes) {
+    if (bytes == 0) return;
+    CUDA_TRY(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, cuda_of(backend)->stream));
+    cuda_wait(backend);
+}
+
+static void *cuda_present(Backend *backend, const void *host, size_t bytes) {
+    void *copy = cuda_allocate(backend, bytes);
+    cuda_upload(backend, copy, host, bytes);
+    return copy;
+}
+
+void *cuda_scratch(CudaBackend *cuda, size_t bytes) {
+    if (cuda->scratch_bytes < bytes) {
+        cuda_release(&cuda->base, cuda->scratch);
+        cuda->scratch = allocate(bytes);
+        cuda->scratch_bytes = bytes;
+    }
+    return cuda->scratch;
+}
+
+/* --- spans: one worker, the thread that calls */
+
+static void cuda_run(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context) {
+    Span span;
+    for (int lane = 0; backend_span(backend, &lanes, lanes_most, 0, lane, &span);
+         lane = span.first_lane + span.lane_count)
+        work(context, 0, &span);
+}
+
+/* --- the whole */
+
+static void cuda_free(Backend *backend) {
+    CudaBackend *cuda = cuda_of(backend);
+    cuda_wait(backend);
+    cuda_blas_close(cuda->blas);
+    cuda_release(backend, cuda->workspace);
+    cuda_release(backend, cuda->scratch);
+    CUDA_TRY(cudaFreeHost(cuda->staging));
+    CUDA_TRY(cudaStreamDestroy(cuda->stream));
+    free(cuda);
+}
+
+static const Kernels CUDA_KERNELS = {
+    .name = "cuda",
+    .free = cuda_free,
+    .allocate = cuda_allocate,
+    .release = cuda_release,
+    .upload = cuda_upload,
+    .download = cuda_download,
+    .present = cuda_present,
+    .withdraw = cuda_release,
+    .run = cuda_run,
+    .wait = cuda_wait,
+    .draw = cuda_draw,
+    .retina = cuda_retina,
+    .linear = cuda_linear,
+    .lstm = cuda_lstm,
+    .locate = cuda_locate,
+    .log_softmax = cuda_log_softmax,
+    .reward = cuda_reward,
+    .add_probability = cuda_add_probability,
+    .reinforce = cuda_reinforce,
+    .classification = cuda_classification,
+    .linear_backward_data = cuda_linear_backward_data,
+    .relu_backward = cuda_relu_backward,
+    .lstm_backward = cuda_lstm_backward,
+    .linear_backward_weight = cuda_linear_backward_weight,
+    .linear_backward_bias = cuda_linear_backward_bias,
+    .transpose = cuda_transpose,
+    .add = cuda_add,
+    .tree_sum = cuda_tree_sum,
+    .sum_squares = cuda_sum_squares,
+    .adam = cuda_adam,
+    .sgd = cuda_sgd,
+    .average = cuda_average,
+};
+
+static Status unavailable(cudaError_t error) {
+    cudaGetLastError(); /* forget it */
+    return status_error(RAM_UNAVAILABLE, "device cuda: %s; use --device cpu or --device auto",
+                        cudaGetErrorString(error));
+}
+
+/* Makes the GPU the calling thread's and describes it. */
+static Status choose(int gpu, struct cudaDeviceProp *properties) {
+    int count = 0;
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error == cudaSuccess && count == 0) error = cudaErrorNoDevice;
+    if (error != cudaSuccess) return unavailable(error);
+    if (gpu >= count)
+        return status_error(RAM_UNAVAILABLE, "device cuda: GPU %d is asked for, but this process sees %d", gpu, count);
+    error = cudaSetDevice(gpu);
+    if (error == cudaSuccess) error = cudaGetDeviceProperties(properties, gpu);
+    if (error != cudaSuccess) return unavailable(error);
+    if (!cuda_has_code())
+        return status_error(
+            RAM_UNAVAILABLE,
+            "device cuda: this program has no code for %.100s (compute capability %d.%d): build it with "
+            "-DCMAKE_CUDA_ARCHITECTURES=%d%d, or use --device cpu",
+            properties->name, properties->major, properties->minor, properties->major, properties->minor);
+    return status_ok();
+}
+
+static Status check_precision(Precision precision, const struct cudaDeviceProp *properties) {
+    if (precision == PRECISION_FP32 || properties->major >= REDUCED_PRECISION) return status_ok();
+    return status_error(RAM_USAGE,
+                        "train.precision is %s, but %.100s (compute capability %d.%d) has such products only from %d.0 "
+                        "on: set train.precision=fp32",
+                        precision == PRECISION_TF32 ? "tf32" : "bf16", properties->name, properties->major,
+                        properties->minor, REDUCED_PRECISION);
+}
+
+Status cuda_backend_new(int gpu, Precision precision, Backend **backend) {
+    static const char *const NAME[] = {[PRECISION_FP32] = "fp32", [PRECISION_TF32] = "tf32", [PRECISION_BF16] = "bf16"};
+    struct cudaDeviceProp properties;
+    TRY(choose(gpu, &properties));
+    TRY(check_precision(precision, &properties));
+    CudaBlas *blas;
+    TRY(cuda_blas_open(precision, &blas));
+    CudaBackend *cuda = memory_new(1, sizeof *cuda);
+    void *staging = NULL;
+    CUDA_TRY(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
+    CUDA_TRY(cudaMallocHost(&staging, STAGING));
+    cuda->staging = staging;
+    cuda->workspace = allocate(WORKSPACE);
+    cuda->blas = blas;
+    cuda_blas_start(blas, cuda->stream, cuda->workspace, WORKSPACE);
+    cuda->base = (Backend){
+        .kernels = &CUDA_KERNELS, .workers = 1, .library = cuda->library, .note = cuda->note, .stream = cuda->stream};
+    snprintf(cuda->library, sizeof cuda->library, "cuBLAS %d", cuda_blas_version(blas));
+    snprintf(cuda->note, sizeof cuda->note, "%.80s, sm_%d%d, %s", properties.name, properties.major, properties.minor,
+             NAME[precision]);
+    *backend = &cuda->base;
+    return status_ok();
+}

@@ -1,0 +1,28 @@
+/* cuBLAS, loaded when a GPU is to be used and not before: its libraries are large, and a program that knows CUDA shall
+ * start where they are not. Owns the handle. Must not know layers. Nothing is
+ * collective. */
+#ifndef RAM_BACKEND_CUDA_BLAS_H
+#define RAM_BACKEND_CUDA_BLAS_H
+
+#include "base/status.h"
+#include "base/terms.h"
+
+#include <cuda_runtime_api.h>
+#include <stdint.h>
+
+typedef struct CudaBlas CudaBlas;
+
+/* Products on `stream`. RAM_UNAVAILABLE where the library is missing. `workspace` (workspace_bytes) is device memory,
+ * borrowed: cuBLAS takes no other. */
+Status cuda_blas_open(Precision precision, CudaBlas **blas);
+void cuda_blas_start(CudaBlas *blas, cudaStream_t stream, void *workspace, size_t workspace_bytes);
+void cuda_blas_close(CudaBlas *blas); /* NULL is allowed */
+
+int cuda_blas_version(const CudaBlas *blas);
+
+/* C (m x n) = A (m x k) B (k x n) [+ C], column-major; B transposed where `trans_b`, float32 operands whatever the
+ * precision where `exact`. C is only read with `accumulate`. */
+void cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a, int64_t lda,
+                       const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc);
+
+#endif

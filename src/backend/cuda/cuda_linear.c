@@ -1,0 +1,71 @@
+/* Linear layers by cuBLAS, which is column-major; how row-major matrices are handed to it is told in cpu_linear.c. Each
+ * product has the shape of one lane (all its glimpses stacked, or one), so that its bits are the same whoever computes
+ * the lane. Products with a narrow side keep float32 whatever the precision: they have the location, the locator's
+ * mean, the baseline or the classes at one end. */
+#include "backend/cuda/cuda_blas.h"
+#include "backend/cuda/cuda_parts.h"
+#include "base/log.h"
+
+enum { NARROW = 16, ALIGN = 64 /* floats */ };
+
+/* Floats that the products of all lanes of a batch may take. */
+static const int64_t LANES_FLOATS = (int64_t)16 << 20;
+
+static bool is_narrow(int in, int out) { return in < NARROW || out < NARROW; }
+
+static int stacked_rows(const Span *span, int glimpses) {
+    require(span->lane_count == 1);
+    return glimpses * (int)span_rows(span);
+}
+
+void cuda_linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
+                 DevFloats bias, Activation activation, Matrix y) {
+    CudaBackend *cuda = (CudaBackend *)backend;
+    const int rows = stacked_rows(span, glimpses);
+    if (rows == 0) return;
+    cuda_blas_product(cuda->blas, is_narrow(in, out), false, out, rows, in, weight.plain.address, out, x.at.address,
+                      x.stride, false, y.at.address, y.stride);
+    cuda_finish_linear(cuda, rows, out, bias, activation, y);
+}
+
+void cuda_linear_backward_data(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix dy,
+                               Weight weight, bool accumulate, Matrix dx) {
+    const int rows = stacked_rows(span, glimpses);
+    if (rows == 0) return;
+    cuda_blas_product(((CudaBackend *)backend)->blas, is_narrow(in, out), false, in, rows, out, weight.plain.address,
+                      in, dy.at.address, dy.stride, accumulate, dx.at.address, dx.stride);
+}
+
+/* Some rows of the gradient, [output, output + outputs), for every lane. */
+static void lane_products(CudaBackend *cuda, const Span *span, int glimpses, int in, int out, int output, int outputs,
+                          const Matrix *x, const Matrix *dy, float *target, int64_t target_stride) {
+    for (int lane = 0; lane < span->lane_count; lane++, target += target_stride) {
+        const Span one = span_lane(span, lane);
+        const int rows = stacked_rows(&one, glimpses);
+        if (rows == 0) {
+            CUDA_TRY(cudaMemsetAsync(target, 0, (size_t)outputs * (size_t)in * sizeof *target, cuda->stream));
+            continue;
+        }
+        const Matrix columns = matrix_column(dy[lane], output);
+        cuda_blas_product(cuda->blas, is_narrow(in, out), true, in, outputs, rows, x[lane].at.address, x[lane].stride,
+                          columns.at.address, columns.stride, false, target, in);
+    }
+}
+
+/* All lanes' products side by side, then their sum. Layers too large for that are cut into blocks of outputs, whose
+ * size depends on the number of lanes of the batch alone, so that every rank makes the same products. */
+void cuda_linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, const Matrix *x,
+                                 const Matrix *dy, DevFloats dweight) {
+    CudaBackend *cuda = (CudaBackend *)backend;
+    const int lanes = span->lane_count;
+    int64_t most = LANES_FLOATS / ((int64_t)span->lanes * in);
+    most = most < 1 ? 1 : most > out ? out : most;
+    const int64_t stride = (most * in + ALIGN - 1) / ALIGN * ALIGN;
+    float *products = lanes > 1 ? cuda_scratch(cuda, (size_t)(lanes * stride) * sizeof *products) : NULL;
+    for (int output = 0; output < out; output += (int)most) {
+        const int outputs = output + most < out ? (int)most : out - output;
+        float *target = dweight.address + (int64_t)output * in;
+        lane_products(cuda, span, glimpses, in, out, output, outputs, x, dy, lanes > 1 ? products : target, stride);
+        if (lanes > 1) cuda_sum_lanes(cuda, lanes, (int64_t)outputs * in, products, stride, target);
+    }
+}

@@ -1,0 +1,132 @@
+/* What the files of the CUDA backend share: the state, checks of every call, and the kernels' declarations (shapes in
+ * backend.h). Read by C and by CUDA C++. All work of a backend goes to its one stream, so it is done in the order in
+ * which it is asked for; sums have a fixed order, without atomics, so a run repeats its bits. Nothing is collective. */
+#ifndef RAM_BACKEND_CUDA_PARTS_H
+#define RAM_BACKEND_CUDA_PARTS_H
+
+#include "backend/backend.h"
+
+#include <cuda_runtime_api.h>
+
+typedef struct {
+    Backend base;
+    cudaStream_t stream;
+    struct CudaBlas *blas;
+    void *workspace;  /* of `blas` */
+    uint8_t *staging; /* pinned host memory that uploads pass through */
+    size_t staged;    /* bytes of it that the stream may still have to read */
+    void *scratch;    /* of the kernel that runs, cuda_scratch */
+    size_t scratch_bytes;
+    char library[32], note[120]; /* base.library, base.note */
+} CudaBackend;
+
+enum { CUDA_THREADS = 256 /* of a block where each thread has one element */ };
+
+/* Blocks of CUDA_THREADS threads for `count` elements. */
+static inline unsigned cuda_blocks(int64_t count) { return (unsigned)((count + CUDA_THREADS - 1) / CUDA_THREADS); }
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* fatal() for the place where a call failed. */
+void cuda_failed(const char *file, int line, const char *call, const char *reason);
+#define CUDA_TRY(call)                                                                                                 \
+    do {                                                                                                               \
+        const cudaError_t cuda_try = (call);                                                                           \
+        if (cuda_try != cudaSuccess) cuda_failed(__FILE__, __LINE__, #call, cudaGetErrorString(cuda_try));             \
+    } while (0)
+/* Every launch, on the backend's stream; errors of the kernel itself come at the next wait. Tests that run the kernels
+ * without a GPU bring a launch of their own (tests/emulation). */
+#ifndef CUDA_LAUNCH
+#define CUDA_LAUNCH(kernel, blocks, threads, cuda, ...)                                                                \
+    do {                                                                                                               \
+        kernel<<<blocks, threads, 0, (cuda)->stream>>>(__VA_ARGS__);                                                   \
+        CUDA_TRY(cudaGetLastError());                                                                                  \
+    } while (0)
+#endif
+
+/* Memory of the kernel that asks, until the next one asks: undefined contents, aligned to 256 bytes. It grows to the
+ * most that was asked for, so that a step allocates nothing once the first is done. */
+void *cuda_scratch(CudaBackend *cuda, size_t bytes);
+
+/* On the GPU: whether this program has code for it. */
+bool cuda_has_code(void);
+
+/* y = activation(y + bias), rows of y `stride` apart. */
+void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats bias, Activation activation, Matrix y);
+
+/* out (count) = the sum of the vectors of `lanes` lanes (a power of two) in the order of the lane tree; vector i at
+ * from + i * stride. */
+void cuda_sum_lanes(CudaBackend *cuda, int lanes, int64_t count, const float *from, int64_t stride, float *out);
+
+void cuda_upload(Backend *, void *device, const void *host, size_t bytes);
+void cuda_download(Backend *, void *host, const void *device, size_t bytes);
+
+void cuda_draw(Backend *, const Span *, const Draws *, const Pictures *, int glimpses, DevFloats location,
+               DevFloats noise);
+void cuda_retina(Backend *, const Span *, const Retina *, const Pictures *, DevFloats location, DevFloats glimpse);
+void cuda_linear(Backend *, const Span *, int glimpses, int in, int out, Matrix x, Weight weight, DevFloats bias,
+                 Activation, Matrix y);
+void cuda_linear_backward_data(Backend *, const Span *, int glimpses, int in, int out, Matrix dy, Weight weight,
+                               bool accumulate, Matrix dx);
+void cuda_linear_backward_weight(Backend *, const Span *, int glimpses, int in, int out, const Matrix *x,
+                                 const Matrix *dy, DevFloats dweight);
+void cuda_linear_backward_bias(Backend *, const Span *, int glimpses, int out, const Matrix *dy, DevFloats dbias);
+void cuda_relu_backward(Backend *, const Span *, int glimpses, int columns, Matrix y, Matrix dy);
+void cuda_lstm(Backend *, const Span *, int hidden, DevFloats gates, DevFloats c_before, DevFloats c, Matrix h);
+void cuda_lstm_backward(Backend *, const Span *, int hidden, bool last, DevFloats gates, DevFloats c_before,
+                        DevFloats c, DevFloats dh, DevFloats dc, DevFloats dgates);
+void cuda_locate(Backend *, const Span *, Policy, float sigma, DevFloats mean, DevFloats noise, DevFloats location,
+                 DevFloats log_pi);
+void cuda_reinforce(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats mean, DevFloats noise,
+                    DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location, DevDoubles sums);
+void cuda_log_softmax(Backend *, const Span *, int glimpses, int classes, DevFloats logits);
+void cuda_reward(Backend *, const Span *, int classes, const Pictures *, DevFloats log_prob, DevFloats reward);
+void cuda_add_probability(Backend *, const Span *, int classes, DevFloats log_prob, DevFloats probability);
+void cuda_classification(Backend *, const Span *, const Classification *, const Pictures *, DevFloats log_prob,
+                         DevFloats d_logits, DevDoubles sums);
+void cuda_transpose(Backend *, int count, const Transpose *work);
+void cuda_add(Backend *, int64_t count, DevFloats a, DevFloats b, DevFloats out);
+void cuda_tree_sum(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
+                   DevFloats out);
+double cuda_sum_squares(Backend *, int64_t count, DevFloats values);
+void cuda_adam(Backend *, const Adam *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
+               DevFloats v);
+void cuda_sgd(Backend *, const Sgd *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats velocity);
+void cuda_average(Backend *, double decay, int64_t count, DevFloats average, DevFloats values);
+
+#ifdef __cplusplus
+}
+
+/* A thread's number among all of a one-dimensional launch. */
+static __device__ inline int64_t cuda_index(void) { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
+
+/* The sum of `value` over the THREADS (a power of two) threads of a block, in a fixed order; thread 0 gets it. `shared`
+ * (THREADS) is free again afterwards. */
+template <typename Number, int THREADS> static __device__ inline Number cuda_block_sum(Number value, Number *shared) {
+    shared[threadIdx.x] = value;
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
+    }
+    __syncthreads();
+    const Number sum = shared[0];
+    __syncthreads();
+    return sum;
+}
+
+/* The lane tree, vector by vector: after vector i, as many sums are completed as i ends subtrees. The deepest tree of
+ * LANES_MOST lanes keeps ten sums waiting. */
+typedef struct {
+    float waiting[12];
+    int count;
+} CudaTree;
+
+static __device__ inline void cuda_tree_push(CudaTree *tree, float value, int completed) {
+    for (; completed > 0; completed--) value = tree->waiting[--tree->count] + value;
+    tree->waiting[tree->count++] = value;
+}
+#endif
+
+#endif

@@ -1,0 +1,85 @@
+/* The location policy on the GPU: random draws, sampling, and its gradient by REINFORCE. */
+#include "backend/cuda/cuda_parts.h"
+#include "backend/element/policy.h"
+
+enum { SUM_THREADS = 512 };
+
+/* One thread a pair of numbers: block 0 of rows the starts, then the glimpses. Ten rounds of Philox, 8 bytes written.
+ */
+static __global__ void draw_kernel(Draws draws, int64_t count, int64_t rows, int samples, const int32_t *sample,
+                                   float *location, float *noise) {
+    const int64_t i = cuda_index();
+    if (i >= count) return;
+    const int64_t row = i % rows;
+    const int t = (int)(i / rows) - 1;
+    const DrawKey key = policy_key(&draws, sample[row / samples], row, samples);
+    if (t < 0)
+        policy_start(&draws, key, location + 2 * row);
+    else
+        policy_noise(&draws, key, t, noise + 2 * (t * rows + row));
+}
+
+void cuda_draw(Backend *backend, const Span *span, const Draws *draws, const Pictures *pictures, int glimpses,
+               DevFloats location, DevFloats noise) {
+    const int64_t rows = span_rows(span), count = (glimpses + 1) * rows;
+    if (count == 0) return;
+    CUDA_LAUNCH(draw_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, *draws, count, rows,
+                span->samples, pictures->sample.address, location.address, noise.address);
+}
+
+/* One thread a row: 28 bytes. */
+static __global__ void locate_kernel(Policy policy, float sigma, float log_peak, int64_t rows, const float *mean,
+                                     const float *noise, float *location, float *log_pi) {
+    const int64_t r = cuda_index();
+    if (r >= rows) return;
+    log_pi[r] = policy_locate(policy, sigma, log_peak, mean + 2 * r, noise + 2 * r, location + 2 * r);
+}
+
+void cuda_locate(Backend *backend, const Span *span, Policy policy, float sigma, DevFloats mean, DevFloats noise,
+                 DevFloats location, DevFloats log_pi) {
+    const int64_t rows = span_rows(span);
+    if (rows == 0) return;
+    CUDA_LAUNCH(locate_kernel, cuda_blocks(rows), CUDA_THREADS, (CudaBackend *)backend, policy, sigma,
+                policy_log_peak(sigma), rows, mean.address, noise.address, location.address, log_pi.address);
+}
+
+/* One block: its threads take every SUM_THREADS-th (glimpse, row), some 40 bytes each, and their sums are added in a
+ * fixed tree. A lane has few of them, so more blocks would only have to wait for each other. */
+static __global__ void __launch_bounds__(SUM_THREADS)
+    reinforce_kernel(Reinforce loss, int64_t rows, int samples, const float *reward, const float *mean,
+                     const float *noise, const float *log_pi, float *b, float *d_baseline, float *d_location,
+                     double *sums) {
+    __shared__ double shared[SUM_THREADS];
+    const ReinforceScale scale = policy_scale(&loss);
+    double baseline_sum = 0, reinforce_sum = 0, reward_sum = 0;
+    for (int64_t i = threadIdx.x; i < rows * loss.glimpses; i += SUM_THREADS) {
+        const int64_t r = i % rows;
+        b[i] = policy_baseline(&loss, reward, r, samples, b[i]);
+        const float advantage = reward[r] - b[i];
+        if (loss.baseline == BASELINE_LEARNED) baseline_sum += (double)advantage * (double)advantage;
+        reinforce_sum -= (double)log_pi[i] * (double)advantage;
+        if (i < rows) reward_sum += (double)reward[r];
+        if (!d_baseline) continue;
+        d_baseline[i] = policy_d_baseline(&loss, scale, advantage);
+        for (int axis = 0; axis < 2; axis++)
+            d_location[2 * i + axis] = policy_d_location(scale, advantage, noise[2 * i + axis], mean[2 * i + axis]);
+    }
+    baseline_sum = cuda_block_sum<double, SUM_THREADS>(baseline_sum, shared);
+    reinforce_sum = cuda_block_sum<double, SUM_THREADS>(reinforce_sum, shared);
+    reward_sum = cuda_block_sum<double, SUM_THREADS>(reward_sum, shared);
+    if (threadIdx.x > 0) return;
+    sums[SUM_BASELINE] += baseline_sum;
+    sums[SUM_REINFORCE] += reinforce_sum;
+    sums[SUM_REWARD] += reward_sum;
+    sums[SUM_ROWS] += (double)rows;
+}
+
+void cuda_reinforce(Backend *backend, const Span *span, const Reinforce *loss, DevFloats reward, DevFloats mean,
+                    DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location,
+                    DevDoubles sums) {
+    const int64_t rows = span_rows(span);
+    if (rows == 0) return;
+    CUDA_LAUNCH(reinforce_kernel, 1, SUM_THREADS, (CudaBackend *)backend, *loss, rows, span->samples, reward.address,
+                mean.address, noise.address, log_pi.address, b.address, d_baseline.address, d_location.address,
+                sums.address);
+}

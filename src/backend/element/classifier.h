@@ -1,0 +1,45 @@
+/* The classifier's head, one row at a time: log-softmax, the best class, negative log-likelihood and its gradient, for
+ * every backend. Must not know who computes which row. Nothing is collective. */
+#ifndef RAM_BACKEND_ELEMENT_CLASSIFIER_H
+#define RAM_BACKEND_ELEMENT_CLASSIFIER_H
+
+#include "backend/backend.h"
+#include "base/device.h"
+
+#include <math.h>
+
+/* In place: logits (classes) > log-probabilities. */
+RAM_DEVICE void classifier_log_softmax(int classes, float *row) {
+    float most = row[0], sum = 0.0f;
+    for (int c = 1; c < classes; c++) most = row[c] > most ? row[c] : most;
+    for (int c = 0; c < classes; c++) sum += expf(row[c] - most);
+    const float shift = most + logf(sum);
+    for (int c = 0; c < classes; c++) row[c] -= shift;
+}
+
+/* The first of equals. */
+RAM_DEVICE int classifier_best(int classes, const float *row) {
+    int best = 0;
+    for (int c = 1; c < classes; c++)
+        if (row[c] > row[best]) best = c;
+    return best;
+}
+
+/* Weight of glimpse t's negative log-likelihood in the mean loss, per row. */
+RAM_DEVICE float classifier_scale(const Classification *loss, int t) {
+    const double weight = t == loss->glimpses - 1 ? 1.0 : loss->glimpse_weight / (loss->glimpses - 1);
+    return (float)(weight / (double)loss->rows);
+}
+
+/* The first glimpse with a loss. */
+RAM_DEVICE int classifier_first(const Classification *loss) {
+    return loss->glimpse_weight > 0 ? 0 : loss->glimpses - 1;
+}
+
+/* d_logits (classes) from log_prob (classes). */
+RAM_DEVICE void classifier_gradient(int classes, float scale, int label, const float *log_prob, float *d_logits) {
+    for (int c = 0; c < classes; c++) d_logits[c] = scale * expf(log_prob[c]);
+    d_logits[label] -= scale;
+}
+
+#endif

@@ -1,0 +1,74 @@
+/* Optimisers and the weight average, one parameter at a time, for every backend: what depends on the step alone is
+ * computed once, in double. Must not know who computes which parameter. Nothing is collective. */
+#ifndef RAM_BACKEND_ELEMENT_UPDATE_H
+#define RAM_BACKEND_ELEMENT_UPDATE_H
+
+#include "backend/backend.h"
+#include "base/device.h"
+
+#include <math.h>
+
+/* Adam of Kingma and Ba 2015, with the decoupled decay of Loshchilov and Hutter 2019. */
+typedef struct {
+    float decay, beta1, beta2, step_size, epsilon, root_correction, gradient_scale;
+} AdamTerms;
+
+static inline AdamTerms update_adam_terms(const Adam *adam) {
+    AdamTerms terms;
+    terms.decay = (float)(1.0 - adam->lr * adam->weight_decay);
+    terms.beta1 = (float)adam->beta1;
+    terms.beta2 = (float)adam->beta2;
+    terms.step_size = (float)(adam->lr / (1.0 - pow(adam->beta1, (double)adam->step)));
+    terms.epsilon = (float)adam->epsilon;
+    terms.root_correction = (float)(1.0 / sqrt(1.0 - pow(adam->beta2, (double)adam->step)));
+    terms.gradient_scale = (float)adam->gradient_scale;
+    return terms;
+}
+
+RAM_DEVICE void update_adam(AdamTerms a, float gradient, float *parameter, float *first, float *second) {
+    const float g = gradient * a.gradient_scale;
+    const float m = a.beta1 * *first + (1.0f - a.beta1) * g;
+    const float v = a.beta2 * *second + (1.0f - a.beta2) * g * g;
+    *first = m;
+    *second = v;
+    *parameter = *parameter * a.decay - a.step_size * m / (sqrtf(v) * a.root_correction + a.epsilon);
+}
+
+typedef struct {
+    float lr, decay, momentum, gradient_scale;
+    bool nesterov;
+} SgdTerms;
+
+static inline SgdTerms update_sgd_terms(const Sgd *sgd) {
+    SgdTerms terms;
+    terms.lr = (float)sgd->lr;
+    terms.decay = (float)(1.0 - sgd->lr * sgd->weight_decay);
+    terms.momentum = (float)sgd->momentum;
+    terms.gradient_scale = (float)sgd->gradient_scale;
+    terms.nesterov = sgd->nesterov;
+    return terms;
+}
+
+RAM_DEVICE void update_sgd(SgdTerms s, float gradient, float *parameter, float *velocity) {
+    const float g = gradient * s.gradient_scale;
+    const float moved = s.momentum * *velocity + g;
+    *velocity = moved;
+    *parameter = *parameter * s.decay - s.lr * (s.nesterov ? g + s.momentum * moved : moved);
+}
+
+typedef struct {
+    float keep, take;
+} AverageTerms;
+
+static inline AverageTerms update_average_terms(double decay) {
+    AverageTerms terms;
+    terms.keep = (float)decay;
+    terms.take = (float)(1.0 - decay);
+    return terms;
+}
+
+RAM_DEVICE float update_average(AverageTerms terms, float average, float value) {
+    return terms.keep * average + terms.take * value;
+}
+
+#endif

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# device.sh RAM_DIST [cpu-check|cuda]: the whole program on another device than the CPU: training, evaluation, traces and
+# going on. Results on cpu-check, the backend that keeps its memory apart from the host's, have the bits of the CPU's; a
+# GPU repeats its own. What a run begins on one device goes on on another.
+# shellcheck disable=SC1091,SC2154 # checks.bash sets work, ram_dist, here and python
+. "$(dirname "$0")/checks.bash"
+blobs data 300 103
+small_model
+export RAM_DATA=$work/data
+device=${2:-cpu-check} same_as=cpu
+[ "$device" = cpu-check ] || same_as=$device
+variants=(
+    ""
+    "--set model.core=lstm --set train.glimpse_nll=0.3 --set train.clip=0.5 --set train.ema=0.9"
+    "--set data.task=cluttered --set data.canvas=20 --set train.optimizer=sgd --set train.baseline=others --set train.samples=2"
+    "--set model.locator=linear --set train.baseline=moving_average --set trace.every=1 --set trace.count=50 --set threads=3"
+)
+compute() { # FOLDER ARGUMENT...: trains, evaluates into FOLDER.eval, traces
+    local folder=$1
+    shift
+    run 0 --config small.yaml --set train.epochs=2 --run-dir "$folder" "$@"
+    quiet
+    run 0 eval "$folder" --set eval.rollouts=2 "$@"
+    grep -v '^checkpoint' out >"$folder.eval"
+    run 0 trace "$folder" --set eval.batch=64 "$@"
+}
+for variant in "${variants[@]}"; do
+    rm -rf plain checked
+    read -ra settings <<<"$variant"
+    compute plain "${settings[@]}" --device "$same_as"
+    compute checked "${settings[@]}" --device "$device"
+    check weights plain checked
+    diff plain.eval checked.eval >out || fail "an evaluation on $device differs"
+    best=$(readlink plain/checkpoints/best)
+    "$python" "$here/trace.py" same "plain/traces/test-$best/index.h5" "checked/traces/test-$best/index.h5" >out 2>&1 ||
+        fail "a trace on $device differs"
+done
+
+# Ranks whose memory is not the host's send copies of it.
+run 0 --config small.yaml --set train.epochs=2 --run-dir alone --device "$same_as"
+for np in 2 3; do
+    run 0 --np $np --config small.yaml --set train.epochs=2 --set train.reduction=tree --run-dir ranks$np --device "$device"
+    quiet
+    check weights alone ranks$np
+done
+
+# From one device to the other and back, at an epoch's end.
+run 0 --config small.yaml --run-dir whole --set train.epochs=3 --device cpu
+run 0 --config small.yaml --run-dir moved --set train.epochs=1 --device cpu
+run 0 --run-dir moved --resume auto --set train.epochs=2 --device "$device"
+says out "changed: device was"
+run 0 --run-dir moved --resume auto --set train.epochs=3 --device cpu
+says out "epoch 3/3"
+[ "$same_as" != cpu ] || check weights whole moved
+run 0 bench --device "$device" --steps 5
+finish

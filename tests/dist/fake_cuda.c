@@ -1,0 +1,74 @@
+/* The few calls of CUDA's runtime that mpi/comm_nccl.c makes, on the host's memory: everything on a stream is done at
+ * once, unless nccl_ranks_stick was called. */
+#include "nccl_ranks.h"
+
+#include <cuda_runtime_api.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_stuck(bool stick) {
+    static bool stuck;
+    stuck = stuck || stick;
+    return stuck;
+}
+
+void nccl_ranks_stick(void) { is_stuck(true); }
+
+cudaError_t cudaSetDevice(int device) { return device >= 0 && device < 16 ? cudaSuccess : cudaErrorInvalidDevice; }
+
+cudaError_t cudaMalloc(void **memory, size_t bytes) {
+    *memory = malloc(bytes);
+    return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFree(void *memory) {
+    free(memory);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
+    (void)kind;
+    memcpy(to, from, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream) {
+    return stream ? cudaMemcpy(to, from, bytes, kind) : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream) {
+    if (!stream) return cudaErrorInvalidValue;
+    memset(memory, value, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
+    *stream = malloc(1);
+    return flags == cudaStreamNonBlocking ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    free(stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
+    *event = malloc(1);
+    return flags == cudaEventDisableTiming ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    return event && stream ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+    return !event ? cudaErrorInvalidValue : is_stuck(false) ? cudaErrorNotReady : cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    free(event);
+    return cudaSuccess;
+}
+
+const char *cudaGetErrorString(cudaError_t error) { return error == cudaErrorNotReady ? "not ready" : "an error"; }

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# nccl.sh NCCL_RANKS FAKE: sums over the ranks' GPUs by NCCL, on fakes of NCCL (in folder FAKE) and CUDA: who may, what
+# happens where NCCL is missing, refuses, is stuck or loses a peer.
+set -u
+program=$1 fake=$2
+mpirun=$(dirname "$0")/../mpirun.sh
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failures=0
+unset NCCL_ALGO NCCL_NVLS_ENABLE
+
+fail() {
+    echo "FAILED: $*"
+    sed 's/^/    /' "$work/out" "$work/err"
+    failures=$((failures + 1))
+}
+# ranks CODE NP MODE ARGUMENT...
+ranks() {
+    local code=0
+    FAKE_NCCL=$3 LD_LIBRARY_PATH=$fake timeout -k 5 60 "$mpirun" "$2" "$program" "${@:4}" \
+        >"$work/out" 2>"$work/err" </dev/null || code=$?
+    [ $code -eq "$1" ] || fail "exit code $code, not $1: $*"
+}
+says() { grep -qF -- "$1" "$work/out" || fail "the output lacks '$1'"; }
+quiet() { [ ! -s "$work/err" ] || fail "stderr is not empty"; }
+error_has() { # of any one rank
+    local text
+    grep -q '^ram_dist: error: ' "$work/err" || fail "no error"
+    for text; do grep -qF -- "$text" "$work/err" || fail "the error lacks '$text'"; done
+}
+one_error_has() {
+    [ "$(grep -c '^ram_dist: error: ' "$work/err")" -eq 1 ] || fail "not one line of error"
+    error_has "$@"
+}
+
+for np in 1 3 4; do
+    ranks 0 $np "" own nccl
+    says "$np ranks sum by NCCL"
+    quiet
+    [ "$(grep -c '^rank . on .*: Fake, GPU-0[0-3]000000-0000-0000-0000-000000000000$' "$work/out")" -eq $np ] ||
+        fail "no table of $np ranks and GPUs"
+done
+ranks 0 2 "" own mpi possible
+says "2 ranks sum by Open MPI"
+says "2 ranks sum by NCCL"
+NCCL_ALGO=ring ranks 0 1 "" own nccl # the user's own choice
+
+# What can be known before: two ranks on one GPU, no library, an old one. Then what NCCL itself refuses.
+refused() { # MODE own|shared TEXT
+    ranks 69 2 "$1" "$2" possible nccl
+    says "2 ranks sum through the host by Open MPI"
+    says "$3"
+    one_error_has "$3" "--comm mpi"
+}
+refused "" shared "ranks 0 and 1 share GPU-07000000"
+says "2 ranks share 1 GPU"
+refused old own "2.13.0, which is too old"
+refused refuse:0 own "on rank 0 of 2"
+refused refuse:1 own "on rank 1 of 2"
+refused wrong own "sums ones of 2"
+fake=$work # no library, whatever the system has
+: >"$work/libnccl.so.2"
+refused "" own "NCCL cannot be loaded"
+fake=$2
+
+# In the middle: every rank ends, with the name of the sum. At the end all is done already.
+for mode in stuck lost hang; do
+    ranks 124 3 $mode own nccl
+    error_has "the test's sum"
+    says "left NCCL"
+done
+error_has "waited 1 s" "--resume auto"
+ranks 0 2 dead own possible
+says "2 ranks sum by NCCL"
+
+[ "$failures" -eq 0 ] || exit 1
+echo "nccl: all as expected"

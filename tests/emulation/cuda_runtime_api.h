@@ -1,0 +1,87 @@
+/* As much of CUDA's runtime as the CUDA backend uses, on the CPU: "device" memory is the host's, a kernel runs when it
+ * is launched, block after block, its threads taking turns at every barrier. So the kernels' own text is tested on
+ * machines without a GPU, and without a toolkit. It says nothing of speed, races between blocks, or the GPU's
+ * arithmetic. Must not know the backend. Nothing here is collective. */
+#ifndef RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
+#define RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum {
+    cudaSuccess,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorNoDevice = 100,
+} cudaError_t;
+typedef enum { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 } cudaMemcpyKind;
+typedef struct EmulatedStream *cudaStream_t;
+typedef struct {
+    int unused;
+} cudaFuncAttributes;
+
+struct cudaDeviceProp {
+    char name[64];
+    struct {
+        char bytes[16];
+    } uuid;
+    int major, minor;
+};
+
+enum { cudaStreamNonBlocking = 1 };
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+const char *cudaGetErrorString(cudaError_t error);
+cudaError_t cudaGetLastError(void);
+cudaError_t cudaGetDeviceCount(int *count);
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaMalloc(void **memory, size_t bytes); /* small arrays: NaN */
+cudaError_t cudaFree(void *memory);
+cudaError_t cudaMallocHost(void **memory, size_t bytes);
+cudaError_t cudaFreeHost(void *memory);
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
+cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+
+struct dim3 {
+    unsigned x, y, z;
+    dim3(unsigned across = 1, unsigned down = 1, unsigned deep = 1) : x(across), y(down), z(deep) {}
+};
+
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static
+#define __launch_bounds__(threads)
+
+extern dim3 threadIdx, blockIdx, blockDim;
+void __syncthreads(void);
+static inline int __ffs(int bits) { return __builtin_ffs(bits); }
+
+template <typename Kernel> static inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *, Kernel) {
+    return cudaSuccess;
+}
+
+/* Runs `thread` for every thread of the launch. */
+void emulate(dim3 blocks, dim3 threads, void (*thread)(void *context), void *context);
+
+template <typename Thread> static inline void emulate_launch(dim3 blocks, dim3 threads, Thread thread) {
+    emulate(
+        blocks, threads, [](void *context) { (*(Thread *)context)(); }, &thread);
+}
+#define CUDA_LAUNCH(kernel, blocks, threads, cuda, ...)                                                                \
+    do {                                                                                                               \
+        (void)(cuda);                                                                                                  \
+        emulate_launch(blocks, threads, [=]() { kernel(__VA_ARGS__); });                                               \
+    } while (0)
+#endif
+
+#endif

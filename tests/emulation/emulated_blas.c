@@ -1,0 +1,40 @@
+/* The products of cuda_blas.h without cuBLAS: float32 by any CBLAS, whatever the precision asked for. Leading
+ * dimensions are checked as cuBLAS checks them. */
+#include "backend/cuda/cuda_blas.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <cblas.h>
+#include <stdlib.h>
+
+struct CudaBlas {
+    Precision precision;
+};
+
+Status cuda_blas_open(Precision precision, CudaBlas **blas) {
+    *blas = memory_new(1, sizeof **blas);
+    (*blas)->precision = precision;
+    return status_ok();
+}
+
+void cuda_blas_start(CudaBlas *blas, cudaStream_t stream, void *workspace, size_t workspace_bytes) {
+    (void)blas;
+    (void)stream;
+    require(workspace && workspace_bytes > 0);
+}
+
+void cuda_blas_close(CudaBlas *blas) { free(blas); }
+
+int cuda_blas_version(const CudaBlas *blas) {
+    (void)blas;
+    return 0;
+}
+
+void cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a, int64_t lda,
+                       const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc) {
+    (void)blas;
+    (void)exact;
+    require(m > 0 && n > 0 && k > 0 && lda >= m && ldb >= (trans_b ? n : k) && ldc >= m);
+    cblas_sgemm(CblasColMajor, CblasNoTrans, trans_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0f, a, (int)lda, b,
+                (int)ldb, accumulate ? 1.0f : 0.0f, c, (int)ldc);
+}

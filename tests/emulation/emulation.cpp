@@ -1,0 +1,166 @@
+/* The runtime of cuda_runtime_api.h and, in place of cuBLAS, the products of any CBLAS. */
+#include "cuda_runtime_api.h"
+
+#include <csetjmp>
+#include <cstdlib>
+#include <cstring>
+#include <ucontext.h>
+
+/* --- a launch: a fiber for each thread of a block */
+
+dim3 threadIdx, blockIdx, blockDim;
+
+namespace {
+
+constexpr unsigned THREADS_MOST = 1024;
+constexpr size_t STACK = 32 << 10;
+
+/* swapcontext() would ask the kernel for the signal mask at every barrier; it only serves to begin a fiber. */
+struct Fiber {
+    ucontext_t begin;
+    jmp_buf place; /* where it goes on */
+    char *stack;
+    bool begun;
+    bool running; /* its thread has not finished */
+};
+
+struct Launch {
+    jmp_buf scheduler;
+    Fiber fiber[THREADS_MOST];
+    Fiber *current;
+    void (*thread)(void *context);
+    void *context;
+};
+Launch launch;
+
+void yield() {
+    if (_setjmp(launch.current->place) == 0) _longjmp(launch.scheduler, 1);
+}
+
+/* Threads of one block after the other, each when it is resumed. */
+void fiber_main() {
+    for (;;) {
+        launch.thread(launch.context);
+        launch.current->running = false;
+        yield();
+    }
+}
+
+void prepare(Fiber *fiber) {
+    if (fiber->stack) return;
+    fiber->stack = static_cast<char *>(std::malloc(STACK));
+    if (!fiber->stack) std::abort();
+    getcontext(&fiber->begin);
+    fiber->begin.uc_stack.ss_sp = fiber->stack;
+    fiber->begin.uc_stack.ss_size = STACK;
+    fiber->begin.uc_link = nullptr;
+    makecontext(&fiber->begin, fiber_main, 0);
+}
+
+void resume(unsigned i, dim3 threads) {
+    launch.current = &launch.fiber[i];
+    threadIdx = dim3(i % threads.x, i / threads.x);
+    if (_setjmp(launch.scheduler) != 0) return; /* back from the fiber */
+    if (launch.current->begun) _longjmp(launch.current->place, 1);
+    launch.current->begun = true;
+    setcontext(&launch.current->begin);
+}
+
+/* Each thread to its next barrier or its end, until all have ended. */
+void take_turns(unsigned count, dim3 threads) {
+    for (bool any = true; any;) {
+        any = false;
+        for (unsigned i = 0; i < count; i++) {
+            if (launch.fiber[i].running) resume(i, threads);
+            any = any || launch.fiber[i].running;
+        }
+    }
+}
+
+/* A kernel whose first thread meets no barrier has none for the others either: they need no fibers. */
+void run_block(unsigned count, dim3 threads) {
+    prepare(&launch.fiber[0]);
+    launch.fiber[0].running = true;
+    resume(0, threads);
+    const bool barriers = launch.fiber[0].running;
+    if (!barriers) launch.current = nullptr;
+    for (unsigned i = 1; i < count; i++) {
+        if (barriers) {
+            prepare(&launch.fiber[i]);
+            launch.fiber[i].running = true;
+        } else {
+            threadIdx = dim3(i % threads.x, i / threads.x);
+            launch.thread(launch.context);
+        }
+    }
+    if (!barriers) return;
+    for (unsigned i = 1; i < count; i++) resume(i, threads);
+    take_turns(count, threads);
+}
+
+} // namespace
+
+void __syncthreads() {
+    const dim3 self = threadIdx;
+    if (!launch.current) std::abort();
+    yield();
+    threadIdx = self;
+}
+
+void emulate(dim3 blocks, dim3 threads, void (*thread)(void *context), void *context) {
+    const unsigned count = threads.x * threads.y;
+    if (blocks.x == 0 || blocks.y == 0 || count == 0 || count > THREADS_MOST || threads.z != 1) std::abort();
+    launch.thread = thread;
+    launch.context = context;
+    blockDim = threads;
+    for (unsigned y = 0; y < blocks.y; y++)
+        for (unsigned x = 0; x < blocks.x; x++) {
+            blockIdx = dim3(x, y);
+            run_block(count, threads);
+        }
+}
+
+/* --- the runtime */
+
+static const size_t FILLED = 1 << 22; /* bytes from which on new memory is left as it is */
+
+const char *cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "an emulated error"; }
+cudaError_t cudaGetLastError() { return cudaSuccess; }
+cudaError_t cudaGetDeviceCount(int *count) {
+    *count = 1;
+    return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
+    *properties = cudaDeviceProp();
+    std::strcpy(properties->name, "emulated GPU");
+    properties->major = 8;
+    properties->minor = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
+    *stream = nullptr;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaMalloc(void **memory, size_t bytes) {
+    *memory = std::malloc(bytes);
+    if (!*memory) return cudaErrorMemoryAllocation;
+    if (bytes < FILLED) std::memset(*memory, 0xff, bytes);
+    return cudaSuccess;
+}
+cudaError_t cudaFree(void *memory) {
+    std::free(memory);
+    return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void **memory, size_t bytes) { return cudaMalloc(memory, bytes); }
+cudaError_t cudaFreeHost(void *memory) { return cudaFree(memory); }
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+    std::memcpy(to, from, bytes);
+    return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t) {
+    std::memset(memory, value, bytes);
+    return cudaSuccess;
+}

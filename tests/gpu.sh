@@ -1,0 +1,215 @@
+#!/usr/bin/env bash
+# gpu.sh: all that needs a GPU, in one go, on a machine that has one and little else.
+#
+#   gpu.sh pack BUILD      where the program was built (a folder of CMake's): the bundle, the tests' programs, what they
+#                          read, and this script, in BUILD/gpu and BUILD/gpu.tar.gz
+#   gpu.sh run [PART...]   in a copy of that folder, on the machine with the GPU. RAM_DATA names the folder of MNIST.
+#
+# Parts: conformance sanitizer curves resume ranks nccl speed; without any, all of them. Each line of the table at the end is
+# a part's result; the exit status is 1 when one has failed.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+programs=(test_conformance test_engine test_bits reference_case)
+
+# --- pack
+
+pack() { # BUILD
+    local build=$1 to=$1/gpu source program library
+    source=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$build/CMakeCache.txt") || return
+    grep -q '^RAM_NVCC:FILEPATH=.*nvcc' "$build/CMakeCache.txt" || {
+        echo "gpu.sh: error: $build has no CUDA backend: configure it with -DRAM_CUDA=ON" >&2
+        return 69
+    }
+    cmake --build "$build" --target bundle "${programs[@]}" >/dev/null || return
+    rm -rf "$to" "$to.tar.gz"
+    cp -a "$build"/bundle/ram_dist-*/ "$to" || return
+    mkdir -p "$to/tests/reference"
+    for program in "${programs[@]}"; do
+        strip -o "$to/lib/bin/$program" "$(find "$build/tests" -name "$program" -type f -perm -u+x)" || return
+        patchelf --force-rpath --set-rpath "\$ORIGIN/.." "$to/lib/bin/$program" || return
+        # libraries that only the tests need; those of the C library and CUDA are the machine's
+        ldd "$to/lib/bin/$program" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' |
+            grep -vE '/(ld-linux.*|lib(c|m|dl|rt|pthread|util|resolv|cuda|cublas|nccl)[.-].*)$' |
+            while read -r library; do
+                [ -e "$to/lib/$(basename "$library")" ] || cp -L "$library" "$to/lib/"
+            done
+    done
+    cp -L "$source"/tests/reference/*.h5 "$to/tests/reference/" || return
+    for program in "$source"/../shared/reference/*.h5; do
+        [ ! -e "$program" ] || cp -L "$program" "$to/tests/reference/shared_$(basename "$program")"
+    done
+    cp "$source/tests/gpu.sh" "$to/tests/"
+    tar czf "$to.tar.gz" -C "$build" gpu || return
+    du -sh "$to" "$to.tar.gz"
+}
+
+# --- run
+
+lines=()
+failures=0
+result() { # NAME RESULT
+    lines+=("$(printf '%-44s %s' "$1" "$2")")
+    echo "--- $1: $2"
+}
+# part NAME SECONDS COMMAND...: one line of the table; the command's output goes to $work/out
+part() {
+    local name=$1 limit=$2 started=$SECONDS code=0
+    shift 2
+    timeout -k 10 "$limit" "$@" >"$work/out" 2>&1 </dev/null || code=$?
+    if [ $code -eq 0 ]; then
+        result "$name" "ok, $((SECONDS - started)) s"
+        return 0
+    fi
+    tail -n 25 "$work/out" | sed 's/^/    /'
+    result "$name" "FAILED (exit code $code)"
+    failures=$((failures + 1))
+    return 1
+}
+expect() { # NAME COMMAND...: a check of results
+    local name=$1
+    shift
+    if "$@" >"$work/out" 2>&1; then
+        result "$name" ok
+    else
+        tail -n 10 "$work/out" | sed 's/^/    /'
+        result "$name" FAILED
+        failures=$((failures + 1))
+    fi
+}
+
+part_conformance() {
+    part "kernels against the CPU's" 300 "$root/lib/bin/test_conformance" cuda
+    part "engine against the plain reference" 300 "$root/lib/bin/test_engine" cuda
+    part "same bits for any grouping of lanes" 600 "$root/lib/bin/test_bits" cuda
+    part "reference cases" 300 "$root/lib/bin/reference_case" "$root"/tests/reference/*.h5 --device cuda
+    awk '$NF ~ /e[-+][0-9]+$/ && $NF + 0 > most { most = $NF + 0 } END { print "    largest deviation " most }' "$work/out"
+}
+
+part_sanitizer() {
+    local tool sanitizer='' place
+    for place in "$(command -v compute-sanitizer)" /usr/local/cuda*/bin/compute-sanitizer; do
+        [ ! -x "$place" ] || sanitizer=$place
+    done
+    if [ -z "$sanitizer" ]; then
+        result "compute-sanitizer" "SKIPPED: it is not here"
+        return
+    fi
+    for tool in memcheck racecheck synccheck; do
+        part "compute-sanitizer, $tool" 900 "$sanitizer" --tool $tool --error-exitcode 9 "$root/lib/bin/test_conformance" cuda
+    done
+}
+
+# curve RUN: epoch and validation error
+curve() { sed -n 's/.*"split":"validation","epoch":\([0-9]*\).*"error":\([0-9.]*\).*/\1 \2/p' "$1/metrics.jsonl"; }
+facts() { sed 's/"seconds":[0-9.e+-]*//' "$1/metrics.jsonl"; }
+same_facts() { diff <(facts "$1") <(facts "$2"); }
+
+part_curves() {
+    local device
+    for device in cuda cpu; do
+        part "10 epochs on $device" 900 ram_dist --device $device --run-dir "$work/$device" --set train.epochs=10 \
+            --set checkpoint.keep=20 || return
+    done
+    echo "    epoch, validation error on the GPU and the CPU, the same seed:"
+    paste -d' ' <(curve "$work/cuda") <(curve "$work/cpu") | awk '{ printf "    %2d  %6.2f %%  %6.2f %%\n", $1, $2, $4 }'
+    for device in one two; do
+        part "1 epoch, run $device" 300 ram_dist --device cuda --run-dir "$work/$device" --set train.epochs=1 || return
+    done
+    expect "two runs: the same figures" same_facts "$work/one" "$work/two"
+}
+
+part_resume() {
+    part "begun on the GPU" 300 ram_dist --device cuda --run-dir "$work/moved" --set train.epochs=1 || return
+    part "gone on with on the CPU" 300 ram_dist --resume auto --device cpu --run-dir "$work/moved" --set train.epochs=2
+    part "and on the GPU again" 300 ram_dist --resume auto --device cuda --run-dir "$work/moved" --set train.epochs=3
+    part "evaluated on the CPU" 300 ram_dist eval "$work/moved" --device cpu
+    part "traced on the GPU" 300 ram_dist trace "$work/moved" --device cuda
+}
+
+part_ranks() { # two ranks on one GPU meet through the host's memory
+    local np
+    for np in 1 2; do
+        part "1 epoch on $np rank(s), one GPU" 300 ram_dist --np $np --device cuda --set train.reduction=tree \
+            --run-dir "$work/np$np" --set train.epochs=1 || return
+    done
+    expect "the same figures on 1 and 2 ranks" same_facts "$work/np1" "$work/np2"
+}
+
+refused() { # CODE TEXT COMMAND...
+    local expected=$1 text=$2 code=0 output
+    shift 2
+    output=$("$@" 2>&1) || code=$?
+    echo "exit code $code: $output"
+    [ $code -eq "$expected" ] && [[ $output == *"$text"* ]]
+}
+part_nccl() { # one rank alone; two on one GPU, which NCCL refuses
+    part "1 epoch, summed by NCCL" 300 ram_dist --device cuda --comm nccl --run-dir "$work/nccl" --set train.epochs=1
+    expect "the log says so" grep -q 'gradients are summed by NCCL' "$work/nccl/run.log"
+    part "1 epoch on 2 ranks, one GPU, as it comes" 300 ram_dist --np 2 --run-dir "$work/shared" --set train.epochs=1
+    expect "the log says why not by NCCL" grep -q 'through the host by .* share GPU-' "$work/shared/run.log"
+    expect "--comm nccl there is an error" refused 69 "share GPU-" ram_dist --np 2 --comm nccl --run-dir "$work/none"
+}
+
+figure() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" "$work/out"; }
+
+part_speed() {
+    local batch lanes precision device
+    printf '    %-6s %6s %6s %5s %12s %12s %10s %9s\n' device batch lanes "" "images/s" "epoch, s" "step, ms" "TFLOP/s" >"$work/speed"
+    for device in cuda cpu; do
+        for batch in 128 4096; do
+            for lanes in 8 1; do
+                for precision in fp32 tf32 bf16; do
+                    if [ $device = cpu ] && { [ $precision != fp32 ] || [ $lanes = 1 ]; }; then continue; fi
+                    part "bench, $device, batch $batch, lanes $lanes, $precision" 300 ram_dist bench --json --device $device \
+                        --set train.batch=$batch --set train.lanes=$lanes --set train.precision=$precision || continue
+                    awk -v rate="$(figure train_images_per_second)" -v step="$(figure step_seconds)" -v flops="$(figure train_flops_per_image)" -v d=$device \
+                        -v b=$batch -v l=$lanes -v p=$precision \
+                        'BEGIN { printf "    %-6s %6d %6d %5s %12.0f %12.3f %10.3f %9.2f\n",
+                                  d, b, l, p, rate, 54000 / rate, 1e3 * step, 1e-12 * rate * flops }' \
+                        >>"$work/speed"
+                done
+            done
+        done
+    done
+    cat "$work/speed"
+}
+
+run() { # PART...
+    local name folder
+    root=$(cd "$here/.." && pwd)
+    work=$(mktemp -d) || return 74
+    trap 'rm -rf "$work"' EXIT
+    export PATH="$root/bin:$PATH"
+    folder=$(python3 -c 'import nvidia.nccl; print(*nvidia.nccl.__path__)' 2>/dev/null) # where PyTorch has it
+    for folder in /usr/local/cuda*/lib64 /usr/local/cuda*/lib "$folder/lib"; do # where the system does not know them
+        [ ! -d "$folder" ] || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
+    done
+    nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || return 69
+    for name; do "part_$name"; done
+    echo
+    printf '%s\n' "${lines[@]}"
+    [ ! -e "$work/speed" ] || cat "$work/speed"
+    if [ $failures -gt 0 ]; then
+        echo "FAIL: $failures"
+        return 1
+    fi
+    echo PASS
+}
+
+case ${1:-} in
+pack)
+    [ $# -eq 2 ] && pack "$(cd "$2" && pwd)"
+    ;;
+run)
+    shift
+    [ $# -gt 0 ] || set -- conformance sanitizer curves resume ranks nccl speed
+    for name; do
+        declare -F "part_$name" >/dev/null || { echo "gpu.sh: error: there is no part '$name'" >&2 && exit 64; }
+    done
+    run "$@"
+    ;;
+*)
+    sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 64
+    ;;
+esac
