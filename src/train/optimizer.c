@@ -46,6 +46,7 @@ double optimizer_step(Optimizer *optimizer, const Config *config, double lr, Dev
     const Kernels *kernels = optimizer->backend->kernels;
     const DevFloats parameters = optimizer_parameters(optimizer);
     double norm = 0, scale = 1;
+    backend_range(optimizer->backend, "optimiser");
     if (config->train_clip > 0) {
         norm = sqrt(kernels->sum_squares(optimizer->backend, optimizer->total, gradient));
         if (norm > config->train_clip) scale = config->train_clip / norm;
@@ -75,5 +76,6 @@ double optimizer_step(Optimizer *optimizer, const Config *config, double lr, Dev
         const double decay = config->train_ema < early ? config->train_ema : early;
         kernels->average(optimizer->backend, decay, optimizer->total, optimizer->average, parameters);
     }
+    backend_range_end(optimizer->backend);
     return norm;
 }
