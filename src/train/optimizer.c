@@ -47,6 +47,7 @@ double optimizer_step(Optimizer *optimizer, const Config *config, double lr, Dev
     const DevFloats parameters = optimizer_parameters(optimizer);
     const double norm = sqrt(kernels->sum_squares(optimizer->backend, optimizer->total, gradient));
     if (!isfinite(norm)) return norm;
+    backend_range(optimizer->backend, "optimiser");
     const double scale = config->train_clip > 0 && norm > config->train_clip ? config->train_clip / norm : 1;
     optimizer->steps++;
     if (optimizer->kind == OPTIMIZER_ADAM) {
@@ -73,5 +74,6 @@ double optimizer_step(Optimizer *optimizer, const Config *config, double lr, Dev
         const double decay = config->train_ema < early ? config->train_ema : early;
         kernels->average(optimizer->backend, decay, optimizer->total, optimizer->average, parameters);
     }
+    backend_range_end(optimizer->backend);
     return norm;
 }
