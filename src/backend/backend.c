@@ -40,6 +40,12 @@ void backend_close(Backend *backend) {
     if (backend) backend->kernels->free(backend);
 }
 
+void backend_range(Backend *backend, const char *name) {
+    if (backend->kernels->range) backend->kernels->range(backend, name);
+}
+
+void backend_range_end(Backend *backend) { backend_range(backend, NULL); }
+
 bool backend_span(const Backend *backend, const Span *lanes, int lanes_most, int worker, int first, Span *span) {
     const int count = lanes->lane_count, workers = backend->workers;
     const int begin = lanes->first_lane + (int)partition_begin(count, worker, workers);

@@ -180,6 +180,8 @@ typedef struct {
     void (*run)(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context);
     /* Returns when all that was asked for is done: for those who measure. */
     void (*wait)(Backend *backend);
+    /* See backend_range; NULL as a name ends the range. NULL where no profiler looks. */
+    void (*range)(Backend *backend, const char *name);
 
     /* --- forward. Stacked matrices have `glimpses` blocks of span_rows(span) rows. */
 
@@ -278,6 +280,10 @@ void backend_gpus(GpuList *seen);
 /* The backend for the options; RAM_UNAVAILABLE when a demanded device or precision is missing. Owned by the caller. */
 Status backend_open(const BackendOptions *options, Backend **backend);
 void backend_close(Backend *backend); /* NULL is allowed */
+
+/* Names what the calling thread asks for until backend_range_end, for profilers (NVTX). Ranges nest. */
+void backend_range(Backend *backend, const char *name);
+void backend_range_end(Backend *backend);
 
 /* How `run` cuts: worker `worker` takes its contiguous part of `lanes`, in complete subtrees of at most `lanes_most`
  * (a power of two) lanes. Sets *span to the first of them at or after lane `first`; false when there is none left. */

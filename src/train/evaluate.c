@@ -165,12 +165,14 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
         tally->loss = tally->reward = tally->not_finite = 0;
         memset(tally->confusion, 0, (size_t)(classes * classes) * sizeof *tally->confusion);
     }
+    backend_range(experiment->backend, "evaluation");
     for (int64_t first = 0; first < images; first += batch) {
         const int64_t n = images - first < batch ? images - first : batch;
         Work work = {evaluator, policy, rollouts, experiment->dataset.sample[evaluator->split] + first};
         experiment->backend->kernels->run(experiment->backend, experiment_lanes(experiment, n, 1), 1, evaluate_span,
                                           &work);
     }
+    backend_range_end(experiment->backend);
     sum_tallies(evaluator);
     const Tally *sum = &evaluator->tally[0];
     Evaluation evaluation = {

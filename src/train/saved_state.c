@@ -71,6 +71,7 @@ Status saved_state_save(const Experiment *experiment, const char *folder, SavedS
     StoreVector vector[OPTIMIZER_VECTORS];
     ConfigTexts *texts = memory_new(1, sizeof *texts);
     float *values = host_vectors(optimizer, vector);
+    backend_range(backend, "checkpoint");
     for (int i = 0; i < optimizer->vectors; i++)
         backend->kernels->download(backend, vector[i].values, optimizer->vector[i].values.address, bytes);
     int scalars = state_scalars(state, scalar);
@@ -83,6 +84,7 @@ Status saved_state_save(const Experiment *experiment, const char *folder, SavedS
                                .scalars = scalars + CONFIG_KEYS,
                                .scalar = scalar};
     Status status = checkpoint_save(experiment->comm, folder, state->step, &snapshot);
+    backend_range_end(backend);
     free(texts);
     free(values);
     return status;

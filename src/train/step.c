@@ -85,8 +85,12 @@ static void compute_lane(const Work *work, int worker, const Span *lane, const L
     const int64_t place = lane->first_lane - work->first_lane;
     feed_span(&work->step->feed, worker, lane, work->epoch, work->samples, &pass->pictures);
     backend->kernels->draw(backend, lane, &draws, &pass->pictures, ram->dims.glimpses, pass->location, pass->noise);
+    backend_range(backend, "forward");
     ram_forward(ram, lane, POLICY_SAMPLE, loss->glimpse_nll > 0, pass);
+    backend_range_end(backend);
+    backend_range(backend, "backward");
     ram_backward(ram, lane, loss, pass, (DevDoubles){work->step->sums.address + place * SUMS});
+    backend_range_end(backend);
 }
 
 /* One span: what a worker does without waiting for anyone. */
@@ -106,7 +110,9 @@ static void compute_span(void *context, int worker, const Span *span) {
         const Span lane = span_lane(span, i);
         compute_lane(work, worker, &lane, &loss, &pass[i]);
     }
+    backend_range(step->experiment->backend, "gradient");
     ram_gradient(&step->experiment->ram, span, &loss, pass, reduction_vector(step->reduction, at));
+    backend_range_end(step->experiment->backend);
 }
 
 StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n, float moving_average, bool stop,
@@ -117,6 +123,7 @@ StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n,
     const size_t count = (size_t)lanes.lane_count;
     double zero[LANES_MOST * SUMS] = {0}, sums[LANES_MOST * SUMS], total[TAIL];
     Work work = {step, epoch, samples, moving_average, lanes.first_lane};
+    backend_range(backend, "step");
     backend->kernels->upload(backend, step->sums.address, zero, count * SUMS * sizeof(double));
     backend->kernels->run(backend, lanes, step->span_lanes, compute_span, &work);
     backend->kernels->download(backend, sums, step->sums.address, count * SUMS * sizeof(double));
@@ -125,7 +132,10 @@ StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n,
         step->tails[lane * TAIL + TAIL_STOP] = stop;
         step->tails[lane * TAIL + TAIL_SAVE] = save;
     }
+    backend_range(backend, "reduction");
     reduction_run(step->reduction, step->tails, total);
+    backend_range_end(backend);
+    backend_range_end(backend);
     StepSums result = {.stop = total[TAIL_STOP] > 0, .save = total[TAIL_SAVE] > 0};
     memcpy(result.sum, total, sizeof result.sum);
     return result;

@@ -114,6 +114,7 @@ static const Kernels CUDA_KERNELS = {
     .withdraw = cuda_release,
     .run = cuda_run,
     .wait = cuda_wait,
+    .range = cuda_range,
     .draw = cuda_draw,
     .retina = cuda_retina,
     .linear = cuda_linear,

@@ -63,6 +63,8 @@ void cuda_sum_lanes(CudaBackend *cuda, int lanes, int64_t count, const float *fr
 void cuda_upload(Backend *, void *device, const void *host, size_t bytes);
 void cuda_download(Backend *, void *host, const void *device, size_t bytes);
 
+void cuda_range(Backend *, const char *name);
+
 void cuda_draw(Backend *, const Span *, const Draws *, const Pictures *, int glimpses, DevFloats location,
                DevFloats noise);
 void cuda_retina(Backend *, const Span *, const Retina *, const Pictures *, DevFloats location, DevFloats glimpse);
