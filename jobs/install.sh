@@ -41,6 +41,10 @@ python3-selenium      drives a browser
 chromium              opens reports as a user would
 chromium-driver       without a screen
 valgrind              memory errors in the unit tests
+slurm-wlm             a Slurm of their own for the job scripts
+munge                 lets its daemons trust each other
+environment-modules   loads the modulefile
+groff-base            formats the man page
 shellcheck            the scripts
 clang                 a second compiler
 libclang-rt-14-dev    its fuzzer

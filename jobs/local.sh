@@ -7,60 +7,13 @@
 #
 #   jobs/local.sh --config configs/mnist.yaml
 #   jobs/local.sh --set seed=2 --run-dir logs/seed2
-set -euo pipefail
-
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=$root/build/release
-program=$build/ram_dist
-
-fail() { # CODE MESSAGE
-    echo "local.sh: error: $2" >&2
-    exit "$1"
-}
-
-quietly() { # WHAT COMMAND...: shows the output only when the command fails
-    local what=$1 code=0
-    shift
-    mkdir -p "$build"
-    "$@" >"$build/local.log" 2>&1 </dev/null || code=$?
-    [ $code -eq 0 ] && return
-    tail -n 60 "$build/local.log" >&2
-    fail 70 "$what failed; all of its output is in $build/local.log"
-}
-
-# What the arguments say about what this script decides itself.
-np='' config='' run_dir='' resume='' own_data='' settings=()
-read_setting() { # key=value
-    case $1 in
-    run.dir=*) run_dir=${1#*=} ;;
-    data.dir=*) own_data=yes ;;
-    esac
-}
-read_arguments() {
-    local option value
-    while [ $# -gt 0 ]; do
-        option=${1%%=*} value=${1#*=}
-        case $1 in
-        --np | -np | -n | --config | --run-dir | --resume | --set)
-            [ $# -ge 2 ] || fail 64 "$1 needs a value"
-            value=$2
-            shift
-            ;;
-        esac
-        case $option in
-        --np | -np | -n) np=$value ;;
-        --config) config=$value ;;
-        --run-dir) run_dir=$value ;;
-        --resume) resume=$value ;;
-        --set) read_setting "$value" && settings+=(--set "$value") ;;
-        esac
-        shift
-    done
-}
+# shellcheck disable=SC2034,SC1091,SC2154 # jobs/common.bash reads it, and sets what is used below
+script=local.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 
 case ${1-} in
 -h | --help)
-    sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    help "${BASH_SOURCE[0]}"
     exit 0
     ;;
 train) shift ;;
@@ -68,12 +21,8 @@ esac
 read_arguments "$@"
 
 "$root/jobs/install.sh"
-# The tests need more packages than the program; a build folder that has them keeps them.
-[ -f "$build/CMakeCache.txt" ] && options=() || options=(-DRAM_TESTS=OFF)
-[ -x "$program" ] || echo "building $program"
-quietly "configuring" cmake -S "$root" --preset release "${options[@]}"
-quietly "building" cmake --build "$build" --target ram_dist
-if [ -z "$own_data$(printenv RAM_DATA)" ]; then
+build_program
+if [ -z "$own_data" ]; then
     "$root/data/fetch_mnist.sh" || exit
     export RAM_DATA=$root/data/mnist
 fi

@@ -3,7 +3,11 @@
 #include "mpi/comm_ops.h"
 
 void comm_free(Comm *comm) {
-    if (comm) comm->ops->free(comm);
+    if (!comm) return;
+    Watch *watch = comm->watch;
+    watch_enter(watch, IN_FINALIZE);
+    comm->ops->free(comm);
+    watch_free(watch);
 }
 
 int comm_rank(const Comm *comm) { return comm->rank; }
@@ -22,24 +26,45 @@ Status comm_agree(Comm *comm, Status mine) {
     return mine;
 }
 
-void comm_barrier(Comm *comm) { comm->ops->barrier(comm); }
+Status comm_watch(Comm *comm, double seconds, const char *folder) {
+    Status status = status_ok();
+    if (folder && comm->rank == 0) watch_clear(folder);
+    if (comm->size == 1) return status;
+    watch_close(comm->watch);
+    comm_barrier(comm);
+    if (folder) status = watch_open(comm->watch, folder, comm->local_size < comm->size);
+    watch_start(comm->watch, seconds);
+    return comm_agree(comm, status);
+}
+
+void comm_barrier(Comm *comm) {
+    watch_enter(comm->watch, IN_BARRIER);
+    comm->ops->barrier(comm);
+    watch_leave(comm->watch);
+}
 
 void comm_broadcast(Comm *comm, void *data, size_t bytes, int root) {
     require(root >= 0 && root < comm->size);
+    watch_enter(comm->watch, IN_BROADCAST);
     comm->ops->broadcast(comm, data, bytes, root);
+    watch_leave(comm->watch);
 }
 
-void comm_gather(Comm *comm, const void *mine, size_t bytes, void *all) { comm->ops->gather(comm, mine, bytes, all); }
+void comm_gather(Comm *comm, const void *mine, size_t bytes, void *all) {
+    watch_enter(comm->watch, IN_GATHER);
+    comm->ops->gather(comm, mine, bytes, all);
+    watch_leave(comm->watch);
+}
 
-void comm_sum(Comm *comm, int64_t *values, int count) {
+static void reduce(Comm *comm, int64_t *values, int count, Reduction reduction) {
     require(count >= 0);
-    comm->ops->reduce(comm, values, count, REDUCE_SUM);
+    watch_enter(comm->watch, IN_REDUCTION);
+    comm->ops->reduce(comm, values, count, reduction);
+    watch_leave(comm->watch);
 }
 
-void comm_max(Comm *comm, int64_t *values, int count) {
-    require(count >= 0);
-    comm->ops->reduce(comm, values, count, REDUCE_MAX);
-}
+void comm_sum(Comm *comm, int64_t *values, int count) { reduce(comm, values, count, REDUCE_SUM); }
+void comm_max(Comm *comm, int64_t *values, int count) { reduce(comm, values, count, REDUCE_MAX); }
 
 static void check_peers(const Comm *comm, int count, const Message *messages) {
     require(count >= 0);
@@ -51,5 +76,7 @@ static void check_peers(const Comm *comm, int count, const Message *messages) {
 void comm_exchange(Comm *comm, int sends, const Message *send, int receives, const Message *receive) {
     check_peers(comm, sends, send);
     check_peers(comm, receives, receive);
+    watch_enter(comm->watch, IN_EXCHANGE); /* also without messages, so that all ranks count alike */
     if (sends + receives > 0) comm->ops->exchange(comm, sends, send, receives, receive);
+    watch_leave(comm->watch);
 }

@@ -29,6 +29,12 @@ int comm_host(const Comm *comm); /* lowest rank of this host: ranks with equal v
 /* The library that carries the messages, for provenance: "Open MPI v4.1.4", or "none" for self. */
 const char *comm_library(const Comm *comm);
 
+/* From here on a rank that waits for the others in one collective for more than `seconds` (0: for ever) says who waits
+ * where and who never came, and ends all ranks with RAM_TIMEOUT. folder: where ranks keep their places for the others
+ * to read, until the next call; NULL: what the others do is not known. One rank waits for no one. RAM_IO: the watch
+ * goes on without the folder. @collective */
+Status comm_watch(Comm *comm, double seconds, const char *folder);
+
 /* All ranks return the same Status: the one of the lowest rank that failed, or ok. `rank N: ` is not added: a message
  * that depends on the rank names it itself. @collective */
 Status comm_agree(Comm *comm, Status mine);
@@ -48,7 +54,8 @@ typedef struct {
 
 /* Sends and receives all messages at once and returns when all are done. Between two ranks messages match in array
  * order. Every send must have a receive of the same size: another size is fatal(), a missing one hangs.
- * A message to oneself is not allowed. @collective among the peers */
+ * A message to oneself is not allowed. @collective among the peers; ranks without messages call it too where comm_watch
+ * shall name the right one. */
 void comm_exchange(Comm *comm, int sends, const Message *send, int receives, const Message *receive);
 
 /* Memory of each rank that all others read and write in place, where all ranks share one host. */

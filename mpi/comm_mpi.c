@@ -150,6 +150,7 @@ Comm *comm_mpi_new(void) {
     comm->ops = &mpi_ops;
     CHECK(MPI_Comm_rank(MPI_COMM_WORLD, &comm->rank));
     CHECK(MPI_Comm_size(MPI_COMM_WORLD, &comm->size));
+    comm->watch = watch_new(comm->rank, comm->size);
     find_host(comm);
     find_library(comm);
     return comm;

@@ -262,8 +262,7 @@ Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **ncc
 static _Noreturn void give_up(CommNccl *n, const Status *status) {
     const int courtesy = n->rank < 10 ? n->rank : 10;
     nanosleep(&(struct timespec){.tv_sec = courtesy / 4, .tv_nsec = courtesy % 4 * 250000000L}, NULL);
-    fflush(stdout);
-    fprintf(stderr, "ram_dist: error: %s\n", status->message);
+    log_last_words(status);
     leave(n);
     comm_abort((int)status->code);
 }

@@ -5,6 +5,7 @@
 #define RAM_MPI_COMM_OPS_H
 
 #include "mpi/comm.h"
+#include "mpi/watch.h"
 
 typedef enum { REDUCE_SUM, REDUCE_MAX } Reduction;
 
@@ -20,6 +21,7 @@ typedef struct {
 /* An implementation's own struct begins with this one. */
 struct Comm {
     const CommOps *ops;
+    Watch *watch; /* comm.c tells it of every operation */
     int rank, size;
     int local_rank, local_size;
     int host;

@@ -40,6 +40,7 @@ static const CommOps self_ops = {
 Comm *comm_self_new(void) {
     Comm *comm = memory_new(1, sizeof *comm);
     *comm = (Comm){.ops = &self_ops, .rank = 0, .size = 1, .local_rank = 0, .local_size = 1, .host = 0};
+    comm->watch = watch_new(0, 1);
     snprintf(comm->library, sizeof comm->library, "none");
     return comm;
 }

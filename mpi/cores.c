@@ -19,6 +19,28 @@ int cores_count(const CoreMask *mask) {
     return count;
 }
 
+static bool has_core(const CoreMask *mask, int core) {
+    return core < 64 * CORE_WORDS && (mask->bits[core / 64] >> core % 64 & 1) != 0;
+}
+
+void cores_text(const CoreMask *mask, char *text, size_t bytes) {
+    static const char CUT[] = ",...";
+    size_t length = 0;
+    *text = '\0';
+    for (int first = 0, last; first < 64 * CORE_WORDS; first = last + 1) {
+        for (last = first; has_core(mask, first) && has_core(mask, last + 1);) last++;
+        if (!has_core(mask, first)) continue;
+        char range[32];
+        int added = snprintf(range, sizeof range, last > first ? "%s%d-%d" : "%s%d", length ? "," : "", first, last);
+        if (length + (size_t)added + sizeof CUT > bytes) {
+            memcpy(text + length, CUT, sizeof CUT);
+            return;
+        }
+        memcpy(text + length, range, (size_t)added + 1);
+        length += (size_t)added;
+    }
+}
+
 /* The limit of one group's cpu.max file, "200000 100000" or "max 100000". */
 static int group_quota(const char *group) {
     char path[PATH_MAX];

@@ -4,6 +4,7 @@
 #ifndef RAM_MPI_CORES_H
 #define RAM_MPI_CORES_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -17,6 +18,9 @@ typedef struct {
 CoreMask cores_mask(pid_t pid);
 
 int cores_count(const CoreMask *mask);
+
+/* "0-3,8"; what does not fit ends in ",...". `bytes` is at least 16. */
+void cores_text(const CoreMask *mask, char *text, size_t bytes);
 
 /* CPUs' worth of time that this process's control groups (version 2) grant, rounded up: a container on a large host
  * sees all CPUs in its mask and may use two. INT_MAX without a limit. */

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "mpi/cores.h"
-#include "mpi/mpirun.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -68,8 +67,10 @@ Status launch_detect(Launch *launch) {
 
 /* --- from one process to its ranks */
 
-Status launch_ranks(const Launch *launch, int64_t np, char **argv, int *code) {
-    *code = -1;
+bool launch_is_watched(void) { return getenv(MPIRUN_MARK) != NULL; }
+
+Status launch_ranks(const Launch *launch, int64_t np, bool watched, char **argv, RanksEnd *end) {
+    *end = (RanksEnd){.code = -1};
     if (np == LAUNCH_NP_NONE) return status_ok();
     if (np < 1 || np > LAUNCH_NP_MOST)
         return status_error(RAM_USAGE, "--np %lld is out of range: give 1 to %d ranks", (long long)np, LAUNCH_NP_MOST);
@@ -78,12 +79,12 @@ Status launch_ranks(const Launch *launch, int64_t np, char **argv, int *code) {
         return status_error(RAM_USAGE, "--np %lld disagrees with the launcher, which started %d rank%s: leave --np out",
                             (long long)np, launch->size, launch->size == 1 ? "" : "s");
     }
-    if (np == 1) return status_ok();
-    if (getenv(MPIRUN_MARK))
+    if (np == 1 && (!watched || launch_is_watched())) return status_ok();
+    if (launch_is_watched())
         return status_error(RAM_UNAVAILABLE,
                             "mpirun in PATH is not that of Open MPI: it started a rank without telling it its number. "
                             "Put Open MPI's mpirun first in PATH (Debian: openmpi-bin)");
-    return mpirun_run((int)np, argv, launch_terminal(launch), code);
+    return mpirun_run((int)np, argv, launch_terminal(launch), end);
 }
 
 /* --- communicator and threads */
@@ -241,3 +242,9 @@ const char *launch_data_directory(void) {
 const char *launch_fault(void) { return getenv("RAM_FAULT"); }
 
 const char *launch_job_id(void) { return getenv("SLURM_JOB_ID"); }
+
+int64_t launch_job_end(void) {
+    const char *text = getenv("SLURM_JOB_END_TIME");
+    long long end = 0;
+    return text && sscanf(text, "%18lld", &end) == 1 && end > 0 ? end : 0;
+}

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/terms.h"
 #include "mpi/comm.h"
+#include "mpi/mpirun.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,11 +36,14 @@ Status launch_detect(Launch *launch);
 enum { LAUNCH_NP_NONE = 0, LAUNCH_NP_MOST = 1024 /* no run has more lanes */ };
 
 /* Obeys `--np N`; LAUNCH_NP_NONE where it was not given. Outside a launcher N > 1 runs N ranks of this program with the
- * same arguments (the option itself included) under mpirun, waits for them, and sets *code to their exit code. Where
- * this process is itself what should run, *code is -1 and the caller goes on.
- * RAM_USAGE: N out of range, or not the launcher's size. RAM_UNAVAILABLE: no mpirun, it failed, or a rank was killed.
- */
-Status launch_ranks(const Launch *launch, int64_t np, char **argv, int *code);
+ * same arguments (the option itself included) under mpirun, waits for them, and says in *end how they ended; with
+ * `watched` also one rank runs as a child. Where this process is itself what should run, end->code is -1 and the caller
+ * goes on. RAM_USAGE: N out of range, or not the launcher's size. RAM_UNAVAILABLE: no mpirun, it failed, or a rank was
+ * killed. */
+Status launch_ranks(const Launch *launch, int64_t np, bool watched, char **argv, RanksEnd *end);
+
+/* Whether a watching process of this program started this one. */
+bool launch_is_watched(void);
 
 /* The communicator that `comm.backend` asks for; auto: self for one rank, MPI for several. *comm is usable even where
  * this fails (RAM_USAGE: self with several ranks; RAM_UNAVAILABLE: the launcher belongs to another MPI), so that all
@@ -57,6 +61,7 @@ bool launch_terminal(const Launch *launch);
 const char *launch_data_directory(void); /* $RAM_DATA, or NULL */
 const char *launch_fault(void);          /* $RAM_FAULT (base/atomic_file.h), or NULL */
 const char *launch_job_id(void);         /* $SLURM_JOB_ID, or NULL */
+int64_t launch_job_end(void);            /* $SLURM_JOB_END_TIME, seconds since 1970, or 0 */
 
 /* Tells the MPI library, through its environment variables and before MPI_Init, what it cannot see; never overrides the
  * user's settings. comm_mpi_new calls it. */

@@ -1,40 +1,69 @@
+#define _GNU_SOURCE /* pipe2 */
 #include "mpi/mpirun.h"
 #include "base/memory.h"
+#include "mpi/mpirun_output.h"
 #include "mpi/stop_signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The shell's code for a command that cannot be run; no rank ends with it. */
 enum { CANNOT_RUN = 127 };
 
-/* mpirun's arguments, ending with NULL; `count` and `program` live as long as the result. To be freed. */
-static char **command_new(char *count, char *program, char **argv) {
+static const int64_t ONE_CTRL_C = 200; /* milliseconds in which two SIGINT are one: a wrapper may pass it on too */
+static const int64_t ASK_AGAIN = 1000;
+static const int64_t LEFT_OVER = 3000; /* milliseconds that processes have to end after mpirun */
+
+typedef struct {
+    pid_t process; /* mpirun, or the one rank; 0: it has ended */
+    bool is_rank;
+    int signals; /* descriptor that tells of signals */
+    int output;  /* mpirun's stderr; -1: none */
+    MpirunOutput words;
+    int first;           /* signal that asked to stop; 0: none */
+    int64_t interrupted; /* when the first Ctrl-C came; 0: not yet */
+    int64_t asked;       /* when the request was last passed on */
+} Child;
+
+static int64_t milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The command, ending with NULL: mpirun's where `np` is more than one. `count` and `program` live as long as the
+ * result. To be freed. */
+static char **command_new(int np, char *count, char *program, char **argv) {
     char *fixed[] = {
         "mpirun",
-        "--quiet",         /* no banner after an exit code that is ours to explain */
         "--oversubscribe", /* more ranks than cores is the user's choice */
         "--bind-to",       /* else rank 0 of every run on this host sits on core 0 */
         "none",
+        "--mca",
+        "orte_base_help_aggregate", /* else a second banner becomes two lines that say where to learn more */
+        "0",
         "-x",
         MPIRUN_MARK,
         "-np",
         count,
         program,
     };
-    size_t fixed_count = sizeof fixed / sizeof *fixed, arguments = 0;
+    size_t fixed_count = sizeof fixed / sizeof *fixed, skipped = np > 1 ? 0 : fixed_count - 1, arguments = 0;
     while (argv[0] && argv[arguments + 1]) arguments++;
     char **command = memory_new(fixed_count + arguments + 1, sizeof *command);
-    memcpy(command, fixed, sizeof fixed);
-    if (arguments > 0) memcpy(command + fixed_count, argv + 1, arguments * sizeof *argv);
+    memcpy(command, fixed + skipped, (fixed_count - skipped) * sizeof *command);
+    if (arguments > 0) memcpy(command + fixed_count - skipped, argv + 1, arguments * sizeof *argv);
     return command;
 }
 
@@ -48,13 +77,15 @@ static sigset_t watched_signals(void) {
     return set;
 }
 
-/* In the child: never returns. `parent` is who started it, `mask` the signal mask to give it. */
-static _Noreturn void become_mpirun(char **command, bool terminal, pid_t parent, const sigset_t *mask) {
+/* In the child: never returns. `parent` is who started it, `mask` the signal mask to give it, `errors` its stderr (-1:
+ * ours). */
+static _Noreturn void become_child(char **command, bool terminal, pid_t parent, const sigset_t *mask, int errors) {
     setpgid(0, 0); /* a terminal's Ctrl-C reaches us alone, and is passed on as a request to stop */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(CANNOT_RUN);
     close(STDIN_FILENO);
     open("/dev/null", O_RDONLY); /* takes the lowest free number, which is stdin's */
+    if (errors >= 0) dup2(errors, STDERR_FILENO);
     setenv(MPIRUN_MARK, terminal ? MPIRUN_MARK_TERMINAL : "0", 1);
     if (geteuid() == 0) { /* mpirun refuses root without both */
         setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
@@ -66,26 +97,111 @@ static _Noreturn void become_mpirun(char **command, bool terminal, pid_t parent,
     _exit(CANNOT_RUN);
 }
 
-/* Waits for `child` and passes signals on; returns its wait status, and in *first the first signal to stop, or 0. */
-static int wait_passing_signals(pid_t child, const sigset_t *watched, int *first) {
-    *first = 0;
-    for (;;) {
-        int status = 0, signal = 0;
-        if (waitpid(child, &status, WNOHANG) == child) return status;
-        if (sigwait(watched, &signal) != 0 || signal == SIGCHLD) continue;
-        bool again = *first != 0 && signal != SIGUSR1 && signal != SIGUSR2;
-        if (*first == 0) *first = signal;
-        kill(child, again ? SIGTERM : SIGUSR1); /* mpirun hands SIGUSR1 to all ranks, and ends them on SIGTERM */
+/* Starts the command; false, with errno, where that fails. */
+static bool start(Child *child, int np, char **command, bool terminal, const sigset_t *watched,
+                  const sigset_t *before) {
+    int ends[2] = {-1, -1};
+    const bool listen = np > 1;
+    *child = (Child){.process = -1, .is_rank = np == 1, .output = -1};
+    child->signals = signalfd(-1, watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (child->signals < 0 || (listen && pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)) return false;
+    if (listen) fcntl(ends[1], F_SETFL, 0); /* the child's end may wait for us */
+    child->output = ends[0];
+    fflush(NULL);
+    const pid_t parent = getpid();
+    child->process = fork();
+    if (child->process == 0) become_child(command, terminal, parent, before, ends[1]);
+    const int error = errno;
+    if (listen) close(ends[1]);
+    errno = error;
+    return child->process > 0;
+}
+
+static void finish(Child *child) {
+    mpirun_output_end(&child->words);
+    if (child->signals >= 0) close(child->signals);
+    if (child->output >= 0) close(child->output);
+}
+
+/* Passes on what mpirun has written so far. */
+static void take_output(Child *child) {
+    char data[4096];
+    ssize_t bytes = -1;
+    while (child->output >= 0 && (bytes = read(child->output, data, sizeof data)) > 0)
+        mpirun_output_take(&child->words, data, (size_t)bytes);
+    if (bytes != 0) return;
+    close(child->output); /* its end, which poll() would tell of for ever */
+    child->output = -1;
+}
+
+/* Takes the signals that have come. */
+static void take_signals(Child *child) {
+    struct signalfd_siginfo info;
+    while (read(child->signals, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGCHLD) continue;
+        const bool interrupt = info.ssi_signo == SIGINT;
+        if (child->first == 0) child->first = (int)info.ssi_signo;
+        const bool again = interrupt && child->interrupted && milliseconds() - child->interrupted > ONE_CTRL_C;
+        if (interrupt && !child->interrupted) child->interrupted = milliseconds();
+        if (again && child->process > 0)
+            kill(child->process, child->is_rank ? SIGKILL : SIGTERM); /* on SIGTERM mpirun ends its ranks */
     }
 }
 
-static Status killed(int signal) {
-    bool crashed = signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGABRT;
-    return status_error(crashed ? RAM_INTERNAL : RAM_UNAVAILABLE, "a rank was ended by signal %d (%s), so all were: %s",
-                        signal, strsignal(signal),
-                        crashed ? "please report this with the lines above"
-                                : "look for who did it (the kernel does when memory runs out), then start again with "
-                                  "--resume auto");
+/* Passes the request to stop on, again and again, since mpirun may not have started the ranks yet when the first comes.
+ */
+static void ask_to_stop(Child *child) {
+    if (child->first == 0 || milliseconds() - child->asked < ASK_AGAIN) return;
+    child->asked = milliseconds();
+    kill(child->process, SIGUSR1); /* mpirun hands it to all ranks */
+}
+
+static void wait_a_moment(Child *child, int most) {
+    struct pollfd sources[] = {{.fd = child->signals, .events = POLLIN}, {.fd = child->output, .events = POLLIN}};
+    poll(sources, 2, most);
+    take_output(child);
+}
+
+/* Waits for the child and passes signals on; returns its wait status. */
+static int wait_for_end(Child *child) {
+    for (;;) {
+        int status = 0;
+        if (waitpid(child->process, &status, WNOHANG) == child->process) {
+            child->process = 0;
+            return status;
+        }
+        wait_a_moment(child, child->first ? (int)ASK_AGAIN : -1);
+        take_signals(child);
+        ask_to_stop(child);
+    }
+}
+
+/* Kills our children; they are ranks that mpirun left behind. */
+static void kill_left_over(void) {
+    char path[64];
+    int process;
+    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
+    FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%d", &process) == 1) kill(process, SIGKILL);
+    if (file) fclose(file);
+}
+
+/* Waits for what is left of the run: ranks that have lost their mpirun become our children (PR_SET_CHILD_SUBREAPER) and
+ * end by themselves, or are ended. */
+static void wait_for_left_over(Child *child) {
+    const int64_t patience = milliseconds() + LEFT_OVER;
+    for (;;) {
+        pid_t ended = waitpid(-1, NULL, WNOHANG);
+        if (ended < 0 && errno == ECHILD) return;
+        if (ended > 0) continue;
+        if (milliseconds() > patience) kill_left_over();
+        wait_a_moment(child, 20);
+        take_signals(child); /* or the next moment would be over at once */
+    }
+}
+
+static bool is_crash(int signal) {
+    return signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE || signal == SIGILL || signal == SIGABRT;
 }
 
 /* Whether a rank chose this code, and so has said why. */
@@ -106,21 +222,57 @@ static bool is_own_code(int exit_code) {
     }
 }
 
-/* What an exit code means that no rank chose. */
-static Status explain(int exit_code, int np) {
+/* What ended the ranks, where starting them again may help. */
+static void find_cause(const Child *child, int np, int exit_code, bool mpirun_died, RanksEnd *end) {
+    const int signal = exit_code - 128;
+    char *cause = end->cause;
+    if (exit_code == RAM_TIMEOUT || exit_code == RAM_INTERNAL)
+        snprintf(cause, sizeof end->cause, "a rank %s (exit code %d)",
+                 exit_code == RAM_TIMEOUT ? "stopped answering" : "met an internal error", exit_code);
+    else if (is_own_code(exit_code) || exit_code == CANNOT_RUN)
+        return;
+    else if (signal <= 0 || signal >= NSIG)
+        snprintf(cause, sizeof end->cause, "mpirun failed with exit code %d while running %d ranks", exit_code, np);
+    else if (child->words.died && child->words.signal == signal)
+        snprintf(cause, sizeof end->cause, "rank %d on %s was ended by signal %d (%s)", child->words.rank,
+                 child->words.host, signal, strsignal(signal));
+    else
+        snprintf(cause, sizeof end->cause, "%s was ended by signal %d (%s)", mpirun_died ? "mpirun" : "a rank", signal,
+                 strsignal(signal));
+}
+
+/* An end that no rank chose, as an error. */
+static Status explain(const RanksEnd *end, int exit_code, int np) {
     if (exit_code == CANNOT_RUN)
         return status_error(
             RAM_UNAVAILABLE,
             "cannot run mpirun, which --np %d needs: install Open MPI (Debian: openmpi-bin) and see that "
             "mpirun is in PATH",
             np);
-    if (exit_code > 128 && exit_code < 128 + NSIG) return killed(exit_code - 128);
+    if (exit_code <= 128)
+        return status_error(RAM_UNAVAILABLE, "%s: `mpirun -np %d hostname` tells more", end->cause, np);
+    if (is_crash(exit_code - 128))
+        return status_error(RAM_INTERNAL, "%s, so all were: please report this with the lines above", end->cause);
     return status_error(RAM_UNAVAILABLE,
-                        "mpirun failed with exit code %d while running %d ranks: `mpirun -np %d hostname` tells more",
-                        exit_code, np, np);
+                        "%s, so all were: look for who did it (the kernel does when memory runs out), then start again "
+                        "with --resume auto",
+                        end->cause);
 }
 
-Status mpirun_run(int np, char **argv, bool terminal, int *code) {
+/* What the child's end means. */
+static Status conclude(const Child *child, int np, int status, RanksEnd *end) {
+    const int exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    const bool own = is_own_code(exit_code);
+    end->asked = child->first != 0;
+    end->too_early = end->asked && exit_code == 128 + SIGUSR1;
+    find_cause(child, np, exit_code, np > 1 && WIFSIGNALED(status), end);
+    if (!own && !end->asked) return explain(end, exit_code, np);
+    end->code = own ? exit_code : 128 + child->first; /* the user's own signal needs no explanation */
+    return status_ok();
+}
+
+Status mpirun_run(int np, char **argv, bool terminal, RanksEnd *end) {
+    *end = (RanksEnd){.code = -1};
     for (int i = 1; argv[0] && argv[i]; i++)
         if (strcmp(argv[i], ":") == 0)
             return status_error(RAM_USAGE,
@@ -134,22 +286,22 @@ Status mpirun_run(int np, char **argv, bool terminal, int *code) {
     program[length] = '\0';
     snprintf(count, sizeof count, "%d", np);
 
+    Child child;
+    int status = 0;
     sigset_t watched = watched_signals(), before;
     signal(SIGCHLD, SIG_DFL); /* an inherited SIG_IGN would lose the exit code */
     sigprocmask(SIG_BLOCK, &watched, &before);
-    char **command = command_new(count, program, argv);
-    fflush(NULL);
-    pid_t parent = getpid(), child = fork();
-    if (child == 0) become_mpirun(command, terminal, parent, &before);
-    int fork_error = errno, first = 0;
-    int status = child > 0 ? wait_passing_signals(child, &watched, &first) : 0;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    char **command = command_new(np, count, program, argv);
+    const bool started = start(&child, np, command, terminal, &watched, &before);
+    const int error = errno;
+    if (started) {
+        status = wait_for_end(&child);
+        wait_for_left_over(&child);
+    }
+    finish(&child);
     sigprocmask(SIG_SETMASK, &before, NULL);
     free(command);
-    if (child < 0) return status_error(RAM_UNAVAILABLE, "cannot start mpirun: %s", strerror(fork_error));
-
-    int exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    bool own = is_own_code(exit_code);
-    if (!own && first == 0) return explain(exit_code, np);
-    *code = own ? exit_code : 128 + first; /* the user's own signal needs no explanation */
-    return status_ok();
+    if (!started) return status_error(RAM_UNAVAILABLE, "cannot start %d ranks: %s", np, strerror(error));
+    return conclude(&child, np, status, end);
 }

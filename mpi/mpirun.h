@@ -1,5 +1,5 @@
 /* Mpirun: one run of Open MPI's mpirun as a child of this process, quiet, with signals and exit codes translated.
- * Owns mpirun's command line. Must not know what the ranks do.
+ * Owns mpirun's command line and the processes that come of it. Must not know what the ranks do.
  * Nothing here is collective: no rank exists yet. */
 #ifndef RAM_MPI_MPIRUN_H
 #define RAM_MPI_MPIRUN_H
@@ -12,11 +12,19 @@
 #define MPIRUN_MARK          "RAM_TERMINAL"
 #define MPIRUN_MARK_TERMINAL "1"
 
-/* Runs `np` ranks of this program with the arguments argv[1..] and waits. *code is the ranks' exit code when it is one
- * of ExitCode, or 128 + signal when the user ended the run with a signal. The first of the stop signals
- * asks the ranks to stop (SIGUSR1, which they answer with a checkpoint); the next ends them. RAM_UNAVAILABLE: mpirun is
- * missing or failed, or a rank was killed; RAM_INTERNAL: one crashed;
- * RAM_USAGE: an argument that mpirun would not pass on. */
-Status mpirun_run(int np, char **argv, bool terminal, int *code);
+/* How the ranks ended. */
+typedef struct {
+    int code;   /* their exit code when it is one of ExitCode; 128 + signal when the user ended them with that signal;
+                 * -1: no rank has run, or none chose its end */
+    bool asked; /* the user asked for the end */
+    bool too_early;  /* the ranks were asked to stop before they could obey, and ended by that */
+    char cause[200]; /* "rank 2 on node7 was ended by signal 9 (Killed)" where starting them again may help, else "" */
+} RanksEnd;
+
+/* Runs `np` ranks of this program with the arguments argv[1..] and waits until all its processes on this host are gone;
+ * one rank runs without mpirun. The first of the stop signals asks the ranks to stop (SIGUSR1, which they answer with a
+ * checkpoint), others do no harm; a second Ctrl-C ends them. RAM_UNAVAILABLE: mpirun is missing or failed, or a rank
+ * was killed; RAM_INTERNAL: one crashed; RAM_USAGE: an argument that mpirun would not pass on. */
+Status mpirun_run(int np, char **argv, bool terminal, RanksEnd *end);
 
 #endif

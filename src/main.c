@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "cmd/commands.h"
+#include "cmd/manual.h"
 #include "cmd/session.h"
 #include "config/nearest.h"
 #include "config/text.h"
@@ -26,6 +27,7 @@ static const struct {
     {"import", command_import, "take a model from PyTorch or Paddle (safetensors)"},
     {"export", command_export, "give a model to other programs (safetensors, HDF5)"},
     {"bench", command_bench, "measure how fast this build is here"},
+    {"doctor", command_doctor, "judge whether a training would start here, and how well it would run"},
     {"config", command_config, "list all keys of the configuration, or print resolved values"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -35,13 +37,29 @@ static int print_help(void) {
     puts("Usage: ram_dist [COMMAND] [OPTION...]\n"
          "Trains the Recurrent Attention Model on any number of ranks.\n");
     for (int i = 0; i < COMMANDS; i++) printf("  %-10s %s\n", commands[i].name, commands[i].summary);
-    puts("\n`ram_dist COMMAND --help` lists the options of a command, `ram_dist --version` says what this build is.");
+    puts("\n`ram_dist COMMAND --help` lists the options of a command, `ram_dist --version` says what this build is,\n"
+         "`--man` and `--completion` print its manual page and its completion for bash.");
     return RAM_OK;
 }
 
 static int print_version(void) {
     if (!log_is_first()) return RAM_OK;
     printf("ram_dist %s (revision %s, %s)\n", version_number(), version_revision(), version_compiler());
+    return RAM_OK;
+}
+
+/* From the tables of commands, options and keys; CMake writes both into files to install. */
+static int print_manual(ManualForm form) {
+    char option[64], names[256] = "";
+    if (!log_is_first()) return RAM_OK;
+    snprintf(option, sizeof option, "--%s=%s", MANUAL_OPTION, form == MANUAL_PAGE ? "page" : "completion");
+    manual_begin(form);
+    for (int i = 0; i < COMMANDS; i++) {
+        char *ask[] = {"ram_dist", option, NULL};
+        commands[i].run(2, ask);
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? " " : "", commands[i].name);
+    }
+    manual_end(form, names);
     return RAM_OK;
 }
 
@@ -60,6 +78,8 @@ int main(int argc, char **argv) {
     const char *first = argc > 1 ? argv[1] : "";
     session_begin();
     if (strcmp(first, "--version") == 0) return print_version();
+    if (strcmp(first, "--man") == 0) return print_manual(MANUAL_PAGE);
+    if (strcmp(first, "--completion") == 0) return print_manual(MANUAL_COMPLETION);
     bool help = strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0;
     if (help && (argc == 2 || argv[2][0] == '-')) return print_help();
     if (argc < 2 || (*first == '-' && !help)) return command_train(argc, argv);

@@ -24,11 +24,11 @@ openmpi_path(pkglibdir plugins)
 openmpi_path(pkgdatadir help)
 openmpi_path(sysconfdir settings)
 
-# Messages go through shared memory and TCP: the fabrics' plugins are left out with their drivers' libraries, and so is
-# what belongs to OpenSHMEM.
+# Messages go through shared memory and TCP: the fabrics' plugins are left out with their drivers' libraries, and so are
+# those of OpenSHMEM and of MPI's files.
 file(GLOB plugin ${plugins}/mca_*.so)
 list(FILTER plugin EXCLUDE REGEX
-     "_(ofi|openib|psm2?|ucx|flux|monitoring|simulator)\\.so$|/mca_(atomic|memheap|scoll|spml|sshmem)_")
+     "_(ofi|openib|psm2?|ucx|flux|monitoring|simulator)\\.so$|/mca_(atomic|memheap|scoll|spml|sshmem|io|fcoll|fbtl|fs|sharedfp)_")
 file(REAL_PATH ${bindir}/mpirun mpirun)
 set(programs ${PROGRAM} ${mpirun} ${bindir}/orted)
 

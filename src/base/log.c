@@ -87,6 +87,14 @@ void log_warning(const char *format, ...) {
 
 void log_error(const Status *status) { say(stderr, "ram_dist: error: ", status->message); }
 
+void log_last_words(const Status *status) {
+    clear_progress();
+    fflush(stdout);
+    fprintf(stderr, "ram_dist: error: %s\n", status->message);
+    fflush(stderr);
+    write_file("ram_dist: error: ", status->message);
+}
+
 void log_progress(const char *format, ...) {
     if (the_log.rank != 0 || !the_log.terminal) return;
     va_list arguments;

@@ -1,6 +1,6 @@
 /* The log: what rank 0 tells the user, on the terminal and in the run folder's run.log; and fatal(), the end of a rank
  * in a state that cannot be. Owns the terminal's progress line. Must not know MPI: the launcher tells it rank and
- * abort. Nothing here is collective; all but fatal() say nothing on ranks other than 0. */
+ * abort. Nothing here is collective; all but fatal() and log_last_words() say nothing on ranks other than 0. */
 #ifndef RAM_BASE_LOG_H
 #define RAM_BASE_LOG_H
 
@@ -21,6 +21,9 @@ void log_detach(void);
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));    /* one line on stdout */
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2))); /* `ram_dist: warning: ...`, stderr */
 void log_error(const Status *status);                                            /* `ram_dist: error: ...`, stderr */
+
+/* An error of a state in which ranks cannot agree any more: any rank, any thread. */
+void log_last_words(const Status *status);
 
 /* Shows `format` on the terminal's last line in place of the one before; not on other outputs and not in run.log. */
 void log_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));

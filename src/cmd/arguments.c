@@ -1,10 +1,12 @@
 #include "cmd/arguments.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cmd/manual.h"
 #include "config/nearest.h"
 #include "config/text.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +18,7 @@ enum {
     OPTION_COMM,
     OPTION_NP,
     OPTION_RESUME,
+    OPTION_RESTARTS,
     OPTION_HELP
 };
 enum { MOST_OPTIONS = 32 };
@@ -34,7 +37,13 @@ static const struct {
     {{"resume", OPTION_RESUME, "auto|latest|best|PATH", 0,
       "Go on from a checkpoint; auto starts afresh when there is none", 0},
      TAKES_RESUME},
+    {{"max-restarts", OPTION_RESTARTS, "K", 0,
+      "With --np: when a rank dies or hangs, start all again from the newest checkpoint, at most K times without "
+      "progress",
+      0},
+     TAKES_NP | TAKES_RESUME},
     {{"help", OPTION_HELP, NULL, 0, "Print this help", 0}, 0},
+    {{MANUAL_OPTION, MANUAL_KEY, "page|completion", OPTION_HIDDEN, "Print the options as part of the manual", 0}, 0},
 };
 
 /* Flags and --set wait until the file has been read, wherever --config stands. */
@@ -48,6 +57,7 @@ typedef struct {
     Arguments *arguments;
     struct argp_option options[MOST_OPTIONS]; /* all that the command takes, ended by {0} */
     Override *override;
+    ManualForm manual;
     Status status; /* the first thing that is wrong */
 } Parse;
 
@@ -57,6 +67,15 @@ static Status take_np(Arguments *arguments, const char *text) {
         return status_error(RAM_USAGE, "--np is '%s', not a number of ranks; give 1 to %d", text_excerpt(text).text,
                             MOST_RANKS);
     arguments->np = (int)np;
+    return status_ok();
+}
+
+static Status take_restarts(Arguments *arguments, const char *text) {
+    int64_t restarts;
+    if (!text_parse_int(text, &restarts) || restarts < 0 || restarts > MOST_RESTARTS)
+        return status_error(RAM_USAGE, "--max-restarts is '%s', not a number of restarts; give 0 to %d",
+                            text_excerpt(text).text, MOST_RESTARTS);
+    arguments->max_restarts = (int)restarts;
     return status_ok();
 }
 
@@ -102,6 +121,8 @@ static Status take_option(Parse *parse, int key, const char *text) {
     case OPTION_RESUME:
         arguments->resume = text;
         return status_ok();
+    case OPTION_RESTARTS:
+        return take_restarts(arguments, text);
     case ARGP_KEY_ARG:
         return take_operand(parse, text);
     default:
@@ -119,7 +140,7 @@ static Status explain_refusal(const Parse *parse, const char *word) {
     int matches = 0;
     const struct argp_option *match = NULL;
     for (const struct argp_option *option = parse->options; option->name; option++) {
-        nearest_offer(&nearest, option->name);
+        if (!(option->flags & OPTION_HIDDEN)) nearest_offer(&nearest, option->name);
         if (strncmp(option->name, name, length) != 0) continue;
         matches++;
         match = option;
@@ -143,6 +164,10 @@ static Status explain_refusal(const Parse *parse, const char *word) {
 static error_t parse_key(int key, char *text, struct argp_state *state) {
     Parse *parse = state->input;
     switch (key) {
+    case MANUAL_KEY:
+        parse->manual = strcmp(text, "page") == 0 ? MANUAL_PAGE : MANUAL_COMPLETION;
+        parse->arguments->help = true;
+        return ECANCELED;
     case OPTION_HELP:
         parse->arguments->help = true;
         return ECANCELED;
@@ -171,6 +196,10 @@ static void collect_options(Parse *parse) {
 
 static void print_help(const Parse *parse, const struct argp *argp) {
     if (!log_is_first()) return;
+    if (parse->manual != MANUAL_NONE) {
+        manual_command(parse->manual, parse->spec, parse->options);
+        return;
+    }
     char name[64];
     snprintf(name, sizeof name, "ram_dist %s", parse->spec->command);
     argp_help(argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, name);
@@ -214,7 +243,7 @@ static Status resolve(Parse *parse) {
 }
 
 Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc, char **argv) {
-    *arguments = (Arguments){.np = 0};
+    *arguments = (Arguments){.np = 0, .may_stop = (spec->takes & TAKES_RESUME) != 0};
     require(spec->most_operands <= MOST_OPERANDS);
     Parse parse = {.spec = spec, .arguments = arguments, .override = memory_new((size_t)argc, sizeof(Override))};
     collect_options(&parse);
@@ -233,4 +262,10 @@ Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc
         parse.status = resolve(&parse);
     free(parse.override);
     return parse.status;
+}
+
+Status arguments_run_path(const Arguments *arguments, char path[FILE_PATH]) {
+    if (!*arguments->config.run_dir) return atomic_file_join(path, "logs", arguments->name);
+    snprintf(path, FILE_PATH, "%s", arguments->config.run_dir);
+    return status_ok();
 }

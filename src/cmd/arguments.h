@@ -4,12 +4,13 @@
 #ifndef RAM_CMD_ARGUMENTS_H
 #define RAM_CMD_ARGUMENTS_H
 
+#include "base/atomic_file.h"
 #include "config/config.h"
 
 #include <argp.h>
 #include <stdbool.h>
 
-enum { MOST_RANKS = 1024, MOST_OPERANDS = 8 };
+enum { MOST_RANKS = 1024, MOST_RESTARTS = 1000000, MOST_OPERANDS = 8 };
 
 typedef struct {
     Config config;                       /* resolved and checked */
@@ -20,6 +21,8 @@ typedef struct {
     const char *operands[MOST_OPERANDS]; /* all of them */
     int operand_count;
     int np;                  /* --np, 1 to MOST_RANKS; 0: not given */
+    int max_restarts;        /* --max-restarts; 0: not given */
+    bool may_stop;           /* the command obeys a request to stop: what TAKES_RESUME says */
     int overrides;           /* how many --set and flags stand on the line */
     bool given[CONFIG_KEYS]; /* by --set */
     bool help;               /* --help was asked for and printed: nothing is left to do, all else is unset */
@@ -43,8 +46,16 @@ typedef struct {
     void *input;
 } ArgumentsSpec;
 
+/* What `ram_dist --man` and `--completion` ask of each command (cmd/manual.h). */
+typedef enum { MANUAL_NONE, MANUAL_PAGE, MANUAL_COMPLETION } ManualForm;
+#define MANUAL_OPTION "print-as" /* --print-as=page|completion: hidden, in place of --help */
+enum { MANUAL_KEY = 999 };       /* its number, below those of a command's own options */
+
 /* Parses argv[1] to argv[argc - 1] (which getopt may reorder; texts are borrowed from it), reads the configuration and
  * checks it. RAM_USAGE for anything wrong. */
 Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc, char **argv);
+
+/* The run folder: run.dir, or logs/<name>. RAM_USAGE. */
+Status arguments_run_path(const Arguments *arguments, char path[FILE_PATH]);
 
 #endif

@@ -15,6 +15,7 @@ int command_data(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 int command_config(int argc, char **argv);
 
 #endif

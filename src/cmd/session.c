@@ -1,6 +1,8 @@
 #include "cmd/session.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "cmd/restart.h"
+#include "train/progress.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -23,11 +25,12 @@ static int end_alone(Session *session, Status status) {
     return (int)status.code;
 }
 
-/* Storage faults that a test wants (base/atomic_file.h); RAM_FAULT is documented in the README. */
-static Status arm_fault(const Session *session) {
+/* Faults that a test wants, of numbers (train/fault.h) or of storage (base/atomic_file.h); RAM_FAULT is documented in
+ * the README. */
+static Status arm_fault(Session *session) {
     const char *text = launch_fault();
     FileFault fault;
-    if (!text) return status_ok();
+    if (!text || train_fault_parse(text, &session->fault)) return status_ok();
     TRY(atomic_file_parse_fault(text, comm_rank(session->comm), &fault));
     atomic_file_set_fault(fault);
     return status_ok();
@@ -40,7 +43,7 @@ void session_begin(void) {
 }
 
 bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code) {
-    *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv)};
+    *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv), .started = progress_clock()};
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on a file's size (ulimit -f) is an error like others */
     Status launched = launch_detect(&session->launch);
     if (status_failed(&launched)) {
@@ -51,7 +54,7 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
     *code = -1;
     if (!status_failed(&status) && session->arguments.help) *code = RAM_OK;
     if (!status_failed(&status) && *code < 0)
-        status = launch_ranks(&session->launch, session->arguments.np, session->line, code);
+        status = restart_ranks(&session->launch, &session->arguments, session->line, code);
     if (*code >= 0) {
         end_alone(session, status_ok());
         return false;
@@ -65,6 +68,7 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
     if (!status_failed(&status)) status = opened;
     if (!status_failed(&status)) status = arm_fault(session);
     status = comm_agree(session->comm, status);
+    if (!status_failed(&status)) status = comm_watch(session->comm, session->arguments.config.comm_timeout, NULL);
     if (status_failed(&status)) *code = session_close(session, status);
     return !status_failed(&status);
 }

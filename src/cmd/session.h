@@ -9,11 +9,14 @@
 #include "mpi/launch.h"
 #include "store/provenance.h"
 #include "train/experiment.h"
+#include "train/fault.h"
 
 typedef struct {
     Launch launch;
     Arguments arguments;
     Comm *comm;
+    TrainFault fault; /* that a test wants */
+    double started;   /* progress_clock() */
     int argc;
     char **argv; /* of the command, argv[0] is its name; parsing moves options before operands */
     char **line; /* (argc + 1): program, command, arguments as they were typed */

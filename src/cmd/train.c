@@ -4,7 +4,6 @@
 #include "store/checkpoint.h"
 #include "store/run_folder.h"
 #include "train/saved_state.h"
-#include "train/stop.h"
 #include "train/train.h"
 
 #include <errno.h>
@@ -19,15 +18,6 @@ static const ArgumentsSpec SPEC = {
                "test set at the end.",
     .takes = TAKES_NP | TAKES_RESUME,
 };
-
-/* run.dir, or logs/<name>. */
-static Status run_path(const Arguments *arguments, char path[FILE_PATH]) {
-    if (*arguments->config.run_dir) {
-        snprintf(path, FILE_PATH, "%s", arguments->config.run_dir);
-        return status_ok();
-    }
-    return atomic_file_join(path, "logs", arguments->name);
-}
 
 /* Whether there is something in the folder that a new run would destroy. */
 static bool holds_run(const char *path) {
@@ -155,7 +145,7 @@ static Status open_resume(Session *session, const RunFolder *folder, Resume *res
     }
     TRY(checkpoint_open(session->comm, path, &resume->checkpoint));
     resume->own = is_inside(path, folder->checkpoints);
-    bool taken = !resume->own && holds_run(folder->path);
+    bool taken = !resume->own && checkpoint_any(folder->checkpoints);   /* a curve alone is kept beside the new one */
     comm_broadcast(session->comm, &resume->own, sizeof resume->own, 0); /* rank 0's view of the folders counts */
     comm_broadcast(session->comm, &taken, sizeof taken, 0);
     if (taken)
@@ -228,11 +218,20 @@ static Status check_data(Resume *resume, const Provenance *provenance) {
     return status_ok();
 }
 
+/* A folder that cannot be written to is no reason not to train; what must be written says so itself. @collective */
+static void watch_ranks(const Session *session, const RunFolder *folder) {
+    char path[FILE_PATH];
+    Status status = atomic_file_join(path, folder->path, ".ranks");
+    if (!status_failed(&status)) status = comm_watch(session->comm, session->arguments.config.comm_timeout, path);
+    if (status_failed(&status)) log_warning("%s; a rank that hangs would not be named", status.message);
+}
+
 /* With the configuration settled and something left to do. @collective */
 static Status train_on(Session *session, const RunFolder *folder, Resume *resume) {
     Experiment experiment;
     Provenance provenance;
     Comm *comm = session->comm;
+    watch_ranks(session, folder);
     const int threads = launch_threads(comm, session->arguments.config._threads);
     TRY(experiment_open(&experiment, &session->arguments.config, comm, threads, launch_data_directory()));
     session_provenance(session, &experiment, &provenance);
@@ -241,7 +240,14 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
     if (!status_failed(&status)) status = comm_agree(comm, write_config(session, folder->path));
     if (!status_failed(&status)) {
         describe(session, &experiment, folder);
-        const TrainOptions options = {folder, resume->checkpoint, resume->own, resume->judged_anew, &provenance};
+        const TrainOptions options = {
+            .folder = folder,
+            .resume = resume->checkpoint,
+            .own = resume->own,
+            .judged_anew = resume->judged_anew,
+            .provenance = &provenance,
+            .stop = {folder->path, session->started, session->arguments.config.train_time_limit, launch_job_end()},
+            .fault = session->fault};
         status = train_run(&experiment, &options);
     }
     experiment_close(&experiment);
@@ -281,13 +287,14 @@ int command_train(int argc, char **argv) {
     RunFolder folder;
     char path[FILE_PATH];
     int code;
+    stop_watch(); /* before anything else: a signal that comes early must not end a rank */
     if (!session_open(&session, &SPEC, argc, argv, &code)) return code;
-    stop_watch();
-    Status status = run_path(&session.arguments, path);
+    Status status = arguments_run_path(&session.arguments, path);
     if (!status_failed(&status)) status = comm_agree(session.comm, check_start(&session, path));
     if (!status_failed(&status)) status = run_folder_open(session.comm, path, &folder);
     if (!status_failed(&status)) {
         status = train_in(&session, &folder);
+        comm_watch(session.comm, session.arguments.config.comm_timeout, NULL); /* the next run's places lie there too */
         run_folder_close(&folder);
     }
     return session_close(&session, status);

@@ -99,6 +99,10 @@ int config_next_difference(const Config *a, const Config *b, int key);
  * A failed write shows in ferror(file). */
 void config_write_yaml(const Config *config, FILE *file, bool only_changed);
 
+/* What a key may be: "integer 1 to 64", "auto, real 0 to 1", "rnn | lstm", "text". */
+enum { CONFIG_VALUES = 96 };
+void config_describe_values(const KeyInfo *info, char text[CONFIG_VALUES]);
+
 /* The table for people: key, default, values, when it may change, help; within 80 columns. */
 void config_print_keys(FILE *file);
 

@@ -4,31 +4,29 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { VALUES = 96 };
-
-/* "1 to 64", "auto, 1 to 1024", "rnn, lstm", "text". */
-static void describe_values(const KeyInfo *info, char text[VALUES]) {
+void config_describe_values(const KeyInfo *info, char text[CONFIG_VALUES]) {
     const char *automatic = info->may_be_auto ? "auto, " : "";
     char least[TEXT_REAL], most[TEXT_REAL], name[32];
     size_t length = 0;
     switch (info->type) {
     case KEY_INT:
         if (info->most_int == INT64_MAX)
-            snprintf(text, VALUES, "%sinteger from %" PRId64, automatic, info->least_int);
+            snprintf(text, CONFIG_VALUES, "%sinteger from %" PRId64, automatic, info->least_int);
         else
-            snprintf(text, VALUES, "%sinteger %" PRId64 " to %" PRId64, automatic, info->least_int, info->most_int);
+            snprintf(text, CONFIG_VALUES, "%sinteger %" PRId64 " to %" PRId64, automatic, info->least_int,
+                     info->most_int);
         return;
     case KEY_REAL:
         text_write_real(info->least_real, least);
         text_write_real(info->most_real, most);
-        snprintf(text, VALUES, "%sreal %s to %s", automatic, least, most);
+        snprintf(text, CONFIG_VALUES, "%sreal %s to %s", automatic, least, most);
         return;
     case KEY_CHOICE:
-        for (int i = 0; length < VALUES && text_word(info->choices, i, name, sizeof name); i++)
-            length += (size_t)snprintf(text + length, VALUES - length, "%s%s", i ? " | " : "", name);
+        for (int i = 0; length < CONFIG_VALUES && text_word(info->choices, i, name, sizeof name); i++)
+            length += (size_t)snprintf(text + length, CONFIG_VALUES - length, "%s%s", i ? " | " : "", name);
         return;
     case KEY_TEXT:
-        snprintf(text, VALUES, "text");
+        snprintf(text, CONFIG_VALUES, "text");
         return;
     }
 }
@@ -43,9 +41,9 @@ void config_print_keys(FILE *file) {
     fprintf(file, "%-23s%-9s%-42s%s\n", "KEY", "DEFAULT", "VALUES", "CHANGE");
     for (int key = 0; key < CONFIG_KEYS; key++) {
         const KeyInfo *info = config_key(key);
-        char value[CONFIG_TEXT], values[VALUES];
+        char value[CONFIG_TEXT], values[CONFIG_VALUES];
         config_get_text(&defaults, key, value, sizeof value);
-        describe_values(info, values);
+        config_describe_values(info, values);
         fprintf(file, "%-22s %-8s %-41s %s\n    %s\n", info->name, *value ? value : "\"\"", values,
                 change_name(info->change), info->help);
     }

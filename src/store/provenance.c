@@ -44,13 +44,25 @@ static void join_words(char command[PROVENANCE_COMMAND], int words, char *const 
     free(text);
 }
 
-void provenance_collect(Provenance *provenance, int ranks, int words, char *const *word) {
+void provenance_hdf5(char text[PROVENANCE_TEXT]) {
     unsigned major, minor, release;
+    hbool_t threads = 0;
     H5get_libversion(&major, &minor, &release);
+    H5is_library_threadsafe(&threads);
+#ifdef H5_HAVE_PARALLEL
+    static const char KIND[] = "parallel";
+#else
+    static const char KIND[] = "serial";
+#endif
+    snprintf(text, PROVENANCE_TEXT, "HDF5 %u.%u.%u, %s, %sthread-safe", major, minor, release, KIND,
+             threads ? "" : "not ");
+}
+
+void provenance_collect(Provenance *provenance, int ranks, int words, char *const *word) {
     snprintf(provenance->program, sizeof provenance->program, "ram_dist %s", version_number());
     snprintf(provenance->revision, sizeof provenance->revision, "%s", version_revision());
     snprintf(provenance->compiler, sizeof provenance->compiler, "%s", version_compiler());
-    snprintf(provenance->hdf5, sizeof provenance->hdf5, "HDF5 %u.%u.%u", major, minor, release);
+    provenance_hdf5(provenance->hdf5);
     join_words(provenance->command, words, word);
     gethostname(provenance->host, sizeof provenance->host - 1);
     provenance->ranks = ranks;

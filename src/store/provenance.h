@@ -21,6 +21,9 @@ typedef struct {
     int64_t ranks;
 } Provenance;
 
+/* HDF5's version, as it is linked, and how it was built. */
+void provenance_hdf5(char text[PROVENANCE_TEXT]);
+
 /* Fills program, revision, compiler, hdf5, command (`words` as they were typed, quoted for a shell), host and ranks. */
 void provenance_collect(Provenance *provenance, int ranks, int words, char *const *word);
 

@@ -19,4 +19,7 @@ Status run_folder_open(Comm *comm, const char *path, RunFolder *folder);
 
 void run_folder_close(RunFolder *folder);
 
+/* Whether a run holds the folder now. Not collective. */
+bool run_folder_in_use(const char *path);
+
 #endif

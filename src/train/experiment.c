@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/version.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -89,6 +90,7 @@ static Status open_model(Experiment *experiment, DeviceChoice device) {
 
 /* What must be equal on all ranks, or they would compute different things, or wait for each other for ever. */
 typedef struct {
+    char program[128];            /* version, revision, compiler */
     char products[64];            /* the instruction set: equal bits are promised for one */
     char config[HASH_TEXT];       /* of all values */
     char data[SPLITS][HASH_TEXT]; /* of the files and the split */
@@ -102,6 +104,8 @@ static Premises own_premises(const Experiment *experiment) {
     for (int key = 0; key < CONFIG_KEYS; key++) config_get_text(&experiment->config, key, text[key], CONFIG_TEXT);
     hash_memory(text, sizeof text, premises.config);
     memcpy(premises.data, experiment->dataset.hash, sizeof premises.data);
+    snprintf(premises.program, sizeof premises.program, "%s, revision %s, %s", version_number(), version_revision(),
+             version_compiler());
     snprintf(premises.products, sizeof premises.products, "%s", experiment->backend->note);
     return premises;
 }
@@ -113,7 +117,11 @@ static Status check_premises(const Experiment *experiment) {
     Status status = status_ok();
     comm_gather(experiment->comm, &mine, sizeof mine, all);
     for (int rank = 1; rank < ranks && !status_failed(&status); rank++) {
-        if (strcmp(all[0].products, all[rank].products) != 0)
+        if (strcmp(all[0].program, all[rank].program) != 0)
+            status = status_error(RAM_UNAVAILABLE,
+                                  "rank 0 is ram_dist %s, rank %d is %s: install the same build on all hosts",
+                                  all[0].program, rank, all[rank].program);
+        else if (strcmp(all[0].products, all[rank].products) != 0)
             status = status_error(RAM_UNAVAILABLE,
                                   "rank 0 computes with %s, rank %d with %s: the ranks of a run need one instruction "
                                   "set (LIBXSMM_TARGET=hsw on all hosts makes them equal)",
@@ -163,11 +171,10 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
 }
 
 Status experiment_link(Experiment *experiment) {
-    /* the limit of NCCL's waits; those of MPI have their own */
-    enum { SECONDS = 600 };
     const Config *config = &experiment->config;
     const DeviceChoice device = experiment->backend->stream ? DEVICE_CUDA : DEVICE_CPU;
-    const CommNcclOptions options = {.count = (int64_t)experiment->ram.parameters.layout.total, .seconds = SECONDS};
+    const CommNcclOptions options = {.count = (int64_t)experiment->ram.parameters.layout.total,
+                                     .seconds = config->comm_timeout};
     LinkWish wish;
     TRY(device_link_wish((CommChoice)config->comm_backend, (ReductionChoice)config->train_reduction, device,
                          comm_size(experiment->comm), &wish));

@@ -35,7 +35,7 @@ DevFloats optimizer_parameters(const Optimizer *optimizer);
 DevFloats optimizer_evaluated(const Optimizer *optimizer);
 
 /* One update at learning rate `lr`: clips the gradient's norm (train.clip), steps, averages. Returns the norm before
- * clipping where clipping is on, else 0. */
+ * clipping; where that is not finite nothing is changed. */
 double optimizer_step(Optimizer *optimizer, const Config *config, double lr, DevFloats gradient);
 
 #endif

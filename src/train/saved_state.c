@@ -8,13 +8,13 @@
 
 static const char AVERAGE[] = "ema/param"; /* the optimiser's last vector where it has one */
 
-enum { STATE_FACTS = 20 };
+enum { STATE_FACTS = 21 };
 
 /* Names of the epoch's sums, in the order of enum Sum. */
 static const char *const SUM_NAMES[SUMS] = {"state/sum_nll",       "state/sum_glimpse_nll", "state/sum_baseline",
                                             "state/sum_reinforce", "state/sum_reward",      "state/sum_rows"};
 
-SavedState saved_state_start(void) { return (SavedState){.epoch = 1, .schedule = schedule_start()}; }
+SavedState saved_state_start(void) { return (SavedState){.epoch = 1, .schedule = schedule_start(), .rate_factor = 1}; }
 
 /* The state as named scalars that borrow from `s`; returns how many. */
 static int state_scalars(SavedState *s, StoreScalar scalar[STATE_FACTS]) {
@@ -25,6 +25,7 @@ static int state_scalars(SavedState *s, StoreScalar scalar[STATE_FACTS]) {
         {.name = "state/seconds", .type = STORE_REAL, .value = &s->seconds},
         {.name = "state/moving_average", .type = STORE_REAL, .value = &s->moving_average},
         {.name = "state/schedule_factor", .type = STORE_REAL, .value = &s->schedule.factor},
+        {.name = "state/rate_factor", .type = STORE_REAL, .value = &s->rate_factor, .optional = true},
         {.name = "state/schedule_waited", .type = STORE_INT, .value = &s->schedule.waited},
         {.name = "state/since_better", .type = STORE_INT, .value = &s->schedule.since_better},
         {.name = "state/best_error", .type = STORE_REAL, .value = &s->schedule.best_error},
@@ -125,6 +126,7 @@ Status saved_state_read_config(const Checkpoint *checkpoint, Config *config) {
 
 Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
     StoreScalar scalar[STATE_FACTS];
+    state->rate_factor = 1; /* of a set that does not say */
     return checkpoint_read_scalars(checkpoint, state_scalars(state, scalar), scalar);
 }
 

@@ -18,6 +18,7 @@ typedef struct {
     double seconds;        /* of computing in this epoch so far */
     double moving_average; /* the baseline m */
     ScheduleState schedule;
+    double rate_factor;            /* of the learning rate, besides the schedule's: less than 1 after rollbacks */
     int64_t best_step, best_epoch; /* of the best set that is saved; 0: none yet */
     double best_saved_error; /* its validation error; schedule.best_error may be of a model that could not be saved */
     int64_t metrics_bytes;   /* metrics.jsonl when this was saved, */

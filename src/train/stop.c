@@ -1,13 +1,43 @@
+#define _GNU_SOURCE /* sigabbrev_np */
 #include "train/stop.h"
-
+#include "base/log.h"
 #include "mpi/stop_signals.h"
+#include "train/progress.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const double LOOK_INTERVAL = 0.5;  /* seconds between two looks for the file */
+static const double MARGIN = 120;         /* seconds before the end of the job; in a short job */
+static const double MARGIN_SHARE = 0.25;  /* this share of what is left at the start */
+static const int64_t ONE_CTRL_C = 200000; /* microseconds in which two SIGINT are one: a wrapper may pass it on too */
+
+/* Reasons as integers, so that the ranks agree on one of them by their maximum; below: a signal's number. */
+enum { REASON_FILE = 1000, REASON_LIMIT, REASON_JOB };
 
 /* A signal handler can reach nothing else. */
-static volatile sig_atomic_t requested;
+static struct {
+    volatile sig_atomic_t signal; /* the first one; 0: none */
+    volatile int64_t interrupted; /* when the first Ctrl-C came, microseconds; 0: not yet */
+} requested;
 
 static void take_request(int signal) {
-    (void)signal;
-    requested = 1;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const int64_t time = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    if (!requested.signal) requested.signal = signal;
+    if (signal != SIGINT) return;
+    if (requested.interrupted && time - requested.interrupted > ONE_CTRL_C) {
+        const struct sigaction standard = {.sa_handler = SIG_DFL};
+        sigaction(SIGINT, &standard, NULL);
+        raise(SIGINT); /* takes effect when this handler returns */
+    } else if (!requested.interrupted) {
+        requested.interrupted = time;
+    }
 }
 
 void stop_watch(void) {
@@ -16,4 +46,71 @@ void stop_watch(void) {
         if (!stop_signal_ignored(STOP_SIGNALS[i])) sigaction(STOP_SIGNALS[i], &action, NULL);
 }
 
-bool stop_requested(void) { return requested != 0; }
+bool stop_requested(void) { return requested.signal != 0; }
+
+Stop stop_open(const StopRules *rules, int rank) {
+    const double now = progress_clock(), left = (double)rules->job_end - (double)time(NULL);
+    Stop stop = {.rules = *rules, .looks = rank == 0, .limit_at = INFINITY, .job_at = INFINITY, .asked = now};
+    if (rules->time_limit > 0) stop.limit_at = rules->started + rules->time_limit;
+    /* an end that has passed is of a job that is gone, whose variables a shell has kept */
+    if (rules->job_end > 0 && left > 0) stop.job_at = now + left - fmin(MARGIN, MARGIN_SHARE * left);
+    return stop;
+}
+
+static bool stop_file(const Stop *stop, char path[FILE_PATH]) {
+    const Status joined = atomic_file_join(path, stop->rules.folder, "stop");
+    return !status_failed(&joined);
+}
+
+static bool sees_file(Stop *stop, double now) {
+    char path[FILE_PATH];
+    if (!stop->looks || now - stop->looked < LOOK_INTERVAL) return false;
+    stop->looked = now;
+    return stop_file(stop, path) && access(path, F_OK) == 0;
+}
+
+bool stop_wanted(Stop *stop) {
+    const double now = progress_clock();
+    stop->pause = fmax(stop->pause, now - stop->asked);
+    stop->asked = now;
+    if (stop->reason) return true;
+    if (requested.signal)
+        stop->reason = requested.signal;
+    else if (now >= stop->limit_at)
+        stop->reason = REASON_LIMIT;
+    else if (now + stop->pause >= stop->job_at)
+        stop->reason = REASON_JOB;
+    else if (sees_file(stop, now))
+        stop->reason = REASON_FILE;
+    return stop->reason != 0;
+}
+
+static void delete_file(const Stop *stop) {
+    char path[FILE_PATH];
+    if (stop_file(stop, path) && unlink(path) != 0 && errno != ENOENT)
+        log_warning("cannot delete %s: %s; while it is there every start stops at once", path, strerror(errno));
+}
+
+void stop_reason(Stop *stop, Comm *comm, char text[STOP_REASON]) {
+    int64_t reason = stop->reason;
+    char end[32] = "";
+    comm_max(comm, &reason, 1);
+    switch (reason) {
+    case REASON_FILE:
+        snprintf(text, STOP_REASON, "asked by the file `stop` in the run folder, which is now deleted");
+        break;
+    case REASON_LIMIT:
+        snprintf(text, STOP_REASON, "train.time_limit of %g seconds has passed", stop->rules.time_limit);
+        break;
+    case REASON_JOB: {
+        const time_t at = (time_t)stop->rules.job_end;
+        struct tm local;
+        strftime(end, sizeof end, "%H:%M:%S", localtime_r(&at, &local));
+        snprintf(text, STOP_REASON, "the job ends at %s", end);
+        break;
+    }
+    default:
+        snprintf(text, STOP_REASON, "asked by SIG%s", sigabbrev_np((int)reason));
+    }
+    if (stop->looks) delete_file(stop);
+}

@@ -1,13 +1,13 @@
 #include "train/train.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "train/health.h"
 #include "train/measure.h"
 #include "train/metrics.h"
 #include "train/optimizer.h"
 #include "train/progress.h"
 #include "train/saved_state.h"
 #include "train/step.h"
-#include "train/stop.h"
 #include "train/tracer.h"
 
 #include <math.h>
@@ -26,11 +26,14 @@ typedef struct {
     Tracer *tracer; /* of the probe set; NULL: not asked for */
     Metrics metrics;
     Progress progress;
+    Stop stop;
+    TrainFault *fault;
     int32_t *order;    /* (training samples): this epoch's */
     int64_t batches;   /* of an epoch */
     double rate;       /* learning rate of the last step */
     double last_error; /* validation error of the last epoch */
     double saved_at;   /* progress_clock() of the last checkpoint */
+    int64_t begun;     /* steps begun */
 } Training;
 
 bool train_is_finished(const Config *config, const SavedState *state) {
@@ -104,6 +107,7 @@ static Status open_training(Training *t) {
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
+    t->stop = stop_open(&t->options->stop, comm_rank(experiment->comm));
     t->saved_at = progress_clock();
     return status_ok();
 }
@@ -132,6 +136,7 @@ static void warn(const Status *status) {
 static Status save(Training *t, bool best) {
     Comm *comm = t->experiment->comm;
     const char *folder = t->options->folder->checkpoints;
+    TRY(health_check(t->experiment, &t->optimizer, &t->state));
     TRY(comm_agree(comm, mark_metrics(t)));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
     const Status marked = best ? checkpoint_mark_best(comm, folder, t->state.step) : status_ok();
@@ -142,13 +147,14 @@ static Status save(Training *t, bool best) {
     return status_ok();
 }
 
-/* A checkpoint on the way: where it cannot be written the training goes on, and says so. */
-static bool save_or_warn(Training *t, bool best) {
+/* A checkpoint on the way: where it cannot be written the training goes on, and says so. RAM_NUMERIC. */
+static Status save_on_the_way(Training *t, bool best, bool *saved) {
     const Status status = save(t, best);
-    if (!status_failed(&status)) return true;
+    *saved = !status_failed(&status);
+    if (*saved || status.code == RAM_NUMERIC) return status;
     log_warning("no checkpoint at step %lld: %s; training goes on", (long long)t->state.step, status.message);
     t->saved_at = progress_clock();
-    return false;
+    return status_ok();
 }
 
 /* --- traces */
@@ -185,11 +191,21 @@ static ProgressPoint progress_point(const Training *t) {
                            .lr = t->rate};
 }
 
+/* What is not finite, and the first tensor in which it shows. */
 static Status not_finite(const Training *t, const char *what) {
+    char name[HEALTH_NAME];
+    const bool found = health_find_not_finite(t->experiment, &t->optimizer, step_gradient(t->step), name);
     return status_error(RAM_NUMERIC,
-                        "%s is not finite after %lld steps (epoch %lld): lower train.lr or set train.clip; the last "
+                        "%s is not finite at step %lld (epoch %lld)%s%s: lower train.lr or set train.clip; the last "
                         "checkpoint is intact",
-                        what, (long long)t->state.step, (long long)t->state.epoch);
+                        what, (long long)t->begun, (long long)t->state.epoch, found ? ", first in " : "",
+                        found ? name : "");
+}
+
+static void strike(const Training *t, NumericFault kind, int64_t step, DevFloats values) {
+    const Experiment *experiment = t->experiment;
+    train_fault_strike(t->fault, kind, step, comm_rank(experiment->comm), experiment->backend,
+                       &experiment->ram.parameters.layout, values);
 }
 
 /* One batch: gradient, update, sums. */
@@ -202,23 +218,29 @@ static Status train_batch(Training *t, bool *stop) {
     const bool save_now =
         config->checkpoint_seconds > 0 && progress_clock() - t->saved_at >= config->checkpoint_seconds;
     const double started = progress_clock();
+    t->begun = s->step + 1;
     ram_load(&experiment->ram, optimizer_parameters(&t->optimizer));
     const StepSums sums = step_run(t->step, (uint32_t)s->epoch, t->order + first, n, (float)s->moving_average,
-                                   stop_requested(), save_now && comm_rank(experiment->comm) == 0);
+                                   stop_wanted(&t->stop), save_now && comm_rank(experiment->comm) == 0);
     if (!isfinite(sums.sum[SUM_NLL] + sums.sum[SUM_GLIMPSE_NLL] + sums.sum[SUM_BASELINE] + sums.sum[SUM_REINFORCE]))
         return not_finite(t, "the loss");
+    strike(t, FAULT_NAN, t->begun, step_gradient(t->step));
     /* the middle of the step, so that neither a warm-up's first nor a decay's last step is without effect */
     const double at = (double)(s->epoch - 1) + ((double)s->batch + 0.5) / (double)t->batches;
-    t->rate = schedule_rate(config, &s->schedule, at);
-    optimizer_step(&t->optimizer, config, t->rate, step_gradient(t->step));
+    t->rate = s->rate_factor * schedule_rate(config, &s->schedule, at);
+    if (!isfinite(optimizer_step(&t->optimizer, config, t->rate, step_gradient(t->step))))
+        return not_finite(t, "the gradient");
+    strike(t, FAULT_FLIP, t->begun, optimizer_parameters(&t->optimizer));
     s->moving_average = 0.9 * s->moving_average + 0.1 * sums.sum[SUM_REWARD] / sums.sum[SUM_ROWS];
     for (int i = 0; i < SUMS; i++) s->sum[i] += sums.sum[i];
     s->step++;
     s->batch++;
     s->seconds += progress_clock() - started;
     *stop = sums.stop;
-    if (sums.save && !sums.stop && s->batch < t->batches) save_or_warn(t, false);
-    return status_ok();
+    if (config->check_every > 0 && comm_size(experiment->comm) > 1 && s->step % config->check_every == 0)
+        TRY(health_check(experiment, &t->optimizer, s));
+    bool saved;
+    return sums.save && !sums.stop && s->batch < t->batches ? save_on_the_way(t, false, &saved) : status_ok();
 }
 
 static EpochFigures epoch_figures(const Training *t) {
@@ -324,7 +346,18 @@ static bool save_is_due(const Training *t) {
     return every > 0 && (t->state.epoch - 1) % every == 0;
 }
 
+/* Saved and told, whatever the reason was. */
+static Status stop_here(Training *t, bool best) {
+    char reason[STOP_REASON];
+    TRY(save(t, best));
+    stop_reason(&t->stop, t->experiment->comm, reason);
+    return status_error(RAM_STOPPED, "stopped at step %lld: %s; --resume auto goes on from there",
+                        (long long)t->state.step, reason);
+}
+
 static Status train_on(Training *t) {
+    if (t->state.step == 0) strike(t, FAULT_FLIP, 0, optimizer_parameters(&t->optimizer));
+    TRY(health_check(t->experiment, &t->optimizer, &t->state)); /* all ranks begin alike */
     if (t->tracer && t->state.step == 0) {
         ram_load(&t->experiment->ram, optimizer_evaluated(&t->optimizer));
         trace_probe(t, 0);
@@ -338,10 +371,11 @@ static Status train_on(Training *t) {
             TRY(measure_best(t, &best)); /* before the last checkpoint, so that a finished run has its figures */
             TRY(save(t, best));
         } else if (stopped) {
-            TRY(save(t, best));
-            return status_error(RAM_STOPPED, "stopped at step %lld as asked: --resume auto goes on from there",
-                                (long long)t->state.step);
-        } else if ((best || save_is_due(t)) && !save_or_warn(t, best)) {
+            return stop_here(t, best);
+        } else if (best || save_is_due(t)) {
+            bool saved;
+            TRY(save_on_the_way(t, best, &saved));
+            if (saved) continue;
             t->state.best_step = before.best_step; /* the best that is on disk */
             t->state.best_epoch = before.best_epoch;
             t->state.best_saved_error = before.best_saved_error;
@@ -350,11 +384,64 @@ static Status train_on(Training *t) {
     return status_ok();
 }
 
-Status train_run(Experiment *experiment, const TrainOptions *options) {
-    Training t = {.experiment = experiment, .options = options};
+/* One course of the training, from `options->resume` on. */
+static Status train_once(Experiment *experiment, const TrainOptions *options, TrainFault *fault, double rate_factor) {
+    Training t = {.experiment = experiment, .options = options, .fault = fault};
     Status status = open_state(&t);
+    t.state.rate_factor *= rate_factor;
     if (!status_failed(&status)) status = open_training(&t);
     if (!status_failed(&status)) status = train_on(&t);
     close_training(&t);
+    return status;
+}
+
+/* --- going back after a numerical fault */
+
+/* How often it is worth going back without a newer checkpoint in between: once for a fault that may never come again,
+ * then each time with half the learning rate. */
+enum { ROLLBACKS_MOST = 5 };
+
+/* The options of the next course: from the newest good checkpoint, or, where the run has none yet, as before.
+ * @collective */
+static Status go_back(Comm *comm, const TrainOptions *first, TrainOptions *next, Checkpoint **opened) {
+    char path[FILE_PATH];
+    checkpoint_close(*opened);
+    *opened = NULL;
+    *next = *first;
+    TRY(checkpoint_find(comm, first->folder->checkpoints, "auto", path));
+    if (!*path) return status_ok();
+    TRY(checkpoint_open(comm, path, opened));
+    const bool same = first->resume && checkpoint_step(first->resume) == checkpoint_step(*opened);
+    next->resume = *opened;
+    next->own = true;
+    next->judged_anew = first->judged_anew && same;
+    return status_ok();
+}
+
+static void tell_rollback(const Status *status, int times, double factor) {
+    char rate[64] = "";
+    if (factor < 1) snprintf(rate, sizeof rate, ", at %g of the learning rate", factor);
+    log_warning("%s. Going back to the newest checkpoint%s (%d of at most %d times)", status->message, rate, times,
+                ROLLBACKS_MOST);
+}
+
+Status train_run(Experiment *experiment, const TrainOptions *options) {
+    TrainOptions next = *options;
+    TrainFault fault = options->fault;
+    Checkpoint *opened = NULL;
+    int64_t furthest = -2; /* step gone back to so far; -1: the beginning */
+    int times = 0;
+    Status status = train_once(experiment, options, &fault, 1);
+    while (status.code == RAM_NUMERIC && experiment->config.train_on_nan == ON_NAN_ROLLBACK) {
+        TRY(go_back(experiment->comm, options, &next, &opened));
+        const int64_t step = opened ? checkpoint_step(opened) : -1;
+        times = step > furthest ? 1 : times + 1;
+        furthest = step;
+        if (times > ROLLBACKS_MOST) break;
+        const double factor = pow(0.5, times - 1);
+        tell_rollback(&status, times, factor);
+        status = train_once(experiment, &next, &fault, factor);
+    }
+    checkpoint_close(opened);
     return status;
 }

@@ -9,7 +9,9 @@
 #include "store/run_folder.h"
 #include "train/evaluate.h"
 #include "train/experiment.h"
+#include "train/fault.h"
 #include "train/saved_state.h"
+#include "train/stop.h"
 
 typedef struct {
     const RunFolder *folder;
@@ -17,6 +19,8 @@ typedef struct {
     bool own;                 /* `resume` is one of this run's, so that metrics.jsonl goes on where it was saved */
     bool judged_anew;         /* validation errors from before `resume` do not compare with those to come */
     Provenance *provenance;
+    StopRules stop;
+    TrainFault fault; /* that a test wants */
 } TrainOptions;
 
 /* Whether nothing is left to train: all epochs are done, or early stopping has decided. */
@@ -24,7 +28,8 @@ bool train_is_finished(const Config *config, const SavedState *state);
 
 /* Trains to the end, then measures the best model on the test set. RAM_STOPPED: asked to stop, a checkpoint is saved.
  * RAM_IO: the run folder cannot be written, what was committed is intact. RAM_DATA: the checkpoint does not fit.
- * RAM_NUMERIC: the loss is not finite. @collective */
+ * RAM_NUMERIC: a loss or a gradient is not finite, or the ranks' replicas differ, and train.on_nan is stop or going
+ * back did not help. @collective */
 Status train_run(Experiment *experiment, const TrainOptions *options);
 
 #endif

@@ -12,8 +12,8 @@ own=(unshare --mount --pid --fork)
 # An odd place, which is not where it was built.
 place="/opt/a place" root=$work/root
 command_run 0 "$cmake" "-DFOLDER=$work/built" "${options[@]}"
-size=$(du -sk built | cut -f1)
-[ "$size" -le 40000 ] || fail "the bundle takes $size kB"
+size=$(du -sb built | cut -f1)
+[ "$size" -le 40000000 ] || fail "the bundle takes $size bytes"
 mkdir -p "$root/opt" "$root"/{bin,data,dev,home,proc,sys,tmp}
 mkdir "$root$place"
 tar xzf built.tar.gz -C "$root$place" || fail "no archive"

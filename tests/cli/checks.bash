@@ -73,6 +73,45 @@ fingerprint() { find "$1" -type f ! -name run.log ! -name .lock -exec cksum {} +
 # rows RUN: lines of its metrics.jsonl.
 rows() { if [ -e "$1/metrics.jsonl" ]; then wc -l <"$1/metrics.jsonl"; else echo 0; fi; }
 
+# ranks LAUNCHER: the processes that `ram_dist --np N` has started, one a line; nothing while there are none.
+ranks() {
+    local mpirun
+    mpirun=$(pgrep -P "$1" mpirun) && pgrep -P "$mpirun" ram_dist
+}
+
+# until_ranks LAUNCHER N: waits until it has N ranks; sets `ranks`.
+until_ranks() {
+    for _ in {1..500}; do
+        mapfile -t ranks < <(ranks "$1")
+        [ ${#ranks[@]} -ne "$2" ] || return 0
+        sleep 0.02
+    done
+    fail "$2 ranks have not come"
+}
+
+# until_says FILE TEXT: waits until it says so.
+until_says() {
+    for _ in {1..1000}; do
+        ! grep -qsF -- "$2" "$1" || return 0
+        sleep 0.02
+    done
+    fail "'$2' did not come into $1"
+}
+
+# segments PROCESS...: the shared memory that they use, one file a line.
+segments() {
+    local process
+    for process; do grep -oE '/dev/shm/[^ ]+' "/proc/$process/maps"; done 2>/dev/null | sort -u
+}
+
+# nothing_left RUN SEGMENT...: no process works on the run, and the shared memory is gone.
+nothing_left() {
+    local left segment
+    left=$(pgrep -af -- "--run-dir $1( |\$)")
+    [ -z "$left" ] || fail "a process is left: $left"
+    for segment in "${@:2}"; do [ ! -e "$segment" ] || fail "$segment is left"; done
+}
+
 finish() {
     [ "$failures" -eq 0 ] || exit 1
     echo "$(basename "$0"): all as expected"

@@ -83,10 +83,10 @@ int main(int argc, char **argv) {
         return status.code;
     }
     Arguments arguments;
-    int code = -1;
+    RanksEnd end = {.code = -1};
     status = parse(argc, argv, &arguments);
-    if (!status_failed(&status)) status = launch_ranks(&launch, arguments.np, argv, &code);
-    if (code >= 0) return code;
+    if (!status_failed(&status)) status = launch_ranks(&launch, arguments.np, false, argv, &end);
+    if (end.code >= 0) return end.code;
     Comm *comm;
     Status comm_status = launch_comm(&launch, arguments.backend, &comm);
     status = comm_agree(comm, status_failed(&status) ? status : comm_status);

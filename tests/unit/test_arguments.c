@@ -74,9 +74,11 @@ static void test_values(void **state) {
 
     status = parse(&arguments, &own, true,
                    "there --np 4 --set train.lr=1 --set=train.lr=2 --device cpu --comm mpi --run-dir=r --resume best "
-                   "--limit 5 --verify");
+                   "--limit 5 --verify --max-restarts 3");
     assert_int_equal(status.code, RAM_OK);
     assert_int_equal(arguments.np, 4);
+    assert_int_equal(arguments.max_restarts, 3);
+    assert_true(arguments.may_stop);
     assert_true(arguments.config.train_lr == 2);
     assert_int_equal(arguments.config._device, DEVICE_CPU);
     assert_int_equal(arguments.config.comm_backend, COMM_MPI);

@@ -128,24 +128,29 @@ static void test_np(void **state) {
                  {&mpirun, 3, RAM_USAGE},
                  {&mpirun, 1, RAM_USAGE}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int code = 99;
-        Status status = launch_ranks(cases[i].launch, cases[i].np, arguments, &code);
+        RanksEnd end = {.code = 99};
+        Status status = launch_ranks(cases[i].launch, cases[i].np, false, arguments, &end);
         assert_int_equal(status.code, cases[i].code);
-        assert_int_equal(code, -1);
+        assert_int_equal(end.code, -1);
         if (status_failed(&status)) assert_non_null(strstr(status.message, "--np"));
     }
     char *colon[] = {"test", "--np", "2", ":", NULL};
-    int unset = 99;
-    assert_int_equal(launch_ranks(&alone, 2, colon, &unset).code, RAM_USAGE);
-    assert_int_equal(unset, -1);
+    RanksEnd end = {.code = 99};
+    assert_int_equal(launch_ranks(&alone, 2, false, colon, &end).code, RAM_USAGE);
+    assert_int_equal(end.code, -1);
     /* a rank that a foreign mpirun started must not start ranks itself */
     setenv("RAM_TERMINAL", "0", 1);
-    int code = 99;
-    assert_int_equal(launch_ranks(&alone, 4, arguments, &code).code, RAM_UNAVAILABLE);
-    assert_int_equal(code, -1);
+    end.code = 99;
+    assert_int_equal(launch_ranks(&alone, 4, false, arguments, &end).code, RAM_UNAVAILABLE);
+    assert_int_equal(end.code, -1);
+    assert_true(launch_is_watched());
+    assert_int_equal(launch_ranks(&alone, 1, true, arguments, &end).code,
+                     RAM_OK); /* itself watched, it watches no one */
+    assert_int_equal(end.code, -1);
 }
 
 static char folder[PATH_MAX];
+static RanksEnd last; /* of run_fake() */
 
 /* Puts a script in mpirun's place and runs two ranks. */
 static Status run_fake(const char *script, int *code) {
@@ -162,7 +167,9 @@ static Status run_fake(const char *script, int *code) {
     fclose(file);
     char *arguments[] = {"test", "--np", "2", "two words", "", "--set=a=b", NULL};
     Launch alone = {LAUNCH_ALONE, 0, 1, 1};
-    return launch_ranks(&alone, 2, arguments, code);
+    Status status = launch_ranks(&alone, 2, false, arguments, &last);
+    *code = last.code;
+    return status;
 }
 
 static void test_command(void **state) {
@@ -183,7 +190,6 @@ static void test_command(void **state) {
     char tail[PATH_MAX + 64];
     snprintf(tail, sizeof tail, "|-np|2|%s|--np|2|two words||--set=a=b|0", program);
     assert_string_equal(seen + strlen(seen) - strlen(tail), tail);
-    assert_non_null(strstr(seen, "--quiet|"));
     assert_non_null(strstr(seen, "--oversubscribe|"));
 }
 
@@ -196,6 +202,8 @@ static void test_exit_codes(void **state) {
         snprintf(script, sizeof script, "exit %d", own[i]);
         assert_int_equal(run_fake(script, &code).code, RAM_OK);
         assert_int_equal(code, own[i]);
+        const bool curable = own[i] == RAM_INTERNAL || own[i] == RAM_TIMEOUT;
+        assert_true((*last.cause != '\0') == curable);
     }
     static const struct {
         const char *script;
@@ -213,15 +221,66 @@ static void test_exit_codes(void **state) {
     }
 }
 
+/* mpirun says who died, in a banner of its own; other words of it and of the ranks are passed on as they are. */
+static void test_output(void **state) {
+    (void)state;
+    char seen[256] = "", path[PATH_MAX + 16];
+    int code, saved = dup(STDERR_FILENO);
+    snprintf(path, sizeof path, "%s/stderr", folder);
+    assert_non_null(freopen(path, "w+", stderr));
+    Status status =
+        run_fake("rule=----------------------------------------------------------------------\n"
+                 "say() { echo $rule; echo \"$1\"; echo $rule; } >&2; echo before >&2\n"
+                 "say 'Primary job  terminated normally, but 1 process returned'\n"
+                 "echo 'mpirun: Forwarding signal 10 to job' >&2; printf 'a word' >&2; echo ' more' >&2\n"
+                 "say 'There are not enough slots'\n"
+                 "say 'mpirun noticed that process rank 2 with PID 0 on node vm-1 exited on signal 9 (Killed).'\n"
+                 "printf after >&2; exit 137",
+                 &code);
+    fflush(stderr);
+    rewind(stderr);
+    size_t bytes = fread(seen, 1, sizeof seen - 1, stderr);
+    seen[bytes] = '\0';
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    unlink(path);
+    assert_int_equal(status.code, RAM_UNAVAILABLE);
+    assert_string_equal(last.cause, "rank 2 on vm-1 was ended by signal 9 (Killed)");
+    assert_non_null(strstr(status.message, last.cause));
+    char *rule = strstr(seen, "---");
+    assert_non_null(rule);
+    assert_memory_equal(seen, "before\na word more\n", (size_t)(rule - seen));
+    assert_non_null(strstr(rule, "There are not enough slots"));
+    assert_null(strstr(seen, "noticed"));
+    assert_null(strstr(seen, "Primary"));
+    assert_string_equal(seen + bytes - 5, "after");
+}
+
+/* Ranks that outlive mpirun are waited for, and ended where they do not end. */
+static void test_left_over(void **state) {
+    (void)state;
+    char path[PATH_MAX + 16];
+    int code, process = 0;
+    Status status = run_fake("(trap '' TERM HUP; sleep 60) & echo $! >\"$OUT/seen\"; kill -9 $$", &code);
+    assert_string_equal(last.cause, "mpirun was ended by signal 9 (Killed)");
+    assert_int_equal(status.code, RAM_UNAVAILABLE);
+    snprintf(path, sizeof path, "%s/seen", folder);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%d", &process), 1);
+    fclose(file);
+    assert_int_equal(kill(process, 0), -1);
+}
+
 static void test_no_mpirun(void **state) {
     (void)state;
     clearenv();
     setenv("PATH", "/nowhere", 1);
     char *arguments[] = {"test", NULL};
     Launch alone = {LAUNCH_ALONE, 0, 1, 1};
-    int code;
-    Status status = launch_ranks(&alone, 2, arguments, &code);
+    Status status = launch_ranks(&alone, 2, false, arguments, &last);
     assert_int_equal(status.code, RAM_UNAVAILABLE);
+    assert_string_equal(last.cause, ""); /* nothing that another start would cure */
     assert_non_null(strstr(status.message, "openmpi-bin"));
 }
 
@@ -232,11 +291,28 @@ static void test_signals(void **state) {
     Status status = run_fake("trap 'exit 75' USR1; kill -INT $PPID; while :; do sleep 0.05; done", &code);
     assert_int_equal(status.code, RAM_OK);
     assert_int_equal(code, RAM_STOPPED);
-    status = run_fake("trap 'kill -INT $PPID' USR1; trap 'exit 1' TERM; kill -TERM $PPID; while :; do sleep 0.05; done",
+    assert_true(last.asked && !last.too_early);
+    assert_string_equal(last.cause, "");
+    /* other signals than Ctrl-C do no harm, however many; two SIGINT at once are one Ctrl-C */
+    status = run_fake("trap 'n=1$n' USR1; trap 'exit 1' TERM; for s in TERM USR2 INT INT HUP TERM USR1; do "
+                      "kill -$s $PPID; done; sleep 0.6; exit 75",
+                      &code);
+    assert_int_equal(status.code, RAM_OK);
+    assert_int_equal(code, RAM_STOPPED);
+    status = run_fake("trap '' USR1; trap 'exit 1' TERM; kill -TERM $PPID; sleep 0.2; kill -INT $PPID; sleep 0.4; "
+                      "kill -INT $PPID; while :; do sleep 0.05; done",
                       &code);
     assert_int_equal(status.code, RAM_OK);
     assert_int_equal(code, 128 + SIGTERM); /* the first one counts */
-    signal(SIGHUP, SIG_IGN);               /* nohup */
+    /* the request is repeated, for a mpirun that has no ranks yet; one that it ends was asked too early */
+    status =
+        run_fake("trap 'n=1$n; [ $n != 11 ] || exit 75' USR1; kill -TERM $PPID; while :; do sleep 0.05; done", &code);
+    assert_int_equal(code, RAM_STOPPED);
+    status = run_fake("kill -USR1 $PPID; while :; do sleep 0.05; done", &code);
+    assert_int_equal(status.code, RAM_OK);
+    assert_int_equal(code, 128 + SIGUSR1);
+    assert_true(last.too_early);
+    signal(SIGHUP, SIG_IGN); /* nohup */
     status = run_fake("trap 'exit 64' USR1; kill -HUP $PPID; sleep 0.3; exit 0", &code);
     signal(SIGHUP, SIG_DFL);
     assert_int_equal(status.code, RAM_OK);
@@ -322,6 +398,7 @@ int main(void) {
         cmocka_unit_test(test_np),      cmocka_unit_test(test_other_launcher), cmocka_unit_test(test_command),
         cmocka_unit_test(test_signals), cmocka_unit_test(test_exit_codes),     cmocka_unit_test(test_no_mpirun),
         cmocka_unit_test(test_cores),   cmocka_unit_test(test_user_variables), cmocka_unit_test(test_backend),
+        cmocka_unit_test(test_output),  cmocka_unit_test(test_left_over),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

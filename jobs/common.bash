@@ -1,0 +1,344 @@
+# shellcheck shell=bash
+# common.bash: what the scripts of this folder share. Sourced; first what all of them need (errors, arguments, the
+# build), then what happens in a Slurm job: checks, submission, ranks, the end and the way back into the queue.
+# A script sets before: script (its name); a job also jobs (this folder) and its site's MODULES, PROGRAM, LAUNCHER,
+# REQUEUES, DEVICE, GPU_CODE.
+# shellcheck disable=SC2034,SC2153,SC2154 # those, and what is set here for the scripts
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build/release
+
+fail() { # CODE MESSAGE
+    echo "$script: error: $2" >&2
+    exit "$1"
+}
+
+tell() { echo "$script: $1"; }
+
+help() { # FILE: its head, up to what is not for people
+    sed -n '1d; /^#SBATCH\|^# shellcheck\|^[^#]/q; s/^#\( \|$\)//p' "$1"
+}
+
+quietly() { # WHAT COMMAND...: shows the output only when the command fails
+    local what=$1 code=0
+    shift
+    "$@" >"$build/build.log" 2>&1 </dev/null || code=$?
+    [ $code -eq 0 ] && return
+    tail -n 60 "$build/build.log" >&2
+    fail 70 "$what failed; all of its output is in $build/build.log"
+}
+
+# What the arguments of ram_dist say about what the scripts decide themselves.
+np='' config='' run_dir='' resume='' device='' own_data=${RAM_DATA-} settings=()
+read_setting() { # key=value
+    case $1 in
+    run.dir=*) run_dir=${1#*=} ;;
+    data.dir=*) own_data=${1#*=} ;;
+    device=*) device=${1#*=} ;;
+    esac
+}
+read_arguments() {
+    local option value
+    while [ $# -gt 0 ]; do
+        option=${1%%=*} value=${1#*=}
+        case $1 in
+        --np | -np | -n | --config | --run-dir | --resume | --device | --set)
+            [ $# -ge 2 ] || fail 64 "$1 needs a value"
+            value=$2
+            shift
+            ;;
+        esac
+        case $option in
+        --np | -np | -n) np=$value ;;
+        --config) config=$value ;;
+        --run-dir) run_dir=$value ;;
+        --resume) resume=$value ;;
+        --device) device=$value ;;
+        --set) read_setting "$value" && settings+=(--set "$value") ;;
+        esac
+        shift
+    done
+    # a configuration with a folder of its own for the data: the program judges it
+    if [ -f "$config" ] && grep -qE '^ *(data\.)?dir:|data: *\{.*dir:' "$config"; then own_data=$config; fi
+}
+
+build_program() { # [CMAKE OPTIONS OF A NEW BUILD FOLDER...]: one process at a time; the kernel gives the lock back
+    local lock options=()
+    program=$build/ram_dist
+    { mkdir -p "$build" 2>/dev/null && [ -w "$build" ]; } || fail 74 "cannot write to $build, where the program is built"
+    exec {lock}>"$build/.lock"
+    flock "$lock"
+    # The tests need more packages than the program; a build folder that has them keeps them.
+    [ -f "$build/CMakeCache.txt" ] || options=(-DRAM_TESTS=OFF)
+    [ -x "$program" ] || echo "building $program"
+    quietly "configuring" cmake -S "$root" --preset release "${options[@]}"
+    quietly "building" cmake --build "$build" --target ram_dist
+    exec {lock}>&-
+}
+
+# --- from here on: jobs
+
+# Whether this is the job itself, and not a program that somebody runs, be it within an allocation.
+in_job() { [ "${SLURM_TASK_PID-}" = $$ ]; }
+
+load_modules() {
+    local file
+    [ -n "$MODULES" ] || return 0
+    set +eu # the module command of no site is written for them
+    for file in /etc/profile.d/{modules,lmod,z00_lmod}.sh; do
+        # shellcheck disable=SC1090 # the site's
+        type module >/dev/null 2>&1 || { [ ! -r "$file" ] || . "$file"; }
+    done
+    # shellcheck disable=SC2086 # names are words
+    module load $MODULES || fail 69 "cannot load the modules '$MODULES': correct MODULES in jobs/$script"
+    set -eu
+}
+
+check_toolkit() { # that it can build for the GPUs of this script
+    local nvcc version
+    [ -n "$GPU_CODE" ] && [ "$device" != cpu ] && [ -z "$PROGRAM" ] || return 0
+    nvcc=$(command -v nvcc || command -v /usr/local/cuda/bin/nvcc) ||
+        fail 69 "no nvcc in PATH: name the CUDA toolkit's module in MODULES of jobs/$script, or train with --device cpu"
+    "$nvcc" --list-gpu-code | grep -qx "$GPU_CODE" && return
+    version=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')
+    fail 69 "CUDA $version ($nvcc) cannot build for $GPU_CODE: load another in MODULES of jobs/$script \
+(sm_70, the V100, needs CUDA 12 or older; sm_90, the H200, 11.8 or newer)"
+}
+
+check_data() { # where nobody named another folder
+    local name
+    [ -z "$own_data" ] || return 0
+    while read -r _ name; do
+        [ -e "$root/data/mnist/$name" ] || [ -e "$root/data/mnist/$name.gz" ] || {
+            in_job || { "$root/data/fetch_mnist.sh" && return; }
+            fail 64 "$root/data/mnist lacks $name: run data/fetch_mnist.sh where there is a network, or set RAM_DATA"
+        }
+    done <"$root/data/checksums.sha256"
+}
+
+check_all() {
+    load_modules
+    check_toolkit
+    check_data
+}
+
+submit() { # SBATCH OPTIONS... -- ARGUMENTS...: checks what can be checked here, then sbatch. Does not return.
+    local options=() reason
+    command -v sbatch >/dev/null || fail 69 "no sbatch in PATH, so this is no Slurm cluster: jobs/local.sh trains here"
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    check_all
+    reason=$(sbatch --test-only "${options[@]}" "$jobs/$script" 2>&1) ||
+        fail 69 "Slurm refuses the job: ${reason##*: } (partition and resources stand at the top of jobs/$script)"
+    exec sbatch "${options[@]}" "$jobs/$script" "$@"
+}
+
+# Signals that Slurm sends to this script are passed on as USR1, which srun and mpirun hand to their ranks; TERM would
+# end those. After TERM Slurm is ending the job itself (scancel, time limit, preemption): it decides whether it returns.
+ranks='' asked='' ending=''
+take_warning() {
+    asked=yes
+    [ -z "$ranks" ] || kill -USR1 "$ranks" 2>/dev/null || true
+}
+take_end() {
+    ending=yes
+    take_warning
+}
+
+choose_launcher() { # sets launch: the command that starts one rank per task
+    [ "$LAUNCHER" != auto ] || LAUNCHER=$([[ $(srun --mpi=list 2>&1) == *pmix* ]] && echo srun || echo mpirun)
+    case $LAUNCHER in
+    srun) launch=(srun --mpi=pmix) ;;
+    mpirun) # by itself it binds a rank to one core or socket, and hands on no variables but its own
+        launch=(mpirun --quiet --bind-to none)
+        [ -z "${RAM_DATA-}" ] || launch+=(-x RAM_DATA)
+        [ -z "${LD_LIBRARY_PATH-}" ] || launch+=(-x LD_LIBRARY_PATH)
+        ;;
+    *) fail 64 "LAUNCHER is '$LAUNCHER': make it auto, srun or mpirun in jobs/$script" ;;
+    esac
+    # from 22.05 on srun no longer takes this from the job
+    [ -z "${SLURM_CPUS_PER_TASK-}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+}
+
+choose_program() {
+    if [ -n "$PROGRAM" ]; then
+        program=$PROGRAM
+    elif [ ! -e "$root/CMakeLists.txt" ]; then # installed: share/ram_dist/jobs, bin/ram_dist
+        program=$root/../../bin/ram_dist
+    elif [ -n "${SLURM_RESTART_COUNT-}" ] && [ -x "$build/ram_dist" ]; then
+        program=$build/ram_dist # a job that goes on keeps the program that it began with
+    else
+        command -v cmake >/dev/null || fail 69 "no cmake in PATH to build $build/ram_dist: load it in MODULES of jobs/$script"
+        build_program
+    fi
+    [ -x "$program" ] || fail 69 "$program is no program: correct PROGRAM in jobs/$script"
+}
+
+# job_begin ARGUMENTS...: in the job: all is checked, built and chosen; elsewhere: checked and submitted.
+job_begin() {
+    case ${1-} in
+    -h | --help) help "$jobs/$script" && exit ;;
+    esac
+    read_arguments "$@"
+    [ -n "$config" ] || { config=$root/configs/mnist.yaml && ours+=(--config "$config"); }
+    [ -n "$device" ] || { device=$DEVICE && ours+=(--device "$device"); }
+    in_job || submit "${array[@]}" -- "${again[@]}" "$@"
+    trap take_warning USR1 USR2
+    trap take_end TERM
+    check_all
+    choose_program
+    choose_launcher
+    [ -n "$own_data" ] || export RAM_DATA=$root/data/mnist
+    logs=$root/logs
+    [ -e "$root/CMakeLists.txt" ] || logs=$PWD/logs
+    name=$(basename "$config")
+    name=${name%.y*ml}
+    tell "job $SLURM_JOB_ID${SLURM_RESTART_COUNT:+, restart $SLURM_RESTART_COUNT}: \
+$SLURM_NTASKS ranks on $SLURM_JOB_NODELIST by ${launch[*]:0:2}"
+}
+# what the script itself says to ram_dist and to sbatch, and what read_sweep took out of the arguments
+ours=() array=() again=()
+
+run_ranks() { # COMMAND...: returns its exit code
+    local code=75
+    [ -z "$asked" ] || return $code # before there was anything to stop
+    "$@" </dev/null &
+    ranks=$!
+    [ -z "$asked" ] || take_warning
+    while kill -0 "$ranks" 2>/dev/null; do wait "$ranks" || true; done # a signal ends wait, not the ranks
+    code=0
+    wait "$ranks" || code=$?
+    ranks=''
+    # 138 is USR1 itself: it came before the ranks could listen, so they have nothing to save
+    [ $code -ne 138 ] || [ -z "$asked" ] || code=75
+    return $code
+}
+
+requeue() { # back into the queue; returns where that cannot be
+    local job=$SLURM_JOB_ID # in an array that of the last task is the whole array's
+    [ -z "${SLURM_ARRAY_TASK_ID-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+    if [ -n "$ending" ]; then
+        tell "Slurm ends this job; the same command goes on from the checkpoint"
+    elif tail -n 1 "$run_dir/run.log" 2>/dev/null | grep -qF "asked by the file \`stop\`"; then
+        tell "somebody stopped it by the file $run_dir/stop; the same command goes on"
+    elif [ "${SLURM_RESTART_COUNT:-0}" -ge "$REQUEUES" ]; then
+        tell "stopped after $REQUEUES restarts (REQUEUES in jobs/$script); the same command goes on"
+    elif scontrol requeue "$job"; then
+        tell "stopped early, a checkpoint is saved: back into the queue"
+        exit 0
+    else
+        tell "stopped early; Slurm refuses to requeue the job: the same command goes on"
+    fi
+}
+
+# train ARGUMENTS...: in run_dir, from the beginning or going on; returns the exit code.
+train() {
+    local going_on=() code=0
+    [ -n "$run_dir" ] || { run_dir=$logs/$name && ours+=(--run-dir "$run_dir"); }
+    # what --resume said was for the first start
+    [ -n "$resume" ] && [ -z "${SLURM_RESTART_COUNT-}" ] || going_on=(--resume auto)
+    run_ranks "${launch[@]}" "$program" train "${ours[@]}" "$@" "${going_on[@]}" || code=$?
+    [ $code -ne 75 ] || requeue
+    return $code
+}
+
+# --- a sweep: an array of jobs over seeds and variants
+
+variants='' seeds='' rest=()
+read_sweep() { # takes the options of a sweep out of the arguments
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --variants | --seeds) [ $# -ge 2 ] || fail 64 "$1 needs a value" ;;
+        esac
+        case $1 in
+        --variants) variants=$2 && shift ;;
+        --seeds) seeds=$2 && shift ;;
+        *) rest+=("$1") ;;
+        esac
+        shift
+    done
+    lines=(as_configured)
+    if [ -n "$variants" ]; then
+        [ -r "$variants" ] || fail 64 "cannot read $variants, the file of --variants"
+        mapfile -t lines < <(grep -vE '^ *(#|$)' "$variants")
+        [ ${#lines[@]} -gt 0 ] || fail 64 "$variants holds no variant: write a name and key=value on each line"
+    fi
+    if ! in_job; then
+        [[ ${seeds:=3} =~ ^[1-9][0-9]{0,4}$ ]] || fail 64 "--seeds is '$seeds': give a number from 1 on"
+        array=("--array=1-$((seeds * ${#lines[@]}))")
+        [ -z "$variants" ] || again=(--variants "$variants")
+    fi
+}
+
+choose_variant() { # of this task: sets seed, variant (arguments), run_dir
+    local words word task=${SLURM_ARRAY_TASK_ID-}
+    [ "${task:-0}" -ge 1 ] || fail 64 "this is no task of an array from 1 on: submit it with --array=1-N"
+    sweep=${run_dir:-$logs/$name-sweep}
+    read -ra words <<<"${lines[(task - 1) % ${#lines[@]}]}"
+    [[ ${words[0]} =~ ^[A-Za-z0-9._-]+$ ]] || fail 64 "'${words[0]}' in $variants is no name: take letters and digits"
+    seed=$((1 + (task - 1) / ${#lines[@]}))
+    variant=()
+    for word in "${words[@]:1}"; do variant+=(--set "$word"); done
+    run_dir=$sweep/${words[0]}-seed-$seed
+}
+
+sweep_task() { # ARGUMENTS...
+    choose_variant
+    train "$@" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir"
+    print_table
+}
+
+print_table() { # of the runs that have ended so far; under a lock, since tasks may end together
+    local lock
+    exec {lock}>"$sweep/.lock"
+    flock "$lock"
+    awk -f "$jobs/sweep_table.awk" "$sweep"/*-seed-*/metrics.jsonl >"$sweep/table.txt"
+    cat "$sweep/table.txt"
+    exec {lock}>&-
+}
+
+# --- scaling: the same benchmark on more and more ranks
+
+resolved() { # KEY: its value in this job's configuration; of the section train
+    "$program" config --resolved --config "$config" "${settings[@]}" | sed -n "/^train:/,/^[^ ]/s/^  $1: //p"
+}
+
+bench_ranks() { # RANKS COMMAND...: prints images/s and the share of the reduction in a step
+    local ranks=$1 per_node=$(((SLURM_NTASKS + SLURM_JOB_NUM_NODES - 1) / SLURM_JOB_NUM_NODES)) figures code=0
+    shift
+    local nodes=$(((ranks + per_node - 1) / per_node)) start=("${launch[@]}" -n "$ranks")
+    [ "${launch[0]}" != srun ] || start+=(--nodes="$nodes")
+    figures=$("${start[@]}" "$program" bench --json "$@" </dev/null) || code=$?
+    [ $code -eq 0 ] || fail $code "$ranks ranks ended with exit code $code"
+    awk -F '[:,]' '/"train_images_per_second"/ { rate = $2 } /"step_seconds"/ { step = $2 }
+        /"reduction_seconds"/ { reduction = $2 } END { printf "%d %.1f\n", rate, 100 * reduction / step }' <<<"$figures"
+}
+
+scale() { # strong|weak ARGUMENTS...: prints a table
+    local kind=$1 lanes batch most=$SLURM_NTASKS ranks=1 factor=1 figures first='' grown=()
+    shift
+    lanes=$(resolved lanes) && batch=$(resolved batch) || exit
+    [ "$kind" = weak ] || [ "$most" -le "$lanes" ] || most=$lanes
+    echo "$kind scaling on $SLURM_JOB_NODELIST"
+    printf '%6s %8s %12s %10s %12s %11s\n' ranks batch images/s speed-up efficiency reduction
+    while :; do
+        [ "$kind" = strong ] || grown=(--set "train.batch=$((batch * ranks))" --set "train.lanes=$((lanes * factor))")
+        figures=$(bench_ranks "$ranks" "${ours[@]}" "$@" "${grown[@]}") || exit
+        first=${first:-${figures% *}}
+        awk -v ranks="$ranks" -v batch="$([ "$kind" = strong ] && echo "$batch" || echo $((batch * ranks)))" -v first="$first" \
+            '{ printf "%6d %8d %12d %10.2f %10.0f %% %9.1f %%\n", ranks, batch, $1, $1 / first, 100 * $1 / first / ranks, $2 }' \
+            <<<"$figures"
+        [ "$ranks" -lt "$most" ] || break
+        ranks=$((ranks * 2)) factor=$((factor * 2))
+        [ "$ranks" -le "$most" ] || ranks=$most
+    done
+}
+
+print_scaling() { # ARGUMENTS...: both tables, also into a file
+    mkdir -p "$logs"
+    { scale strong "$@" && scale weak "$@"; } | tee "$logs/$name-scaling.txt"
+}

@@ -1,0 +1,110 @@
+#include "cmd/restart.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "store/run_folder.h"
+#include "store/step_folder.h"
+#include "train/stop.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Seconds that the last run may still hold its folder: a lost node's lock lasts as long as its file server's lease. */
+static const double RELEASE = 120;
+
+typedef struct {
+    char run[FILE_PATH], checkpoints[FILE_PATH], log[FILE_PATH];
+} Folders;
+
+static Status find_folders(const Arguments *arguments, Folders *folders) {
+    TRY(arguments_run_path(arguments, folders->run));
+    TRY(atomic_file_join(folders->log, folders->run, "run.log"));
+    return atomic_file_join(folders->checkpoints, folders->run, "checkpoints");
+}
+
+/* Step of the newest set in use; -1: there is none. */
+static int64_t newest_step(const char *checkpoints) {
+    StepList list = {0};
+    const Status listed = step_folder_list(checkpoints, &list);
+    const int64_t step =
+        !status_failed(&listed) && list.count > 0 && !list.folder[0].set_aside ? list.folder[0].step : -1;
+    free(list.folder);
+    return step;
+}
+
+static void wait_for_release(const char *run) {
+    const struct timespec pause = {.tv_nsec = 100000000};
+    for (double waited = 0; waited < RELEASE && run_folder_in_use(run) && !stop_requested(); waited += 0.1)
+        nanosleep(&pause, NULL);
+}
+
+/* The line with `--resume auto` at its end, where the last word counts; free() it. Without a checkpoint of the run's
+ * own a start from another's begins there again. */
+static char **line_again(char **line, const Arguments *arguments, bool saved) {
+    size_t words = 0;
+    while (line[words]) words++;
+    char **again = memory_new(words + 3, sizeof *again);
+    memcpy(again, line, words * sizeof *again);
+    if (saved || !arguments->resume) {
+        again[words++] = "--resume";
+        again[words] = "auto";
+    }
+    return again;
+}
+
+/* In run.log too, which no rank has open now. */
+static void tell(const Folders *folders, const char *cause, int failures, int most) {
+    const Status attached = log_attach(folders->log);
+    (void)attached; /* a run that died before it had a folder has no log */
+    log_warning("%s; starting all ranks again from the newest checkpoint (%d of at most %d times without progress)",
+                cause, failures, most);
+    log_detach();
+}
+
+/* Whether the end is worth another start; counts it. */
+static bool try_again(const Folders *folders, const RanksEnd *end, int most, int *failures, int64_t *newest) {
+    if (!*end->cause || end->asked || stop_requested()) return false;
+    const int64_t now = newest_step(folders->checkpoints);
+    if (now > *newest) *failures = 0;
+    *newest = now;
+    if (*failures == most) {
+        log_warning("gave up after %d restart%s without a newer checkpoint", most, most == 1 ? "" : "s");
+        return false;
+    }
+    tell(folders, end->cause, ++*failures, most);
+    wait_for_release(folders->run);
+    return !stop_requested();
+}
+
+static Status run_watched(const Launch *launch, const Arguments *arguments, char **line, RanksEnd *end) {
+    const int np = arguments->np ? arguments->np : 1, most = arguments->max_restarts;
+    Folders folders;
+    int failures = 0;
+    TRY(find_folders(arguments, &folders));
+    int64_t newest = newest_step(folders.checkpoints);
+    Status status = launch_ranks(launch, np, true, line, end);
+    while (try_again(&folders, end, most, &failures, &newest)) {
+        char **again = line_again(line, arguments, newest >= 0);
+        status = launch_ranks(launch, np, true, again, end);
+        free(again);
+    }
+    return status;
+}
+
+Status restart_ranks(const Launch *launch, const Arguments *arguments, char **line, int *code) {
+    RanksEnd end = {.code = -1};
+    const bool watched = arguments->max_restarts > 0 && !launch_is_watched();
+    *code = -1;
+    if (watched && launch->kind != LAUNCH_ALONE)
+        return status_error(RAM_USAGE, "--max-restarts is for ranks that this program starts itself: give --np N with "
+                                       "it, without mpirun or srun");
+    Status status =
+        watched ? run_watched(launch, arguments, line, &end) : launch_ranks(launch, arguments->np, false, line, &end);
+    *code = end.code;
+    if (arguments->may_stop && end.too_early) {
+        *code = -1;
+        status = status_error(RAM_STOPPED, "asked to stop before the ranks had begun: nothing is lost, --resume auto "
+                                           "goes on");
+    }
+    return status;
+}

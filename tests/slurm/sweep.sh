@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# sweep.sh RAM_DIST: jobs/sweep.slurm over seeds and variants, and its table against the runs' own figures.
+# shellcheck disable=SC1091,SC2154 # cluster.bash sets work, clone, job
+. "$(dirname "$0")/cluster.bash"
+fresh_clone 600 200
+cluster -g 0 -c 32
+small=(--config small.yaml --set train.epochs=2)
+sweep=$clone/logs/small-sweep
+
+array_ends() { # TASKS: all tasks of the array have ended well
+    for _ in {1..600}; do
+        squeue -h | grep -q . || break
+        sleep 0.1
+    done
+    [ "$(scontrol -o show job "$job" | grep -c 'JobState=COMPLETED.* ExitCode=0:0')" -eq "$1" ] ||
+        fail "not $1 tasks of the array have ended well"
+}
+
+# --- three seeds of a configuration, as `sbatch` alone
+submitted sbatch --mem=1G "$clone/jobs/sweep.slurm" "${small[@]}"
+array_ends 3
+cat sweep-"${job}"_*.out >out
+says out "3 of 3 runs have ended"
+says "$sweep/table.txt" "as_configured"
+"$python" - "$sweep" >err 2>&1 <<'PYTHON' || fail "the table is not that of the runs"
+import glob, json, re, statistics, sys
+test, best, seeds = [], [], set()
+for path in glob.glob(sys.argv[1] + "/as_configured-seed-*/metrics.jsonl"):
+    rows = [json.loads(line) for line in open(path)]
+    test.append([row for row in rows if row.get("split") == "test"][0]["error"])
+    best.append(min(row["error"] for row in rows if row.get("split") == "validation"))
+    seeds.add(re.search(r"(\d+)/metrics", path)[1])
+assert seeds == {"1", "2", "3"} and len(set(test)) > 1, (seeds, test)
+line = open(sys.argv[1] + "/table.txt").read().splitlines()[-1]
+wanted = [statistics.mean(test), statistics.stdev(test), statistics.mean(best), statistics.stdev(best)]
+found = [float(x) for x in re.fullmatch(r"as_configured +3 +(\S+) \+- (\S+) +(\S+) \+- (\S+)", line).groups()]
+assert all(abs(a - b) < 0.00051 for a, b in zip(wanted, found)), (wanted, found)
+PYTHON
+
+# --- a task that is warned goes back into the queue alone, though Slurm gives the last one the number of the array
+submitted sbatch --mem=1G --array=1-2 "$clone/jobs/sweep.slurm" "${small[@]}" --set train.epochs=300 --run-dir warned
+trains warned/as_configured-seed-2
+scancel --signal=USR2 --batch "${job}_2"
+array_ends 2
+restarts=$(scontrol -o show job "$job" | sed 's/.*ArrayTaskId=\([0-9]*\).* Restarts=\([0-9]*\).*/\1:\2/' | sort | xargs)
+[ "$restarts" = "1:0 2:1" ] || fail "restarts of the tasks are $restarts, not 1:0 2:1"
+says warned/table.txt "2 of 2 runs have ended"
+
+# --- two seeds of three variants, by the script itself; what is wrong is told before
+submitted "$clone/jobs/sweep.slurm" --seeds 2 --variants "$clone/configs/sweep.variants" "${small[@]}" --run-dir mine
+array_ends 6
+says mine/table.txt "6 of 6 runs have ended"
+for variant in learned moving_average none; do
+    grep -qE "^$variant +2 " mine/table.txt || fail "no row of two seeds for $variant"
+    says "mine/$variant-seed-2/config.yaml" "baseline: $variant"
+    says "mine/$variant-seed-2/config.yaml" "seed: 2"
+done
+command_run 64 "$clone/jobs/sweep.slurm" --seeds none "${small[@]}"
+says err "sweep.slurm: error: --seeds is 'none'"
+command_run 64 "$clone/jobs/sweep.slurm" --variants missing "${small[@]}"
+says err "cannot read missing"
+echo "../up train.lr=1" >bad.variants
+job=$(sbatch --parsable --array=2 --output=bad-%A.out "$clone/jobs/sweep.slurm" --variants bad.variants "${small[@]}")
+ends FAILED 64 0
+says out "is no name"
+finish
