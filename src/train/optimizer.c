@@ -45,12 +45,9 @@ DevFloats optimizer_evaluated(const Optimizer *optimizer) {
 double optimizer_step(Optimizer *optimizer, const Config *config, double lr, DevFloats gradient) {
     const Kernels *kernels = optimizer->backend->kernels;
     const DevFloats parameters = optimizer_parameters(optimizer);
-    backend_range(optimizer->backend, "optimiser");
     const double norm = sqrt(kernels->sum_squares(optimizer->backend, optimizer->total, gradient));
-    if (!isfinite(norm)) {
-        backend_range_end(optimizer->backend);
-        return norm;
-    }
+    if (!isfinite(norm)) return norm;
+    backend_range(optimizer->backend, "optimiser");
     const double scale = config->train_clip > 0 && norm > config->train_clip ? config->train_clip / norm : 1;
     optimizer->steps++;
     if (optimizer->kind == OPTIMIZER_ADAM) {

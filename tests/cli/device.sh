@@ -53,4 +53,11 @@ run 0 --run-dir moved --resume auto --set train.epochs=3 --device cpu
 says out "epoch 3/3"
 [ "$same_as" != cpu ] || check weights whole moved
 run 0 bench --device "$device" --steps 5
+# What cannot be had is refused, on any number of ranks.
+if [ "$device" != cuda ] && [ ! -e /dev/nvidiactl ]; then
+    for np in 1 2; do
+        refuses 69 "device cuda" --np $np --config small.yaml --run-dir none --device cuda
+    done
+fi
+refuses 69 "only GPUs have" --config small.yaml --run-dir none --device cpu --set train.precision=tf32
 finish
