@@ -12,6 +12,7 @@ settings=(--config small.yaml --set checkpoint.epochs=1)
 hang() {
     local run=$1 count=$2 rank=$3
     shift 3
+    : >out # here and below: what the run before said must not be taken for this one's
     "$ram_dist" --np "$count" "${settings[@]}" --set train.epochs=100000 --run-dir "$work/$run" "$@" >out 2>err </dev/null &
     launcher=$!
     until_says out "epoch 2/"
@@ -41,6 +42,7 @@ done
 
 # The launcher starts them again, with the same bits in the end.
 run 0 "${settings[@]}" --set train.epochs=16 --run-dir whole
+: >out
 "$ram_dist" --np 3 --max-restarts 2 "${settings[@]}" --set train.epochs=16 --set comm.timeout=1 --run-dir "$work/again" \
     >out 2>err </dev/null &
 launcher=$!
@@ -56,6 +58,7 @@ check same whole again
 
 # Stopped for less than the time-out, or all together for longer: nobody was waited for in vain.
 for who in one all; do
+    : >out
     "$ram_dist" --np 2 "${settings[@]}" --set train.epochs=16 --set comm.timeout=2 --run-dir "$work/slow_$who" >out 2>err \
         </dev/null &
     launcher=$!
@@ -73,6 +76,7 @@ for who in one all; do
 done
 
 # Commands without a run folder of their own end as well.
+: >out
 "$ram_dist" eval whole --np 2 --set comm.timeout=1 --set eval.rollouts=10000 >out 2>err </dev/null &
 launcher=$!
 until_says out "checkpoint:"
