@@ -4,6 +4,7 @@
 #include "mpi/mpirun_output.h"
 #include "mpi/stop_signals.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,7 +23,8 @@
 enum { CANNOT_RUN = 127 };
 
 static const int64_t ONE_CTRL_C = 200; /* milliseconds in which two SIGINT are one: a wrapper may pass it on too */
-static const int64_t ASK_AGAIN = 1000;
+static const int64_t ASK_AGAIN = 1000, LOOK_AGAIN = 1000;
+static const int64_t STUCK = 10000;    /* milliseconds that mpirun may go on with fewer ranks than it had */
 static const int64_t LEFT_OVER = 3000; /* milliseconds that processes have to end after mpirun */
 
 typedef struct {
@@ -34,6 +36,9 @@ typedef struct {
     int first;           /* signal that asked to stop; 0: none */
     int64_t interrupted; /* when the first Ctrl-C came; 0: not yet */
     int64_t asked;       /* when the request was last passed on */
+    int ranks;           /* most that were seen alive */
+    int64_t short_since; /* when they were last seen all */
+    bool stuck;          /* mpirun went on without some, and was ended */
 } Child;
 
 static int64_t milliseconds(void) {
@@ -162,17 +167,57 @@ static void wait_a_moment(Child *child, int most) {
     take_output(child);
 }
 
+static bool is_alive(int process) {
+    char path[64], state = 'Z';
+    snprintf(path, sizeof path, "/proc/%d/stat", process);
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 'Z';
+    if (file) fclose(file);
+    return state != 'Z';
+}
+
+/* mpirun's children that live: its ranks. */
+static int living_ranks(pid_t mpirun) {
+    char path[300];
+    int living = 0, process;
+    snprintf(path, sizeof path, "/proc/%ld/task", (long)mpirun);
+    DIR *threads = opendir(path);
+    for (struct dirent *thread; threads && (thread = readdir(threads));) {
+        snprintf(path, sizeof path, "/proc/%ld/task/%s/children", (long)mpirun, thread->d_name);
+        FILE *file = *thread->d_name == '.' ? NULL : fopen(path, "re");
+        while (file && fscanf(file, "%d", &process) == 1) living += is_alive(process);
+        if (file) fclose(file);
+    }
+    if (threads) closedir(threads);
+    return living;
+}
+
+/* Ends an mpirun that goes on without a rank: where one dies before it has said hello, mpirun 4.1 may wait for it for
+ * ever. */
+static void end_stuck(Child *child) {
+    const int living = living_ranks(child->process);
+    if (living >= child->ranks) {
+        child->ranks = living;
+        child->short_since = milliseconds();
+    }
+    if (milliseconds() - child->short_since < STUCK) return;
+    child->stuck = true;
+    kill(child->process, SIGKILL); /* what it leaves behind is ended by wait_for_left_over */
+}
+
 /* Waits for the child and passes signals on; returns its wait status. */
 static int wait_for_end(Child *child) {
+    child->short_since = milliseconds();
     for (;;) {
         int status = 0;
         if (waitpid(child->process, &status, WNOHANG) == child->process) {
             child->process = 0;
             return status;
         }
-        wait_a_moment(child, child->first ? (int)ASK_AGAIN : -1);
+        wait_a_moment(child, (int)LOOK_AGAIN);
         take_signals(child);
         ask_to_stop(child);
+        if (!child->is_rank) end_stuck(child);
     }
 }
 
@@ -231,6 +276,8 @@ static void find_cause(const Child *child, int np, int exit_code, bool mpirun_di
                  exit_code == RAM_TIMEOUT ? "stopped answering" : "met an internal error", exit_code);
     else if (is_own_code(exit_code) || exit_code == CANNOT_RUN)
         return;
+    else if (child->stuck)
+        snprintf(cause, sizeof end->cause, "a rank died while the ranks were starting, and mpirun waited for it");
     else if (signal <= 0 || signal >= NSIG)
         snprintf(cause, sizeof end->cause, "mpirun failed with exit code %d while running %d ranks", exit_code, np);
     else if (child->words.died && child->words.signal == signal)
@@ -242,7 +289,7 @@ static void find_cause(const Child *child, int np, int exit_code, bool mpirun_di
 }
 
 /* An end that no rank chose, as an error. */
-static Status explain(const RanksEnd *end, int exit_code, int np) {
+static Status explain(const RanksEnd *end, int exit_code, int np, bool stuck) {
     if (exit_code == CANNOT_RUN)
         return status_error(
             RAM_UNAVAILABLE,
@@ -251,6 +298,7 @@ static Status explain(const RanksEnd *end, int exit_code, int np) {
             np);
     if (exit_code <= 128)
         return status_error(RAM_UNAVAILABLE, "%s: `mpirun -np %d hostname` tells more", end->cause, np);
+    if (stuck) return status_error(RAM_UNAVAILABLE, "%s: start again with --resume auto", end->cause);
     if (is_crash(exit_code - 128))
         return status_error(RAM_INTERNAL, "%s, so all were: please report this with the lines above", end->cause);
     return status_error(RAM_UNAVAILABLE,
@@ -266,7 +314,7 @@ static Status conclude(const Child *child, int np, int status, RanksEnd *end) {
     end->asked = child->first != 0;
     end->too_early = end->asked && exit_code == 128 + SIGUSR1;
     find_cause(child, np, exit_code, np > 1 && WIFSIGNALED(status), end);
-    if (!own && !end->asked) return explain(end, exit_code, np);
+    if (!own && !end->asked) return explain(end, exit_code, np, child->stuck);
     end->code = own ? exit_code : 128 + child->first; /* the user's own signal needs no explanation */
     return status_ok();
 }
