@@ -38,6 +38,13 @@ read_setting() { # key=value
     device=*) device=${1#*=} ;;
     esac
 }
+configured() { # SECTION FILE: the folder `dir` of the section data or run in a YAML file, however it is written
+    awk -v section="$1" '
+        function value(text) { sub(/ +#.*/, "", text); gsub(/^[ "'"'"']+|[ "'"'"'},]+$/, "", text); return text }
+        /^[^ #]/ { inside = index($0, section ":") == 1 }
+        index($0, section ".dir:") == 1 { sub(/^[^:]*:/, ""); print value($0); exit }
+        inside && /(^ +|[{,] *)dir:/ { sub(/.*dir:/, ""); sub(/,.*/, ""); print value($0); exit }' "$2"
+}
 read_arguments() {
     local option value
     while [ $# -gt 0 ]; do
@@ -60,7 +67,10 @@ read_arguments() {
         shift
     done
     # a configuration with a folder of its own for the data: the program judges it
-    if [ -f "$config" ] && grep -qE '^ *(data\.)?dir:|data: *\{.*dir:' "$config"; then own_data=$config; fi
+    if [ -f "$config" ]; then
+        [ -z "$(configured data "$config")" ] || own_data=$config
+        [ -n "$run_dir" ] || run_dir=$(configured run "$config")
+    fi
 }
 
 build_program() { # [CMAKE OPTIONS OF A NEW BUILD FOLDER...]: one process at a time; the kernel gives the lock back
@@ -139,7 +149,7 @@ submit() { # SBATCH OPTIONS... -- ARGUMENTS...: checks what can be checked here,
 
 # Signals that Slurm sends to this script are passed on as USR1, which srun and mpirun hand to their ranks; TERM would
 # end those. After TERM Slurm is ending the job itself (scancel, time limit, preemption): it decides whether it returns.
-ranks='' asked='' ending=''
+ranks='' asked='' ending='' unbegun=''
 take_warning() {
     asked=yes
     [ -z "$ranks" ] || kill -USR1 "$ranks" 2>/dev/null || true
@@ -205,7 +215,8 @@ ours=() array=() again=()
 
 run_ranks() { # COMMAND...: returns its exit code
     local code=75
-    [ -z "$asked" ] || return $code # before there was anything to stop
+    unbegun='before the ranks had begun'
+    [ -z "$asked" ] || return $code
     "$@" </dev/null &
     ranks=$!
     [ -z "$asked" ] || take_warning
@@ -214,7 +225,7 @@ run_ranks() { # COMMAND...: returns its exit code
     wait "$ranks" || code=$?
     ranks=''
     # 138 is USR1 itself: it came before the ranks could listen, so they have nothing to save
-    [ $code -ne 138 ] || [ -z "$asked" ] || code=75
+    if [ $code -eq 138 ] && [ -n "$asked" ]; then code=75; else unbegun=''; fi
     return $code
 }
 
@@ -225,10 +236,12 @@ requeue() { # back into the queue; returns where that cannot be
         tell "Slurm ends this job; the same command goes on from the checkpoint"
     elif tail -n 1 "$run_dir/run.log" 2>/dev/null | grep -qF "asked by the file \`stop\`"; then
         tell "somebody stopped it by the file $run_dir/stop; the same command goes on"
+    elif tail -n 1 "$run_dir/run.log" 2>/dev/null | grep -qF "train.time_limit of"; then
+        tell "its train.time_limit has passed; the same command goes on"
     elif [ "${SLURM_RESTART_COUNT:-0}" -ge "$REQUEUES" ]; then
         tell "stopped after $REQUEUES restarts (REQUEUES in jobs/$script); the same command goes on"
     elif scontrol requeue "$job"; then
-        tell "stopped early, a checkpoint is saved: back into the queue"
+        tell "stopped ${unbegun:-early, a checkpoint is saved}: back into the queue"
         exit 0
     else
         tell "stopped early; Slurm refuses to requeue the job: the same command goes on"
@@ -239,8 +252,8 @@ requeue() { # back into the queue; returns where that cannot be
 train() {
     local going_on=() code=0
     [ -n "$run_dir" ] || { run_dir=$logs/$name && ours+=(--run-dir "$run_dir"); }
-    # what --resume said was for the first start
-    [ -n "$resume" ] && [ -z "${SLURM_RESTART_COUNT-}" ] || going_on=(--resume auto)
+    # what --resume said is for a run that has no checkpoint of its own yet
+    [ -n "$resume" ] && ! compgen -G "$run_dir/checkpoints/step-*" >/dev/null || going_on=(--resume auto)
     run_ranks "${launch[@]}" "$program" train "${ours[@]}" "$@" "${going_on[@]}" || code=$?
     [ $code -ne 75 ] || requeue
     return $code
@@ -266,6 +279,8 @@ read_sweep() { # takes the options of a sweep out of the arguments
         [ -r "$variants" ] || fail 64 "cannot read $variants, the file of --variants"
         mapfile -t lines < <(grep -vE '^ *(#|$)' "$variants")
         [ ${#lines[@]} -gt 0 ] || fail 64 "$variants holds no variant: write a name and key=value on each line"
+        twice=$(printf '%s\n' "${lines[@]}" | awk 'seen[$1]++ { print $1; exit }')
+        [ -z "$twice" ] || fail 64 "$variants names '$twice' twice: each variant has a folder of its name"
     fi
     if ! in_job; then
         [[ ${seeds:=3} =~ ^[1-9][0-9]{0,4}$ ]] || fail 64 "--seeds is '$seeds': give a number from 1 on"

@@ -30,8 +30,8 @@ Status comm_watch(Comm *comm, double seconds, const char *folder) {
     Status status = status_ok();
     if (folder && comm->rank == 0) watch_clear(folder);
     if (comm->size == 1) return status;
-    watch_close(comm->watch);
     comm_barrier(comm);
+    watch_close(comm->watch);
     if (folder) status = watch_open(comm->watch, folder, comm->local_size < comm->size);
     watch_start(comm->watch, seconds);
     return comm_agree(comm, status);

@@ -14,8 +14,10 @@ typedef struct Comm Comm;
 /* The one rank of a run without a launcher; never calls MPI_Init. */
 Comm *comm_self_new(void);
 
-/* MPI_COMM_WORLD; calls MPI_Init (funneled) after launch_prepare_mpi. Once in a process's life. @collective */
-Comm *comm_mpi_new(void);
+/* MPI_COMM_WORLD; calls MPI_Init (funneled) after launch_prepare_mpi. Once in a process's life. A wait of more than
+ * `seconds` (at least 60; 0: for ever) for ranks that do not start ends this one, `rank` by the launcher's count, with
+ * RAM_TIMEOUT. @collective */
+Comm *comm_mpi_new(int rank, double seconds);
 
 /* Ends communication (MPI_Finalize for mpi) and frees. NULL is allowed. @collective */
 void comm_free(Comm *comm);

@@ -16,6 +16,9 @@ static const size_t PIECE = (size_t)1 << 30;
 /* Between two ranks MPI delivers messages of one tag in the order they were posted, so one tag is enough. */
 enum { TAG = 1 };
 
+/* Seconds that ranks may take to start, whatever comm.timeout is: a loaded host is slow at that. */
+static const double INIT_LEAST = 60;
+
 static void check(int error, const char *call) {
     if (error == MPI_SUCCESS) return;
     char text[MPI_MAX_ERROR_STRING] = "";
@@ -140,10 +143,21 @@ static void find_library(Comm *comm) {
     snprintf(comm->library, sizeof comm->library, "%.63s", text);
 }
 
-Comm *comm_mpi_new(void) {
+/* MPI_Init under a watch of its own: a rank that never gets there would let the others wait for ever. */
+static void initialize(int rank, double seconds, int *provided) {
+    Watch *watch = watch_new(rank, 1);
+    watch_start(watch, seconds > 0 && seconds < INIT_LEAST ? INIT_LEAST : seconds);
+    watch_enter(watch, IN_INIT);
+    const int error = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, provided);
+    watch_leave(watch);
+    watch_free(watch);
+    check(error, "MPI_Init_thread");
+}
+
+Comm *comm_mpi_new(int rank, double seconds) {
     launch_prepare_mpi();
     int provided = MPI_THREAD_SINGLE;
-    CHECK(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided));
+    initialize(rank, seconds, &provided);
     if (provided < MPI_THREAD_FUNNELED) fatal("this MPI library does not allow threads beside the one that calls it");
     CHECK(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
     Comm *comm = memory_new(1, sizeof *comm);

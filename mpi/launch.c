@@ -89,12 +89,12 @@ Status launch_ranks(const Launch *launch, int64_t np, bool watched, char **argv,
 
 /* --- communicator and threads */
 
-Status launch_comm(const Launch *launch, CommChoice choice, Comm **comm) {
+Status launch_comm(const Launch *launch, CommChoice choice, double seconds, Comm **comm) {
     if (launch->size == 1 && choice != COMM_MPI) {
         *comm = comm_self_new();
         return status_ok();
     }
-    *comm = comm_mpi_new();
+    *comm = comm_mpi_new(launch->rank, seconds);
     if (choice == COMM_SELF)
         return status_error(RAM_USAGE, "comm.backend is self, which is one rank, but %d were started: use auto or mpi",
                             launch->size);

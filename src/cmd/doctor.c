@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "cmd/commands.h"
-#include "cmd/session.h"
+#include "cmd/run_start.h"
 #include "mpi/comm_check.h"
 #include "mpi/host.h"
 #include "store/folder_check.h"
@@ -18,7 +18,7 @@ static const ArgumentsSpec SPEC = {
     .command = "doctor",
     .summary = "Judges the surroundings of a training with the same arguments: ranks, cores and GPUs, messages, data, "
                "run folder, clocks, limits. The exit code is 0 where it would start, else what it would end with.",
-    .takes = TAKES_NP,
+    .takes = TAKES_NP | TAKES_RESUME,
 };
 
 enum { MOST_ROWS = 32, LEAST_FILES = 64 };
@@ -193,6 +193,7 @@ static void judge_folder(Page *page) {
     provenance_hdf5(hdf5);
     tell(FINE, "store", "%s; a run needs neither parallel nor thread-safe", hdf5);
     Status status = arguments_run_path(&page->session->arguments, path);
+    if (!status_failed(&status)) status = comm_agree(comm, run_start_check(page->session, path));
     if (!status_failed(&status)) status = folder_check(comm, path, &facts);
     if (!passed(page, "run folder", status) || !log_is_first()) return;
     tell(FINE, "run folder",

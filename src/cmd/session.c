@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cmd/restart.h"
+#include "config/text.h"
 #include "train/progress.h"
 
 #include <signal.h>
@@ -31,7 +32,12 @@ static Status arm_fault(Session *session) {
     const char *text = launch_fault();
     FileFault fault;
     if (!text || train_fault_parse(text, &session->fault)) return status_ok();
-    TRY(atomic_file_parse_fault(text, comm_rank(session->comm), &fault));
+    const Status parsed = atomic_file_parse_fault(text, comm_rank(session->comm), &fault);
+    if (status_failed(&parsed))
+        return status_error(RAM_USAGE,
+                            "RAM_FAULT is '%s': give KIND:N[+][@RANK] with kill, enospc, eio or short, nan:STEP[+] or "
+                            "flip:STEP@RANK",
+                            text_excerpt(text).text);
     atomic_file_set_fault(fault);
     return status_ok();
 }
@@ -63,7 +69,8 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
         *code = end_alone(session, status);
         return false;
     }
-    Status opened = launch_comm(&session->launch, (CommChoice)session->arguments.config.comm_backend, &session->comm);
+    Status opened = launch_comm(&session->launch, (CommChoice)session->arguments.config.comm_backend,
+                                session->arguments.config.comm_timeout, &session->comm);
     log_open(comm_rank(session->comm), comm_size(session->comm), launch_terminal(&session->launch), comm_abort);
     if (!status_failed(&status)) status = opened;
     if (!status_failed(&status)) status = arm_fault(session);

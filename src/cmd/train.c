@@ -1,6 +1,6 @@
 #include "base/log.h"
 #include "cmd/commands.h"
-#include "cmd/session.h"
+#include "cmd/run_start.h"
 #include "store/checkpoint.h"
 #include "store/run_folder.h"
 #include "train/saved_state.h"
@@ -18,37 +18,6 @@ static const ArgumentsSpec SPEC = {
                "test set at the end.",
     .takes = TAKES_NP | TAKES_RESUME,
 };
-
-/* Whether there is something in the folder that a new run would destroy. */
-static bool holds_run(const char *path) {
-    char metrics[FILE_PATH], checkpoints[FILE_PATH];
-    const Status joined[] = {atomic_file_join(metrics, path, "metrics.jsonl"),
-                             atomic_file_join(checkpoints, path, "checkpoints")};
-    if (status_failed(&joined[0]) || status_failed(&joined[1])) return false; /* told when the folder is opened */
-    return access(metrics, F_OK) == 0 || checkpoint_any(checkpoints);
-}
-
-/* What can be refused before the run folder is made: without --resume a folder that holds a run is not touched, and a
- * run that starts anew needs a lane for each rank. Rank 0 looks. */
-static Status check_start(const Session *session, const char *path) {
-    const char *resume = session->arguments.resume;
-    if (comm_rank(session->comm) != 0) return status_ok();
-    const bool exists = holds_run(path);
-    if (exists && !resume)
-        return status_error(RAM_USAGE,
-                            "%s holds a run already: add --resume auto to go on with it, or --run-dir DIR for a new "
-                            "one",
-                            path);
-    if (exists) return status_ok(); /* the checkpoint's lanes count */
-    if (resume && strcmp(resume, "auto") != 0) {
-        if (access(resume, F_OK) == 0) return status_ok();
-        return status_error(RAM_DATA,
-                            "--resume %.300s: %.300s holds no run, and there is no checkpoint of that name; give auto, "
-                            "or the path of one",
-                            resume, path);
-    }
-    return experiment_check_ranks(&session->arguments.config, comm_size(session->comm));
-}
 
 /* Refuses what may not change. */
 static Status check_changes(const Config *saved, const Config *config, bool within_epoch) {
@@ -269,7 +238,7 @@ static Status train_in(Session *session, const RunFolder *folder) {
     Resume resume = {0};
     Comm *comm = session->comm;
     TRY(comm_agree(comm,
-                   check_start(session, folder->path))); /* again: another run may have held the folder till now */
+                   run_start_check(session, folder->path))); /* again: another run may have held the folder till now */
     TRY(comm_agree(comm, open_log(folder)));
     Status status = comm_agree(comm, open_resume(session, folder, &resume));
     if (!status_failed(&status) && resume.finished)
@@ -290,7 +259,7 @@ int command_train(int argc, char **argv) {
     stop_watch(); /* before anything else: a signal that comes early must not end a rank */
     if (!session_open(&session, &SPEC, argc, argv, &code)) return code;
     Status status = arguments_run_path(&session.arguments, path);
-    if (!status_failed(&status)) status = comm_agree(session.comm, check_start(&session, path));
+    if (!status_failed(&status)) status = comm_agree(session.comm, run_start_check(&session, path));
     if (!status_failed(&status)) status = run_folder_open(session.comm, path, &folder);
     if (!status_failed(&status)) {
         status = train_in(&session, &folder);

@@ -81,7 +81,7 @@ int main(int count, char **word) {
         return RAM_USAGE;
     }
     int saves = count > 2 ? atoi(word[2]) : 20;
-    Comm *comm = comm_mpi_new();
+    Comm *comm = comm_mpi_new(0, 0);
     log_open(comm_rank(comm), comm_size(comm), false, NULL);
     Layout layout = {0};
     add_default_model(&layout);

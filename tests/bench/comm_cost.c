@@ -54,7 +54,7 @@ static void measure(Comm *comm, const char *name, Exchange *exchange, char *data
 
 int main(void) {
     double start = now();
-    Comm *comm = comm_mpi_new();
+    Comm *comm = comm_mpi_new(0, 0);
     double started = now() - start;
     log_open(comm_rank(comm), comm_size(comm), false, comm_abort);
     char *data = memory_new(2, LARGE);

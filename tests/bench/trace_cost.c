@@ -61,7 +61,7 @@ int main(int count, char **word) {
         return RAM_USAGE;
     }
     const int repeats = count > 3 ? atoi(word[3]) : 9;
-    Comm *comm = comm_mpi_new();
+    Comm *comm = comm_mpi_new(0, 0);
     Config config;
     Experiment experiment;
     Provenance provenance = {0};

@@ -56,7 +56,8 @@ open("locked", "w").close()
 time.sleep(30)
 PYTHON
 for _ in {1..100}; do [ ! -e locked ] || break && sleep 0.05; done
-wrong 64 "run folder" "in use" --run-dir trained
+wrong 64 "run folder" "in use" --run-dir trained --resume auto
+wrong 64 "run folder" "holds a run already" --run-dir trained
 kill $!
 refuses 64 "--np" doctor --np 0
 refuses 64 "no-such" doctor --set no-such=1

@@ -88,7 +88,7 @@ int main(int argc, char **argv) {
     if (!status_failed(&status)) status = launch_ranks(&launch, arguments.np, false, argv, &end);
     if (end.code >= 0) return end.code;
     Comm *comm;
-    Status comm_status = launch_comm(&launch, arguments.backend, &comm);
+    Status comm_status = launch_comm(&launch, arguments.backend, 0, &comm);
     status = comm_agree(comm, status_failed(&status) ? status : comm_status);
     if (!status_failed(&status)) {
         bool last = comm_rank(comm) == comm_size(comm) - 1;

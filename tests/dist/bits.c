@@ -169,7 +169,7 @@ int main(int argc, char **argv) {
     const int threads = argc == 2 ? atoi(argv[1]) : 0;
     check(launch_detect(&launch));
     if (threads < 1) fatal("usage: bits THREADS");
-    check(launch_comm(&launch, COMM_AUTO, &comm));
+    check(launch_comm(&launch, COMM_AUTO, 0, &comm));
     log_open(comm_rank(comm), comm_size(comm), false, comm_abort);
     if (comm_rank(comm) == 0) {
         make_folder(folder);

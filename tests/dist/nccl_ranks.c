@@ -88,7 +88,7 @@ int main(int argc, char **argv) {
     Launch launch;
     require(argc > 2);
     Status status = launch_detect(&launch);
-    if (!status_failed(&status)) status = launch_comm(&launch, COMM_AUTO, &the_comm);
+    if (!status_failed(&status)) status = launch_comm(&launch, COMM_AUTO, 0, &the_comm);
     log_open(launch.rank, launch.size, false, comm_abort);
     const int uuid = strcmp(argv[1], "shared") == 0 ? 7 : launch.rank;
     const GpuList seen = {.count = 1, .gpu = {{.name = "Fake", .uuid = {(unsigned char)uuid}}}};

@@ -195,7 +195,7 @@ int main(void) {
         failures = run(comm);
         comm_free(comm);
     }
-    status = launch_comm(&launch, COMM_MPI, &comm);
+    status = launch_comm(&launch, COMM_MPI, 0, &comm);
     log_open(comm_rank(comm), comm_size(comm), false, comm_abort);
     if (status_failed(&status)) fatal("%s", status.message);
     failures += run(comm);

@@ -123,7 +123,7 @@ int main(void) {
     Comm *comm;
     Status status = launch_detect(&launch);
     if (status_failed(&status)) fatal("%s", status.message);
-    status = launch_comm(&launch, COMM_AUTO, &comm);
+    status = launch_comm(&launch, COMM_AUTO, 0, &comm);
     log_open(comm_rank(comm), comm_size(comm), false, comm_abort);
     if (status_failed(&status)) fatal("%s", status.message);
     const struct CMUnitTest tests[] = {

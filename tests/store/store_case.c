@@ -47,7 +47,7 @@ static int load(Comm *comm, int count, char **word) {
 }
 
 int main(int count, char **word) {
-    Comm *comm = comm_mpi_new();
+    Comm *comm = comm_mpi_new(0, 0);
     log_open(comm_rank(comm), comm_size(comm), false, NULL);
     if (count >= 5 && (strcmp(word[1], "save") == 0 || strcmp(word[1], "count") == 0)) return save(comm, count, word);
     if (count >= 5 && strcmp(word[1], "load") == 0) return load(comm, count, word);

@@ -24,7 +24,7 @@
 #include <cmocka.h>
 
 static int open_comm(void **state) {
-    *state = comm_mpi_new();
+    *state = comm_mpi_new(0, 0);
     log_open(comm_rank(*state), comm_size(*state), false, NULL);
     return 0;
 }

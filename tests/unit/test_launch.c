@@ -349,7 +349,7 @@ static void test_backend(void **state) {
     Launch alone = {LAUNCH_ALONE, 0, 1, 1};
     for (CommChoice choice = COMM_AUTO; choice <= COMM_SELF; choice++) {
         Comm *comm;
-        assert_int_equal(launch_comm(&alone, choice, &comm).code, RAM_OK);
+        assert_int_equal(launch_comm(&alone, choice, 0, &comm).code, RAM_OK);
         assert_int_equal(comm_size(comm), 1);
         assert_string_equal(comm_library(comm), "none");
         comm_free(comm);

@@ -1,0 +1,33 @@
+#include "cmd/run_start.h"
+#include "store/checkpoint.h"
+
+#include <string.h>
+#include <unistd.h>
+
+bool run_start_holds_run(const char *path) {
+    char metrics[FILE_PATH], checkpoints[FILE_PATH];
+    const Status joined[] = {atomic_file_join(metrics, path, "metrics.jsonl"),
+                             atomic_file_join(checkpoints, path, "checkpoints")};
+    if (status_failed(&joined[0]) || status_failed(&joined[1])) return false; /* told when the folder is opened */
+    return access(metrics, F_OK) == 0 || checkpoint_any(checkpoints);
+}
+
+Status run_start_check(const Session *session, const char *path) {
+    const char *resume = session->arguments.resume;
+    if (comm_rank(session->comm) != 0) return status_ok();
+    const bool exists = run_start_holds_run(path);
+    if (exists && !resume)
+        return status_error(RAM_USAGE,
+                            "%s holds a run already: add --resume auto to go on with it, or --run-dir DIR for a new "
+                            "one",
+                            path);
+    if (exists) return status_ok(); /* the checkpoint's lanes count */
+    if (resume && strcmp(resume, "auto") != 0) {
+        if (access(resume, F_OK) == 0) return status_ok();
+        return status_error(RAM_DATA,
+                            "--resume %.300s: %.300s holds no run, and there is no checkpoint of that name; give auto, "
+                            "or the path of one",
+                            resume, path);
+    }
+    return experiment_check_ranks(&session->arguments.config, comm_size(session->comm));
+}
