@@ -116,6 +116,44 @@ refuses 65 "there is no trace in going" plot going --what heatmap --output x.png
 timeout 20 script -qec "'$ram_dist' watch one" /dev/null >out 2>err </dev/null || fail "watch in a terminal did not end"
 says out $'\x1b[2J'
 
+
+# The result is of the policy that the run measures with; the others come after it.
+run 0 "${settings[@]}" --set eval.policy=mean --run-dir mean
+"$python" - <<'PYTHON' || fail "rows of the test set"
+import json
+rows = [json.loads(line) for line in open("mean/metrics.jsonl")]
+tests = [row for row in rows if row.get("split") == "test"]
+assert [row["policy"] for row in tests] == ["mean", "random", "center"], tests
+for row, error in zip(tests, (12.25, 23.5, 34.75)):
+    row["error"] = error
+open("mean/metrics.jsonl", "w").write("".join(json.dumps(row) + "\n" for row in rows))
+PYTHON
+run 0 report mean
+says mean/report.html "<p class=\"lead\">12.25 % error on the test set"
+run 0 watch mean
+says out "test             12.25 % error"
+
+# A run that goes on is not finished, nor one that has not measured all policies; one that stops early is.
+cp -r one more
+sed -i 's/^  epochs: 3$/  epochs: 4/' more/config.yaml
+run 0 watch more
+says out "after epoch 3 of 4"
+lacks out "finished"
+run 0 report more --output more.html
+says more.html "Not finished: 3 epochs so far, of 4."
+sed -i 's/^  patience: 0$/  patience: 1/' more/config.yaml
+run 0 watch more
+says out "finished after epoch 3"
+for lines in 1 2; do
+    head -n -$lines one/metrics.jsonl >more/metrics.jsonl
+    run 0 watch more
+    lacks out "finished"
+done
+rm more/config.yaml
+cp one/metrics.jsonl more/metrics.jsonl
+run 0 watch more
+says out "finished after epoch 3"
+
 # Without the images all but pictures is there, and the page says why.
 run 0 report one --set "data.dir=$work/nowhere" --output bare.html
 says bare.html "No pictures of digits: "
