@@ -94,7 +94,8 @@ static Axis scale_axis(double least, double most, bool of_x, bool logarithmic, b
     Axis axis = {.logarithmic = logarithmic};
     axis.least = on_axis(&axis, least), axis.most = on_axis(&axis, most);
     if (of_x && least == most) axis.least -= 1, axis.most += 1;
-    const double range = axis.most - axis.least, room = range > 0 ? 0.06 * range : fmax(fabs(axis.most) * 0.1, 0.01);
+    const double range = axis.most - axis.least;
+    const double room = range > 0 ? 0.06 * range : axis.most != 0 ? 0.1 * fabs(axis.most) : 0.01;
     if (!of_x) axis.least -= room, axis.most += room;
     if (!of_x && !logarithmic && least >= 0 && (from_zero || axis.least < 0)) axis.least = 0;
     if (logarithmic)
