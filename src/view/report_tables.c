@@ -64,12 +64,7 @@ static void tell_time(const Run *run, char text[FACT_TEXT]) {
 }
 
 static void tell_trace(const Run *run, char text[FACT_TEXT]) {
-    if (!run->has_recording) return;
-    const Recording *recording = &run->recording;
-    const TraceShape *shape = &recording->content.facts.shape;
-    snprintf(text, FACT_TEXT, "%.200s: %" PRId64 " %s images, %" PRId64 " roll-out%s of %d glimpses, step %" PRId64,
-             recording_name(recording), shape->samples, split_name(recording->split), shape->rollouts,
-             shape->rollouts == 1 ? "" : "s", shape->glimpses, recording->step);
+    if (run->has_recording) recording_describe(&run->recording, text, FACT_TEXT);
 }
 
 static void tell_folder(const Run *run, char text[FACT_TEXT]) { snprintf(text, FACT_TEXT, "%.599s", run->path); }

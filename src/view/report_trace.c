@@ -126,6 +126,14 @@ static void put_pictures(FILE *out, const Recording *recording, const Gallery *g
     put_mistakes(out, recording, gallery);
 }
 
+static void put_description(FILE *out, const Recording *recording) {
+    char text[400];
+    recording_describe(recording, text, sizeof text);
+    fputs("<p class=\"muted\">", out);
+    markup_text(out, text);
+    fputs("</p>\n", out);
+}
+
 static void put_note(FILE *out, const char *before, const char *text) {
     fprintf(out, "<p class=\"note\">%s", before);
     markup_text(out, text);
@@ -148,6 +156,7 @@ Status report_trace(FILE *out, const ReportPlan *plan, const Run *run) {
         return status_ok();
     }
     TRY(digits_choose(&digits, plan->images, plan->image, GALLERY));
+    put_description(out, recording);
     put_cells(out, run);
     put_glimpse_errors(out, recording);
     const Status opened = gallery_open(&gallery, recording, plan->data_directory, plan->data_fallback);

@@ -173,10 +173,18 @@ static int is_shown(const struct dirent *entry) { return entry->d_name[0] != '.'
 
 static bool is_trace(const char *path) { return lies_in(path, "MANIFEST") || lies_in(path, "index.h5"); }
 
-/* Whether it shows the finished model better than what is there. */
-static bool tells_more(const Recording *recording, const Recording *than) {
+/* Whether it shows the run's result better than what is there: it is of the test set, of the run's own policy, newer,
+ * or of more images, in this order. */
+static bool tells_more(const Run *run, const Recording *recording) {
+    const Recording *than = &run->recording;
     const bool test = recording->split == SPLIT_TEST, than_test = than->split == SPLIT_TEST;
-    return test != than_test ? test : recording->step >= than->step;
+    char policy[16];
+    run_policy(run, policy);
+    const bool own = strcmp(recording->policy, policy) == 0, than_own = strcmp(than->policy, policy) == 0;
+    if (test != than_test) return test;
+    if (own != than_own) return own;
+    if (recording->step != than->step) return recording->step > than->step;
+    return recording->content.facts.shape.samples >= than->content.facts.shape.samples;
 }
 
 static void add_policy(Run *run, const Recording *recording) {
@@ -219,7 +227,7 @@ static void take_recording(Run *run, Recording *recording) {
         add_policy(run, recording);
         take_facts(run, recording->content.facts.scalars, recording->content.facts.scalar);
     }
-    if (!run->has_recording || tells_more(recording, &run->recording)) {
+    if (!run->has_recording || tells_more(run, recording)) {
         const Recording old = run->recording;
         run->recording = *recording;
         *recording = old;

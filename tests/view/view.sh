@@ -117,6 +117,18 @@ timeout 20 script -qec "'$ram_dist' watch one" /dev/null >out 2>err </dev/null |
 says out $'\x1b[2J'
 
 
+# Pictured is a trace of the run's own policy, also where a newer or larger one is there of another.
+cp -r one traced
+run 0 trace traced --set eval.policy=random --name zz-random
+run 0 trace traced --limit 20 --name zz-few
+run 0 report traced
+says traced/report.html '<th scope="row">Pictured trace</th><td>test-step-'
+says traced/report.html '<p class="muted">test-step-'
+says traced/report.html ': 203 test images, policy sample, 1 roll-out of 4 glimpses, step '
+sed -i 's/^  policy: sample$/  policy: random/' traced/config.yaml
+run 0 report traced
+says traced/report.html '<p class="muted">zz-random: 203 test images, policy random,'
+
 # The result is of the policy that the run measures with; the others come after it.
 run 0 "${settings[@]}" --set eval.policy=mean --run-dir mean
 "$python" - <<'PYTHON' || fail "rows of the test set"
