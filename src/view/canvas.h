@@ -71,8 +71,9 @@ typedef struct {
     void (*disc)(Canvas *canvas, Point centre, double radius, Paint paint);
     void (*text)(Canvas *canvas, Point base, TextStyle style, const char *text); /* UTF-8 */
     void (*bitmap)(Canvas *canvas, Box box, const Bitmap *bitmap);               /* square pixels, no smoothing */
-    void (*clip)(Canvas *canvas, const Box *box); /* what follows shows only inside; NULL: everywhere */
-    void (*begin_step)(Canvas *canvas, int step); /* what follows belongs to this glimpse, from 1 */
+    void (*clip)(Canvas *canvas, const Box *box);             /* what follows shows only inside; NULL: everywhere */
+    void (*begin_step)(Canvas *canvas, int step);             /* what follows belongs to this glimpse, from 1 */
+    void (*begin_only)(Canvas *canvas, int step, bool shown); /* the same, but it gives way to the next; shown: now */
     void (*end_step)(Canvas *canvas);
 } CanvasOperations;
 

@@ -102,6 +102,12 @@ static void test_boxes(void **state) {
     draw->clip(&raster.canvas, NULL);
     assert_int_equal(red_at(&raster, 1, 1), 128);
     assert_int_equal(red_at(&raster, 2, 2), 255);
+    for (int shown = 0; shown < 2; shown++) {
+        draw->begin_only(&raster.canvas, 1, shown);
+        draw->fill(&raster.canvas, (Box){1, 5, 1, 1}, paint(INK_BLACK));
+        draw->end_step(&raster.canvas);
+        assert_int_equal(red_at(&raster, 2, 10), shown ? 0 : 255);
+    }
     raster_free(&raster);
 }
 

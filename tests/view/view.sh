@@ -54,6 +54,7 @@ run 0 "${settings[@]}" --set model.scales=1 --set data.task=cluttered --set data
 run 0 trace canvas --rollouts 3 --limit 9
 for kind in svg png gif; do run 0 plot canvas --what glimpses --output canvas.$kind; done
 look boxes canvas/traces/test-* canvas.svg canvas.png canvas.gif 0 1 2 3 4 5 6 7 8
+look digits canvas/traces/test-* canvas.svg
 
 # The report: one file, smaller than 3 MB, the same without MPI; several runs.
 run 0 report one
@@ -63,6 +64,8 @@ lacks one/report.html "http://"
 lacks one/report.html "https://"
 [ "$(wc -c <one/report.html)" -lt 3000000 ] || fail "the report is too large"
 run 0 report one canvas --output both.html
+says both.html "Path of the first of 3 roll-outs. So are the bars; what the model says is the mean of all."
+lacks one/report.html "Path of the first"
 for text in "Glimpses of one" "Glimpses of canvas" "canvas, validation"; do says both.html "$text"; done
 run 0 report one --images 0,100,202 --output three.html
 run 0 report one one one one one one one one --images "$(seq -s, 0 63)" --output eight.html
