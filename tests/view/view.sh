@@ -169,6 +169,20 @@ cp one/metrics.jsonl more/metrics.jsonl
 run 0 watch more
 says out "finished after epoch 3"
 
+# It fits the terminal: nothing scrolls away. Curves are named, lower ones come first, then fewer of them.
+says out "Classification error, error (%): training, validation"
+for size in "24 80 2" "40 120 2" "19 80 2" "18 80 1" "10 80 0" "19 40 1" "17 40 0"; do
+    read -r lines columns charts <<<"$size"
+    timeout 20 script -qec "stty rows $lines columns $columns; '$ram_dist' watch one" /dev/null >out 2>err </dev/null ||
+        fail "watch in a terminal of $lines x $columns"
+    "$python" - "$@" <<PYTHON || fail "watch does not fit $lines x $columns"
+text = open("out", encoding="utf-8").read().split("\x1b[2J")[-1].replace("\r", "").split("\n")
+used = sum(max(1, -(-len(line) // $columns)) for line in text)
+assert used <= $lines and sum("  epoch " in line and "step" not in line for line in text) == $charts, (used, text)
+assert text[0].startswith("one: finished"), text[0]
+PYTHON
+done
+
 # Without the images all but pictures is there, and the page says why.
 run 0 report one --set "data.dir=$work/nowhere" --output bare.html
 says bare.html "No pictures of digits: "
