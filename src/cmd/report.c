@@ -53,6 +53,7 @@ static Status read_runs(const Arguments *arguments, Run *run) {
         TRY(run_open(arguments->operands[i], &run[i]));
         TRY(run_read_traces(&run[i]));
     }
+    run_tell_apart(arguments->operand_count, run);
     return status_ok();
 }
 

@@ -43,11 +43,12 @@ static void add_validation(Chart *chart, const Run *run, const char *name, Ink i
 }
 
 /* "training" where there is one run, else "NAME" or "NAME, validation". */
-static void name_series(char name[64], int runs, const Run *run, bool validation) {
+enum { NAME = FILE_PATH + 16 };
+static void name_series(char name[NAME], int runs, const Run *run, bool validation) {
     if (runs == 1)
-        snprintf(name, 64, "%s", validation ? "validation" : "training");
+        snprintf(name, NAME, "%s", validation ? "validation" : "training");
     else
-        snprintf(name, 64, "%.48s%s", run->name, validation ? ", validation" : "");
+        snprintf(name, NAME, "%s%s", run->name, validation ? ", validation" : "");
 }
 
 void curves_make(int runs, const Run *run, CurveSet *set) {
@@ -61,7 +62,7 @@ void curves_make(int runs, const Run *run, CurveSet *set) {
         *chart = EMPTY[curve];
         for (int i = 0; i < runs; i++) {
             const Ink ink = (Ink)(INK_SERIES + i);
-            char name[64];
+            char name[NAME];
             name_series(name, runs, &run[i], false);
             add_epochs(chart, &run[i], validated || runs > 1 ? name : "", ink, FIGURE[curve]);
             if (!validated) continue;

@@ -1,4 +1,5 @@
 #include "view/run.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 #include <dirent.h>
@@ -130,10 +131,38 @@ static Status set_path(Run *run, const char *path) {
     for (size_t length = strlen(run->path); length > 1 && run->path[length - 1] == '/'; length--)
         run->path[length - 1] = 0;
     char *real = realpath(run->path, NULL);
-    const char *whole = real ? real : run->path, *slash = strrchr(whole, '/');
-    snprintf(run->name, sizeof run->name, "%s", slash && slash[1] ? slash + 1 : whole);
+    snprintf(run->whole, sizeof run->whole, "%s", real ? real : run->path);
     free(real);
+    const char *slash = strrchr(run->whole, '/');
+    snprintf(run->name, sizeof run->name, "%s", slash && slash[1] ? slash + 1 : run->whole);
     return status_ok();
+}
+
+/* Whether another run has the name of this one. The same run given twice has one name. */
+static bool is_taken(int runs, const Run *run, int i) {
+    for (int j = 0; j < runs; j++)
+        if (strcmp(run[j].name, run[i].name) == 0 && strcmp(run[j].whole, run[i].whole) != 0) return true;
+    return false;
+}
+
+/* Adds the next folder above to the name, if there is one. */
+static bool lengthen_name(Run *run) {
+    const size_t above = strlen(run->whole) - strlen(run->name);
+    if (above < 2) return false; /* all of it is there, but for the first slash */
+    const char *start = run->whole + above - 1;
+    while (start > run->whole && start[-1] != '/') start--;
+    memmove(run->name, start, strlen(start) + 1);
+    return true;
+}
+
+void run_tell_apart(int runs, Run *run) {
+    bool taken[16], again = true;
+    require(runs <= (int)(sizeof taken / sizeof *taken));
+    while (again) {
+        again = false;
+        for (int i = 0; i < runs; i++) taken[i] = is_taken(runs, run, i);
+        for (int i = 0; i < runs; i++) again |= taken[i] && lengthen_name(&run[i]);
+    }
 }
 
 static Status read_config(Run *run) {

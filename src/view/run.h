@@ -55,7 +55,8 @@ typedef struct {
 
 typedef struct {
     char path[FILE_PATH];
-    char name[256]; /* the folder's */
+    char name[FILE_PATH];  /* the folder's; after run_tell_apart with as many of the folders above as it takes */
+    char whole[FILE_PATH]; /* the path without links */
     bool has_config;
     Config config;     /* config.yaml */
     int epochs, evals; /* rows */
@@ -75,6 +76,9 @@ bool run_is(const char *path);
 /* Reads figures and configuration. A last line that is still being written does not count. run_close() the result.
  * RAM_DATA: there is no run, or a line is not what a run writes; RAM_USAGE: config.yaml. */
 Status run_open(const char *path, Run *run);
+
+/* Gives different names to different runs. */
+void run_tell_apart(int runs, Run *run);
 
 /* Reads the traces as well, and where the run ran. RAM_DATA names a damaged one. */
 Status run_read_traces(Run *run);

@@ -120,6 +120,17 @@ timeout 20 script -qec "'$ram_dist' watch one" /dev/null >out 2>err </dev/null |
 says out $'\x1b[2J'
 
 
+# Runs of one name are told apart by the folders above, in the legend as well; the same one twice is one.
+long=$(printf 'a-long-name-%.0s' 1 2 3 4 5)
+mkdir -p here there "seed-1/$long" "seed-2/$long"
+for folder in here there "seed-1/$long" "seed-2/$long"; do cp -r one "$folder/run"; done
+run 0 report here/run there/run one canvas one --output names.html
+says names.html "<h1>here/run, there/run, one, canvas, one</h1>"
+says names.html ">there/run, validation</text>"
+run 0 report here/run "seed-1/$long/run" "seed-2/$long/run" --output names.html
+says names.html "<h1>here/run, seed-1/$long/run, seed-2/$long/run</h1>"
+says names.html ">seed-2/a...a-long-name-a-long-name-/run</text>"
+
 # Pictured is a trace of the run's own policy, also where a newer or larger one is there of another.
 cp -r one traced
 run 0 trace traced --set eval.policy=random --name zz-random
