@@ -11,8 +11,9 @@ typedef struct {
     uint8_t red, green, blue;
 } Rgb;
 
-/* What a colour is for; its value differs between light and dark. Series and steps keep apart for the colour-blind:
- * they are Okabe and Ito's colours (2008), and a ramp between two of them. */
+/* What a colour is for; its value differs between light and dark. Series are Okabe and Ito's colours (2008), most of
+ * them darker on white than theirs. The first four keep apart for the colour-blind; beside them the others need a dash
+ * of their own. Steps are a ramp between two of them, sky blue and yellow. */
 typedef enum {
     INK_PAPER,
     INK_TEXT,
