@@ -57,7 +57,8 @@ static Status read_runs(const Arguments *arguments, Run *run) {
     return status_ok();
 }
 
-static Status report(const Arguments *arguments, const Wanted *wanted) {
+static Status report(Arguments *arguments, const Wanted *wanted) {
+    arguments_default_to_run(arguments);
     if (arguments->operand_count == 0)
         return status_error(RAM_USAGE, "report needs the folder of a run: ram_dist report RUN...");
     Run *run = memory_new((size_t)arguments->operand_count, sizeof *run);

@@ -43,9 +43,10 @@ static Status show(const char *path, bool screen, bool *finished) {
     return status_error(RAM_IO, "cannot write to the standard output: %s", strerror(errno));
 }
 
-static Status watch(const Arguments *arguments, bool once) {
+static Status watch(Arguments *arguments, bool once) {
     const bool screen = !once && log_is_terminal();
     bool finished = false;
+    arguments_default_to_run(arguments);
     if (!arguments->operand) return status_error(RAM_USAGE, "watch needs the folder of a run: ram_dist watch RUN");
     TRY(show(arguments->operand, screen, &finished));
     while (screen && !finished) {

@@ -70,6 +70,14 @@ for text in "Glimpses of one" "Glimpses of canvas" "canvas, validation"; do says
 run 0 report one --images 0,100,202 --output three.html
 run 0 report one one one one one one one one --images "$(seq -s, 0 63)" --output eight.html
 says eight.html "more pictures are left out"
+"$python" - <<'PYTHON' || fail "two of eight runs have the same ink and dash"
+import re
+legend = re.search(r'aria-label="Loss: .*?</svg>', open("eight.html").read(), re.S).group()
+lines = re.findall(r'<polyline points="[^"]*"( stroke-width="2"[^>]*)/>', legend)
+assert len(lines) == len(set(lines)) == 16, lines
+dashes = [re.findall(r'dasharray="([^"]*)"', line) for line in lines]
+assert [dashes[i] == dashes[0] for i in range(0, 16, 2)] == 4 * [True] + 4 * [False], dashes
+PYTHON
 [ "$(wc -c <eight.html)" -lt 3000000 ] || fail "eight runs make a report that is too large"
 for sample in 0 100 202; do says three.html "<figcaption>sample $sample</figcaption>"; done
 
@@ -227,7 +235,19 @@ done
 run 0 report hurt
 [ ! -e x.png ] || fail "a refused picture was written"
 
+# --run-dir stands for an operand that is not there.
+run 0 report --run-dir one --output other.html
+says other.html "<h1>one</h1>"
+run 0 watch --set run.dir=one
+says out "one: finished"
+run 0 plot --run-dir one --what curves --output other.svg
+
 # Wrong arguments.
+refuses 65 "there is no run in nothing" watch --run-dir nothing
+for command in report plot watch; do refuses 64 "unknown option '--device'" $command one --device cpu; done
+for what in curves confusion heatmap; do
+    refuses 64 "--what $what shows none" plot one --what $what --images 1 --output x.png
+done
 refuses 64 "report needs" report
 refuses 65 "there is no run in nothing" report nothing
 refuses 65 "there is no run in data" watch data
