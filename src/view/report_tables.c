@@ -46,8 +46,8 @@ static void tell_validation(const Run *run, char text[FACT_TEXT]) {
 static void tell_last(const Run *run, char text[FACT_TEXT]) {
     if (run->epochs == 0) return;
     const double *value = run->epoch[run->epochs - 1].value;
-    snprintf(text, FACT_TEXT, "loss %.4f, error %.2f %%, reward %.4f", value[EPOCH_LOSS], value[EPOCH_ERROR],
-             value[EPOCH_REWARD]);
+    snprintf(text, FACT_TEXT, "total loss %.4f (negative log likelihood %.4f), error %.2f %%, reward %.4f",
+             value[EPOCH_LOSS], value[EPOCH_NLL], value[EPOCH_ERROR], value[EPOCH_REWARD]);
 }
 
 static void tell_steps(const Run *run, char text[FACT_TEXT]) {
@@ -106,7 +106,7 @@ static void put_facts(FILE *out, int runs, const Run *run) {
         {"Best validation error", tell_validation},
         {"Last epoch of training", tell_last},
         {"Steps", tell_steps},
-        {"Time of computing", tell_time},
+        {"Time of training steps", tell_time},
         {"Pictured trace", tell_trace},
         {"Run folder", tell_folder},
     };

@@ -56,11 +56,20 @@ for kind in svg png gif; do run 0 plot canvas --what glimpses --output canvas.$k
 look boxes canvas/traces/test-* canvas.svg canvas.png canvas.gif 0 1 2 3 4 5 6 7 8
 look digits canvas/traces/test-* canvas.svg
 
+# Of many glimpses some have a heat map, and it says how many.
+run 0 --config small.yaml --set train.epochs=1 --set model.glimpses=17 --run-dir many
+run 0 trace many --limit 5
+run 0 plot many --what heatmap --output many.svg
+says many.svg "Where glimpses go, 15 of 17 glimpses</text>"
+lacks heatmap.svg " of 4 glimpses</text>"
+
 # The report: one file, smaller than 3 MB, the same without MPI; several runs.
 run 0 report one
 says out "report: one/report.html"
 quiet
 lacks one/report.html "http://"
+says one/report.html '<th scope="row">Time of training steps</th>'
+says one/report.html '<td>total loss '
 lacks one/report.html "https://"
 [ "$(wc -c <one/report.html)" -lt 3000000 ] || fail "the report is too large"
 run 0 report one canvas --output both.html
