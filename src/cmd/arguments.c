@@ -30,8 +30,8 @@ static const struct {
     {{"config", OPTION_CONFIG, "FILE", 0, "Read the configuration from this YAML file", 0}, 0},
     {{"set", OPTION_SET, "KEY=VALUE", 0, "Set one key, as often as needed; `ram_dist config` lists all keys", 0}, 0},
     {{"run-dir", OPTION_RUN_DIR, "DIR", 0, "Folder of the run: the same as --set run.dir=DIR", 0}, 0},
-    {{"device", OPTION_DEVICE, "auto|cpu|cuda", 0, "Where to compute: the same as --set device=...", 0}, 0},
-    {{"comm", OPTION_COMM, "auto|mpi|nccl", 0, "How ranks talk: the same as --set comm.backend=...", 0}, 0},
+    {{"device", OPTION_DEVICE, "auto|cpu|cuda", 0, "Where to compute: the same as --set device=...", 0}, TAKES_DEVICE},
+    {{"comm", OPTION_COMM, "auto|mpi|nccl", 0, "How ranks talk: the same as --set comm.backend=...", 0}, TAKES_DEVICE},
     {{"np", OPTION_NP, "N", 0, "Start N ranks on this machine; not under mpirun or srun, which set the number", 0},
      TAKES_NP},
     {{"resume", OPTION_RESUME, "auto|latest|best|PATH", 0,
@@ -262,6 +262,12 @@ Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc
         parse.status = resolve(&parse);
     free(parse.override);
     return parse.status;
+}
+
+void arguments_default_to_run(Arguments *arguments) {
+    if (arguments->operand || !*arguments->config.run_dir) return;
+    arguments->operand = arguments->operands[0] = arguments->config.run_dir;
+    arguments->operand_count = 1;
 }
 
 Status arguments_run_path(const Arguments *arguments, char path[FILE_PATH]) {

@@ -28,8 +28,9 @@ typedef struct {
     bool help;               /* --help was asked for and printed: nothing is left to do, all else is unset */
 } Arguments;
 
-/* Options beside --config, --set, --run-dir, --device and --help, which every command takes. */
-enum { TAKES_NP = 1, TAKES_RESUME = 2 };
+/* Options beside --config, --set, --run-dir and --help, which every command takes. TAKES_DEVICE: --device and --comm.
+ */
+enum { TAKES_NP = 1, TAKES_RESUME = 2, TAKES_DEVICE = 4 };
 
 /* What a command takes. Options of its own have keys from OWN_OPTION up and end with {0}; `take` gets each as it is
  * met, `value` being NULL for one without an argument. */
@@ -54,6 +55,9 @@ enum { MANUAL_KEY = 999 };       /* its number, below those of a command's own o
 /* Parses argv[1] to argv[argc - 1] (which getopt may reorder; texts are borrowed from it), reads the configuration and
  * checks it. RAM_USAGE for anything wrong. */
 Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc, char **argv);
+
+/* Where no operand is given, run.dir takes its place if it is set: borrowed from the configuration. */
+void arguments_default_to_run(Arguments *arguments);
 
 /* The run folder: run.dir, or logs/<name>. RAM_USAGE. */
 Status arguments_run_path(const Arguments *arguments, char path[FILE_PATH]);

@@ -159,7 +159,7 @@ int command_bench(int argc, char **argv) {
         .command = "bench",
         .summary = "Measures how fast this build trains and evaluates here, beside the peak of the products that it "
                    "calls, measured in the same run.",
-        .takes = TAKES_NP,
+        .takes = TAKES_NP | TAKES_DEVICE,
         .own = OWN_OPTIONS,
         .take = take,
         .input = &wanted,

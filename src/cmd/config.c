@@ -43,6 +43,7 @@ int command_config(int argc, char **argv) {
         .command = "config",
         .summary = "Prints every key of the configuration with its default, its values and its meaning; or, with "
                    "options, the values that a run with the same options would use.",
+        .takes = TAKES_DEVICE,
         .own = own_options,
         .take = take,
         .input = &wanted,

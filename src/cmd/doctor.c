@@ -18,7 +18,7 @@ static const ArgumentsSpec SPEC = {
     .command = "doctor",
     .summary = "Judges the surroundings of a training with the same arguments: ranks, cores and GPUs, messages, data, "
                "run folder, clocks, limits. The exit code is 0 where it would start, else what it would end with.",
-    .takes = TAKES_NP | TAKES_RESUME,
+    .takes = TAKES_NP | TAKES_RESUME | TAKES_DEVICE,
 };
 
 enum { MOST_ROWS = 32, LEAST_FILES = 64 };

@@ -43,7 +43,7 @@ int command_eval(int argc, char **argv) {
         .summary = "Measures a trained model: its error with a 95 % interval, beside that of random and of centre-only "
                    "glimpses. The configuration is the checkpoint's; --set changes it.",
         .operand = "RUN|CHECKPOINT",
-        .takes = TAKES_NP,
+        .takes = TAKES_NP | TAKES_DEVICE,
         .own = OWN_OPTIONS,
         .take = take,
         .input = &wanted,

@@ -25,8 +25,8 @@ typedef struct {
 static const struct argp_option OWN_OPTIONS[] = {
     {"what", OPTION_WHAT, "glimpses|retina|curves|confusion|heatmap", 0, "Which picture", 0},
     {"output", OPTION_OUTPUT, "FILE", 0, "Where to write it: FILE.png, .gif (glimpses move) or .svg", 0},
-    {"images", OPTION_IMAGES, "N,N,...", 0, "Samples of the trace to show (default: the first nine; retina: the first)",
-     0},
+    {"images", OPTION_IMAGES, "N,N,...", 0,
+     "Samples of the trace to show, with glimpses and retina (default: the first nine; retina: the first)", 0},
     {0},
 };
 
@@ -115,7 +115,8 @@ static Status plot_trace(const Arguments *arguments, const Wanted *wanted, What 
     return status;
 }
 
-static Status plot(const Arguments *arguments, const Wanted *wanted) {
+static Status plot(Arguments *arguments, const Wanted *wanted) {
+    arguments_default_to_run(arguments);
     if (!arguments->operand || !wanted->what_text || !wanted->output)
         return status_error(RAM_USAGE, "plot needs %s: ram_dist plot RUN|TRACE --what glimpses --output FILE.png",
                             !arguments->operand  ? "the path of a run or a trace"
@@ -124,6 +125,9 @@ static Status plot(const Arguments *arguments, const Wanted *wanted) {
     const int what = text_find_word(WHATS, wanted->what_text);
     if (what < 0)
         return status_error(RAM_USAGE, "--what is '%s': give one of %s", text_excerpt(wanted->what_text).text, WHATS);
+    if (wanted->images && what != WHAT_GLIMPSES && what != WHAT_RETINA)
+        return status_error(RAM_USAGE, "--images chooses digits, and --what %s shows none: leave --images out",
+                            wanted->what_text);
     TRY(figure_check_path(wanted->output));
     if (!run_is(arguments->operand))
         TRY(plot_trace(arguments, wanted, (What)what));

@@ -53,10 +53,12 @@ static Status read_runs(const Arguments *arguments, Run *run) {
         TRY(run_open(arguments->operands[i], &run[i]));
         TRY(run_read_traces(&run[i]));
     }
+    run_tell_apart(arguments->operand_count, run);
     return status_ok();
 }
 
-static Status report(const Arguments *arguments, const Wanted *wanted) {
+static Status report(Arguments *arguments, const Wanted *wanted) {
+    arguments_default_to_run(arguments);
     if (arguments->operand_count == 0)
         return status_error(RAM_USAGE, "report needs the folder of a run: ram_dist report RUN...");
     Run *run = memory_new((size_t)arguments->operand_count, sizeof *run);

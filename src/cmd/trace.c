@@ -156,7 +156,7 @@ int command_trace(int argc, char **argv) {
         .summary = "Records where a trained model looks and what it thinks at each glimpse, as HDF5 with named axes. "
                    "The configuration is the checkpoint's; --set changes it (eval.policy, for one).",
         .operand = "RUN|CHECKPOINT",
-        .takes = TAKES_NP,
+        .takes = TAKES_NP | TAKES_DEVICE,
         .own = OWN_OPTIONS,
         .take = take,
         .input = &wanted,

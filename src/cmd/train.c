@@ -16,7 +16,7 @@ static const ArgumentsSpec SPEC = {
     .command = "train",
     .summary = "Trains a model, keeps checkpoints and figures in the run folder, and measures the best model on the "
                "test set at the end.",
-    .takes = TAKES_NP | TAKES_RESUME,
+    .takes = TAKES_NP | TAKES_RESUME | TAKES_DEVICE,
 };
 
 /* Refuses what may not change. */

@@ -11,8 +11,9 @@ typedef struct {
     uint8_t red, green, blue;
 } Rgb;
 
-/* What a colour is for; its value differs between light and dark. Series and steps keep apart for the colour-blind:
- * they are Okabe and Ito's colours (2008), and a ramp between two of them. */
+/* What a colour is for; its value differs between light and dark. Series are Okabe and Ito's colours (2008), most of
+ * them darker on white than theirs. The first four keep apart for the colour-blind; beside them the others need a dash
+ * of their own. Steps are a ramp between two of them, sky blue and yellow. */
 typedef enum {
     INK_PAPER,
     INK_TEXT,
@@ -71,8 +72,9 @@ typedef struct {
     void (*disc)(Canvas *canvas, Point centre, double radius, Paint paint);
     void (*text)(Canvas *canvas, Point base, TextStyle style, const char *text); /* UTF-8 */
     void (*bitmap)(Canvas *canvas, Box box, const Bitmap *bitmap);               /* square pixels, no smoothing */
-    void (*clip)(Canvas *canvas, const Box *box); /* what follows shows only inside; NULL: everywhere */
-    void (*begin_step)(Canvas *canvas, int step); /* what follows belongs to this glimpse, from 1 */
+    void (*clip)(Canvas *canvas, const Box *box);             /* what follows shows only inside; NULL: everywhere */
+    void (*begin_step)(Canvas *canvas, int step);             /* what follows belongs to this glimpse, from 1 */
+    void (*begin_only)(Canvas *canvas, int step, bool shown); /* the same, but it gives way to the next; shown: now */
     void (*end_step)(Canvas *canvas);
 } CanvasOperations;
 

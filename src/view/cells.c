@@ -119,7 +119,7 @@ static int chosen(int i, int maps, int of) { return maps > 1 ? (int)((int64_t)i 
 
 HeatMaps heat_make(const Recording *recording) {
     const int glimpses = recording->content.facts.shape.glimpses;
-    HeatMaps maps = {.what = "glimpse", .maps = glimpses < HEAT_MAPS ? glimpses : HEAT_MAPS};
+    HeatMaps maps = {.what = "glimpse", .of = glimpses, .maps = glimpses < HEAT_MAPS ? glimpses : HEAT_MAPS};
     maps.map = memory_new((size_t)maps.maps, sizeof *maps.map);
     for (int i = 0; i < maps.maps; i++) {
         const int t = chosen(i, maps.maps, glimpses);
@@ -130,7 +130,8 @@ HeatMaps heat_make(const Recording *recording) {
 }
 
 HeatMaps heat_make_epochs(const Run *run) {
-    HeatMaps maps = {.what = "epoch", .maps = run->policies < EPOCH_MAPS ? run->policies : EPOCH_MAPS};
+    HeatMaps maps = {
+        .what = "epoch", .of = run->policies, .maps = run->policies < EPOCH_MAPS ? run->policies : EPOCH_MAPS};
     maps.map = memory_new((size_t)maps.maps, sizeof *maps.map);
     for (int i = 0; i < maps.maps; i++) {
         const PolicyRow *row = &run->policy[chosen(i, maps.maps, run->policies)];
@@ -158,13 +159,22 @@ static void draw_map(Canvas *canvas, Box box, const HeatMap *map) {
     canvas->operations->frame(canvas, (Box){box.x - 1, box.y - 1, box.width + 2, box.height + 2}, 1, paint(INK_MUTED));
 }
 
+/* ", 15 of 20 glimpses" where not all are shown. */
+static void tell_left_out(const HeatMaps *maps, char text[48]) {
+    *text = 0;
+    if (maps->maps < maps->of) snprintf(text, 48, ", %d of %d %ss", maps->maps, maps->of, maps->what);
+}
+
 static int heat_rows(const HeatMaps *maps) { return (maps->maps + COLUMNS - 1) / COLUMNS; }
 
 static void draw_heat(Canvas *canvas, const void *data, int frame) {
     const HeatMaps *maps = data;
+    char head[96], left_out[48];
     (void)frame;
+    tell_left_out(maps, left_out);
+    snprintf(head, sizeof head, "Where glimpses go%s", left_out);
     canvas->operations->text(canvas, (Point){GAP, 16},
-                             (TextStyle){.size = TITLE, .paint = paint(INK_TEXT), .bold = true}, "Where glimpses go");
+                             (TextStyle){.size = TITLE, .paint = paint(INK_TEXT), .bold = true}, head);
     for (int i = 0; i < maps->maps; i++) {
         const double x = GAP + i % COLUMNS * (double)(MAP + GAP),
                      y = TOP + i / COLUMNS * (double)(MAP + MAP_HEAD + GAP);
@@ -183,8 +193,11 @@ Figure heat_figure(const HeatMaps *maps) {
                      .frames = 1,
                      .draw = draw_heat,
                      .data = maps};
+    char left_out[48];
+    tell_left_out(maps, left_out);
     snprintf(figure.alternative, sizeof figure.alternative,
-             "Heat maps of where on the picture glimpses fall, one for each of %d %s%s: the darker, the more often.",
-             maps->maps, maps->what, maps->maps == 1 ? "" : "s");
+             "Heat maps of where on the picture glimpses fall, one for each of %d %s%s%s: the stronger the colour, the "
+             "more often.",
+             maps->maps, maps->what, maps->maps == 1 ? "" : "s", left_out);
     return figure;
 }

@@ -20,7 +20,7 @@ Figure confusion_figure(const Confusion *confusion); /* borrowed until the figur
 enum { HEAT_MAPS = 15 };
 typedef struct {
     const char *what; /* "glimpse" or "epoch": each map's title has its number behind it */
-    int maps;
+    int maps, of;     /* there are `of` glimpses or epochs */
     int64_t number[HEAT_MAPS];
     HeatMap *map; /* (maps), owned */
 } HeatMaps;

@@ -8,13 +8,15 @@
 #include <string.h>
 
 static const double FONT = 10, TITLE = 12, LEGEND_LINE = 14, LEGEND_SAMPLE = 18;
-enum { TICKS_MOST = 40, LEGEND_NAME = 40 };
+enum { TICKS_MOST = 40, LEGEND_NAME = 40, LEGEND_HEAD = 8 };
 
 ChartSeries *chart_add(Chart *chart, int points, const char *name, Ink ink, Dash dash) {
     require(chart->count < CHART_SERIES);
     ChartSeries *series = &chart->series[chart->count++];
     *series = (ChartSeries){.points = points, .ink = ink, .dash = dash};
-    snprintf(series->name, sizeof series->name, "%s", name);
+    const size_t bytes = strlen(name) + 1;
+    series->name = memory_new(bytes, 1);
+    memcpy(series->name, name, bytes);
     series->x = memory_new((size_t)points, sizeof *series->x);
     series->y = memory_new((size_t)points, sizeof *series->y);
     return series;
@@ -22,6 +24,7 @@ ChartSeries *chart_add(Chart *chart, int points, const char *name, Ink ink, Dash
 
 void chart_free(Chart *chart) {
     for (int i = 0; i < chart->count; i++) {
+        free(chart->series[i].name);
         free(chart->series[i].x);
         free(chart->series[i].y);
     }
@@ -94,7 +97,8 @@ static Axis scale_axis(double least, double most, bool of_x, bool logarithmic, b
     Axis axis = {.logarithmic = logarithmic};
     axis.least = on_axis(&axis, least), axis.most = on_axis(&axis, most);
     if (of_x && least == most) axis.least -= 1, axis.most += 1;
-    const double range = axis.most - axis.least, room = range > 0 ? 0.06 * range : fmax(fabs(axis.most) * 0.1, 0.01);
+    const double range = axis.most - axis.least;
+    const double room = range > 0 ? 0.06 * range : axis.most != 0 ? 0.1 * fabs(axis.most) : 0.01;
     if (!of_x) axis.least -= room, axis.most += room;
     if (!of_x && !logarithmic && least >= 0 && (from_zero || axis.least < 0)) axis.least = 0;
     if (logarithmic)
@@ -122,14 +126,14 @@ static void format_tick(const Axis *axis, double value, char text[32]) {
 
 /* --- legend */
 
-/* A name as it is shown: long ones lose their middle, between characters. */
+/* A name as it is shown: long ones lose what is between their first characters and the end, which tells runs apart. */
 static void shorten(const char *name, char shown[LEGEND_NAME]) {
-    const size_t length = strlen(name), half = LEGEND_NAME / 2 - 3;
+    const size_t length = strlen(name);
     if (length < LEGEND_NAME) {
         memcpy(shown, name, length + 1);
         return;
     }
-    size_t head = half, tail = length - half;
+    size_t head = LEGEND_HEAD, tail = length - (LEGEND_NAME - 1 - 3 - LEGEND_HEAD);
     while (head > 0 && ((unsigned char)name[head] & 0xC0) == 0x80) head--;
     while (((unsigned char)name[tail] & 0xC0) == 0x80) tail++;
     snprintf(shown, LEGEND_NAME, "%.*s...%s", (int)head, name, name + tail);

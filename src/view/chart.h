@@ -6,7 +6,7 @@
 #include "view/figure.h"
 
 typedef struct {
-    char name[64]; /* in the legend; "": not there */
+    char *name; /* in the legend; "": not there. Owned by the chart */
     int points;
     double *x, *y; /* (points); NaN leaves a gap. Owned by the chart */
     Ink ink;

@@ -19,9 +19,15 @@ static const Chart EMPTY[CURVES] = {
     [CURVE_TIME] = {.title = "Time", .x_title = "epoch", .y_title = "seconds an epoch", .from_zero = true},
 };
 
+/* From the fifth run on colours alone do not keep apart. */
+static Dash dash_of(int run, bool validation) {
+    const bool late = run >= 4;
+    return validation ? (late ? DASH_MIXED : DASH_LONG) : (late ? DASH_DOTS : DASH_NONE);
+}
+
 /* What a curve is of: a figure of the epochs' rows, or of the validation's. */
-static void add_epochs(Chart *chart, const Run *run, const char *name, Ink ink, EpochFigure figure) {
-    ChartSeries *series = chart_add(chart, run->epochs, name, ink, DASH_NONE);
+static void add_epochs(Chart *chart, const Run *run, const char *name, Ink ink, Dash dash, EpochFigure figure) {
+    ChartSeries *series = chart_add(chart, run->epochs, name, ink, dash);
     for (int i = 0; i < run->epochs; i++) {
         series->x[i] = run->epoch[i].value[EPOCH_EPOCH];
         series->y[i] = run->epoch[i].value[figure];
@@ -32,8 +38,8 @@ static double eval_figure(const EvalRow *row, Curve curve) {
     return curve == CURVE_LOSS ? row->loss : curve == CURVE_ERROR ? row->error : row->reward;
 }
 
-static void add_validation(Chart *chart, const Run *run, const char *name, Ink ink, Curve curve) {
-    ChartSeries *series = chart_add(chart, run->evals, name, ink, DASH_LONG);
+static void add_validation(Chart *chart, const Run *run, const char *name, Ink ink, Dash dash, Curve curve) {
+    ChartSeries *series = chart_add(chart, run->evals, name, ink, dash);
     series->points = 0;
     for (int i = 0; i < run->evals; i++) {
         if (strcmp(run->eval[i].split, "validation") != 0) continue;
@@ -43,11 +49,12 @@ static void add_validation(Chart *chart, const Run *run, const char *name, Ink i
 }
 
 /* "training" where there is one run, else "NAME" or "NAME, validation". */
-static void name_series(char name[64], int runs, const Run *run, bool validation) {
+enum { NAME = FILE_PATH + 16 };
+static void name_series(char name[NAME], int runs, const Run *run, bool validation) {
     if (runs == 1)
-        snprintf(name, 64, "%s", validation ? "validation" : "training");
+        snprintf(name, NAME, "%s", validation ? "validation" : "training");
     else
-        snprintf(name, 64, "%.48s%s", run->name, validation ? ", validation" : "");
+        snprintf(name, NAME, "%s%s", run->name, validation ? ", validation" : "");
 }
 
 void curves_make(int runs, const Run *run, CurveSet *set) {
@@ -61,12 +68,12 @@ void curves_make(int runs, const Run *run, CurveSet *set) {
         *chart = EMPTY[curve];
         for (int i = 0; i < runs; i++) {
             const Ink ink = (Ink)(INK_SERIES + i);
-            char name[64];
+            char name[NAME];
             name_series(name, runs, &run[i], false);
-            add_epochs(chart, &run[i], validated || runs > 1 ? name : "", ink, FIGURE[curve]);
+            add_epochs(chart, &run[i], validated || runs > 1 ? name : "", ink, dash_of(i, false), FIGURE[curve]);
             if (!validated) continue;
             name_series(name, runs, &run[i], true);
-            add_validation(chart, &run[i], name, runs == 1 ? (Ink)(INK_SERIES + 1) : ink, curve);
+            add_validation(chart, &run[i], name, runs == 1 ? (Ink)(INK_SERIES + 1) : ink, dash_of(i, true), curve);
         }
     }
 }
@@ -127,7 +134,8 @@ void curves_make_glimpses(int runs, const Run *run, Chart *chart) {
     for (int i = 0; i < runs; i++) {
         if (!run[i].has_recording) continue;
         const int glimpses = run[i].recording.content.facts.shape.glimpses;
-        ChartSeries *series = chart_add(chart, glimpses, runs > 1 ? run[i].name : "", (Ink)(INK_SERIES + i), DASH_NONE);
+        ChartSeries *series =
+            chart_add(chart, glimpses, runs > 1 ? run[i].name : "", (Ink)(INK_SERIES + i), dash_of(i, false));
         series->dots = true;
         for (int t = 0; t < glimpses; t++) {
             series->x[t] = t + 1;

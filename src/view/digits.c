@@ -31,6 +31,12 @@ Status digits_choose(Digits *digits, int images, const int64_t *image, int stand
     return status_ok();
 }
 
+void digits_tell_rollouts(const Recording *recording, char *text, size_t size) {
+    const int64_t rollouts = recording->content.facts.shape.rollouts;
+    const size_t used = strlen(text);
+    if (rollouts > 1) snprintf(text + used, size - used, " Path of the first of %" PRId64 " roll-outs.", rollouts);
+}
+
 static const TraceShape *shape_of(const Digits *digits) { return &digits->recording->content.facts.shape; }
 static int scales_of(const Digits *digits) { return (int)digits->recording->config.model_scales; }
 
@@ -165,18 +171,9 @@ static void draw_strip_row(Canvas *canvas, const Digits *digits, const Sheet *sh
     }
 }
 
-static Verdict first_verdict(const Digits *digits, int64_t sample, int t) {
-    const TraceShape *shape = shape_of(digits);
-    const float *prob =
-        digits->recording->content.rows.prob + (sample * shape->rollouts * shape->glimpses + t) * shape->classes;
-    int best = 0;
-    for (int c = 1; c < shape->classes; c++)
-        if (prob[c] > prob[best]) best = c;
-    return (Verdict){best, (double)prob[best]};
-}
-
+/* What the model says after glimpse t, of all roll-outs. */
 static void draw_label(Canvas *canvas, const Digits *digits, Point corner, int64_t sample, int t) {
-    const Verdict verdict = first_verdict(digits, sample, t);
+    const Verdict verdict = recording_verdict(digits->recording, sample, t);
     const int label = digits->recording->content.rows.label[sample];
     char text[96];
     snprintf(text, sizeof text, "label %d, says %d (%.0f %%)%s", label, verdict.said, 100 * verdict.confidence,
@@ -204,7 +201,11 @@ static void draw_digit(Canvas *canvas, const Digits *digits, const Sheet *sheet,
         canvas->operations->end_step(canvas);
     }
     canvas->operations->clip(canvas, NULL);
-    draw_label(canvas, digits, label, sample, last);
+    for (int t = 0; t <= last; t++) {
+        canvas->operations->begin_only(canvas, t + 1, t == last);
+        draw_label(canvas, digits, label, sample, t);
+        canvas->operations->end_step(canvas);
+    }
     if (!has_strip(digits)) return;
     draw_strip_head(canvas, digits, sheet, strip);
     for (int t = 0; t <= last; t++) {
@@ -217,11 +218,14 @@ static void draw_digit(Canvas *canvas, const Digits *digits, const Sheet *sheet,
 /* Above several digits; one alone has its caption elsewhere. */
 static double title_height(const Digits *digits) { return digits->count > 1 ? TITLE_ROOM : 0; }
 
-static void draw_title(Canvas *canvas, const char *title, const char *below) {
+static void draw_title(Canvas *canvas, const Digits *digits, const char *title, const char *below) {
+    char text[160];
+    snprintf(text, sizeof text, "%s", below);
+    digits_tell_rollouts(digits->recording, text, sizeof text);
     canvas->operations->text(canvas, (Point){GAP, GAP + 10},
                              (TextStyle){.size = 12, .paint = paint(INK_TEXT), .bold = true}, title);
     canvas->operations->text(canvas, (Point){GAP, GAP + 25}, (TextStyle){.size = FONT, .paint = paint(INK_MUTED)},
-                             below);
+                             text);
 }
 
 static int columns_of(const Digits *digits) { return (int)ceil(sqrt(digits->count)); }
@@ -237,7 +241,8 @@ static void draw_digits(Canvas *canvas, const void *data, int frame) {
     const int columns = columns_of(digits);
     const double top = GAP + title_height(digits);
     if (digits->count > 1)
-        draw_title(canvas, "Where it looks", "Numbered boxes: glimpses. Bars: class probabilities after each glimpse.");
+        draw_title(canvas, digits, "Where it looks",
+                   "Numbered boxes: glimpses. Bars: class probabilities after each glimpse.");
     for (int i = 0; i < digits->count; i++) {
         const Point corner = {GAP + i % columns * (size.x + GAP), top + i / columns * (size.y + GAP)};
         draw_digit(canvas, digits, &sheet, corner, digits->sample[i], frame);
@@ -247,9 +252,11 @@ static void draw_digits(Canvas *canvas, const void *data, int frame) {
 /* What is said of each sample, in one sentence for all. */
 static void describe(const Digits *digits, const char *what, char *text, size_t size) {
     const int last = shape_of(digits)->glimpses - 1;
-    int used = snprintf(text, size, "%s", what);
+    snprintf(text, size, "%s", what);
+    digits_tell_rollouts(digits->recording, text, size);
+    int used = (int)strlen(text);
     for (int i = 0; i < digits->count && used < (int)size; i++) {
-        const Verdict verdict = first_verdict(digits, digits->sample[i], last);
+        const Verdict verdict = recording_verdict(digits->recording, digits->sample[i], last);
         used += snprintf(text + used, size - (size_t)used, " Sample %lld: label %d, the model says %d (%.0f %%).",
                          (long long)digits->sample[i], digits->recording->content.rows.label[digits->sample[i]],
                          verdict.said, 100 * verdict.confidence);
@@ -324,7 +331,7 @@ static void draw_retina(Canvas *canvas, const void *data, int frame) {
     const int glimpses = shape_of(digits)->glimpses;
     const double row = retina_row(digits, &sheet), block = RETINA_HEAD + glimpses * row;
     (void)frame;
-    draw_title(canvas, "What the retina sees", "The picture, and the patch of each scale.");
+    draw_title(canvas, digits, "What the retina sees", "The picture, and the patch of each scale.");
     for (int i = 0; i < digits->count; i++) {
         const Point top = {GAP, GAP + TITLE_ROOM + i * (block + GAP)};
         draw_retina_head(canvas, digits, &sheet, top, digits->sample[i]);

@@ -10,7 +10,8 @@
 
 enum { DIGITS_MOST = 64 };
 
-/* Which samples of a recording; of several roll-outs the first is shown. */
+/* Which samples of a recording. Of several roll-outs path and probabilities are those of the first; what the model says
+ * is of all, as an evaluation counts. */
 typedef struct {
     const Recording *recording; /* borrowed, as the gallery */
     const Gallery *gallery;
@@ -21,6 +22,9 @@ typedef struct {
 /* Takes the samples `image` (`images` of them), or, where there are none, the first `standard`. RAM_USAGE: the
  * recording has no such sample. */
 Status digits_choose(Digits *digits, int images, const int64_t *image, int standard);
+
+/* Appends which roll-out is shown, where there are several. */
+void digits_tell_rollouts(const Recording *recording, char *text, size_t size);
 
 /* A grid of them; one frame for each glimpse. Borrowed until the figure is drawn. */
 Figure digits_figure(const Digits *digits);

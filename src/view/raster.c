@@ -9,7 +9,7 @@
 static Raster *raster_of(Canvas *canvas) { return (Raster *)canvas; }
 
 static void blend(Raster *raster, int x, int y, Rgb colour, double opacity) {
-    if (x < raster->left || x >= raster->right || y < raster->top || y >= raster->bottom) return;
+    if (raster->hidden || x < raster->left || x >= raster->right || y < raster->top || y >= raster->bottom) return;
     uint8_t *pixel = raster->pixels + 3 * ((size_t)y * (size_t)raster->width + (size_t)x);
     const uint8_t parts[3] = {colour.red, colour.green, colour.blue};
     for (int c = 0; c < 3; c++) pixel[c] = (uint8_t)lrint(pixel[c] + (parts[c] - pixel[c]) * opacity);
@@ -192,9 +192,13 @@ static void raster_clip(Canvas *canvas, const Box *box) {
     raster->bottom = box ? clamp(pixel_at(raster, box->y + box->height), 0, raster->height) : raster->height;
 }
 
-/* Steps are for whoever can hide them. */
+/* Pixels do not change afterwards: what is hidden now is left out. */
 static void raster_begin_step(Canvas *canvas, int step) { (void)canvas, (void)step; }
-static void raster_end_step(Canvas *canvas) { (void)canvas; }
+static void raster_begin_only(Canvas *canvas, int step, bool shown) {
+    (void)step;
+    raster_of(canvas)->hidden = !shown;
+}
+static void raster_end_step(Canvas *canvas) { raster_of(canvas)->hidden = false; }
 
 static const CanvasOperations OPERATIONS = {.fill = raster_fill,
                                             .frame = raster_frame,
@@ -204,6 +208,7 @@ static const CanvasOperations OPERATIONS = {.fill = raster_fill,
                                             .bitmap = raster_draw_bitmap,
                                             .clip = raster_clip,
                                             .begin_step = raster_begin_step,
+                                            .begin_only = raster_begin_only,
                                             .end_step = raster_end_step};
 
 void raster_begin(Raster *raster, double width, double height, int scale) {

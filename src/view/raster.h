@@ -10,6 +10,7 @@ typedef struct {
     int scale;     /* pixels of a unit */
     int width, height;
     int left, top, right, bottom; /* where drawing shows */
+    bool hidden;                  /* nothing shows */
     uint8_t *pixels;              /* (height, width, 3) */
 } Raster;
 

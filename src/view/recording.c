@@ -2,6 +2,7 @@
 #include "base/glimpse_window.h"
 #include "base/memory.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,9 +58,17 @@ const char *recording_name(const Recording *recording) {
     return slash ? slash + 1 : recording->path;
 }
 
-/* --- what is counted */
-
 static const TraceShape *shape_of(const Recording *recording) { return &recording->content.facts.shape; }
+
+void recording_describe(const Recording *recording, char *text, size_t size) {
+    const TraceShape *shape = shape_of(recording);
+    snprintf(text, size,
+             "%.200s: %" PRId64 " %s images, policy %s, %" PRId64 " roll-out%s of %d glimpses, step %" PRId64,
+             recording_name(recording), shape->samples, split_name(recording->split), recording->policy,
+             shape->rollouts, shape->rollouts == 1 ? "" : "s", shape->glimpses, recording->step);
+}
+
+/* --- what is counted */
 
 Verdict recording_verdict(const Recording *recording, int64_t sample, int glimpse) {
     const TraceShape *shape = shape_of(recording);

@@ -24,6 +24,9 @@ void recording_close(Recording *recording); /* a zeroed one is allowed */
 /* "test-step-00010972". Borrowed. */
 const char *recording_name(const Recording *recording);
 
+/* "test-step-00010972: 10000 test images, policy sample, 1 roll-out of 6 glimpses, step 10972". */
+void recording_describe(const Recording *recording, char *text, size_t size);
+
 /* What the trace was configured with. RAM_DATA. */
 Status recording_config(const InspectTrace *facts, Config *config);
 

@@ -1,6 +1,6 @@
 "use strict";
 // Plays the glimpses of a gallery: parts of its pictures are marked with the glimpse they belong to (data-step, from 1).
-// Without this script all glimpses are shown at once.
+// Without this script all glimpses are shown at once, with the last one's texts.
 for (const film of document.querySelectorAll(".film")) {
   const player = film.querySelector(".player");
   const [back, play, forward] = player.querySelectorAll("button");
@@ -11,6 +11,10 @@ for (const film of document.querySelectorAll(".film")) {
     at = Math.min(steps, Math.max(1, step));
     for (const part of parts) {
       const its = Number(part.dataset.step);
+      if (part.classList.contains("only")) { // a text that gives way to the next step's
+        part.setAttribute("visibility", its === at ? "visible" : "hidden");
+        continue;
+      }
       part.classList.toggle("later", its > at);
       part.classList.toggle("past", its < at && at < steps);
     }

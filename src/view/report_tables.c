@@ -46,8 +46,8 @@ static void tell_validation(const Run *run, char text[FACT_TEXT]) {
 static void tell_last(const Run *run, char text[FACT_TEXT]) {
     if (run->epochs == 0) return;
     const double *value = run->epoch[run->epochs - 1].value;
-    snprintf(text, FACT_TEXT, "loss %.4f, error %.2f %%, reward %.4f", value[EPOCH_LOSS], value[EPOCH_ERROR],
-             value[EPOCH_REWARD]);
+    snprintf(text, FACT_TEXT, "total loss %.4f (negative log likelihood %.4f), error %.2f %%, reward %.4f",
+             value[EPOCH_LOSS], value[EPOCH_NLL], value[EPOCH_ERROR], value[EPOCH_REWARD]);
 }
 
 static void tell_steps(const Run *run, char text[FACT_TEXT]) {
@@ -64,12 +64,7 @@ static void tell_time(const Run *run, char text[FACT_TEXT]) {
 }
 
 static void tell_trace(const Run *run, char text[FACT_TEXT]) {
-    if (!run->has_recording) return;
-    const Recording *recording = &run->recording;
-    const TraceShape *shape = &recording->content.facts.shape;
-    snprintf(text, FACT_TEXT, "%.200s: %" PRId64 " %s images, %" PRId64 " roll-out%s of %d glimpses, step %" PRId64,
-             recording_name(recording), shape->samples, split_name(recording->split), shape->rollouts,
-             shape->rollouts == 1 ? "" : "s", shape->glimpses, recording->step);
+    if (run->has_recording) recording_describe(&run->recording, text, FACT_TEXT);
 }
 
 static void tell_folder(const Run *run, char text[FACT_TEXT]) { snprintf(text, FACT_TEXT, "%.599s", run->path); }
@@ -111,7 +106,7 @@ static void put_facts(FILE *out, int runs, const Run *run) {
         {"Best validation error", tell_validation},
         {"Last epoch of training", tell_last},
         {"Steps", tell_steps},
-        {"Time of computing", tell_time},
+        {"Time of training steps", tell_time},
         {"Pictured trace", tell_trace},
         {"Run folder", tell_folder},
     };

@@ -116,14 +116,23 @@ static void put_mistakes(FILE *out, const Recording *recording, const Gallery *g
 }
 
 static void put_pictures(FILE *out, const Recording *recording, const Gallery *gallery, const Digits *digits) {
-    fputs(
-        "<h3>Where it looks</h3>\n<p class=\"muted\">Boxes are what the retina sees at each scale, numbered by "
-        "glimpse, "
-        "from blue to yellow. A dot marks the first glimpse, a square the last. The bars below are the probability of "
-        "each class after each glimpse: blue for the label, orange for the others.</p>\n",
-        out);
+    char text[160] = "";
+    digits_tell_rollouts(recording, text, sizeof text);
+    fprintf(out,
+            "<h3>Where it looks</h3>\n<p class=\"muted\">Boxes are what the retina sees at each scale, numbered by "
+            "glimpse, from blue to yellow. A dot marks the first glimpse, a square the last. The bars below are the "
+            "probability of each class after each glimpse: blue for the label, orange for the others.%s%s</p>\n",
+            text, *text ? " So are the bars; what the model says is the mean of all." : "");
     put_film(out, recording, gallery, digits->count, digits->sample);
     put_mistakes(out, recording, gallery);
+}
+
+static void put_description(FILE *out, const Recording *recording) {
+    char text[400];
+    recording_describe(recording, text, sizeof text);
+    fputs("<p class=\"muted\">", out);
+    markup_text(out, text);
+    fputs("</p>\n", out);
 }
 
 static void put_note(FILE *out, const char *before, const char *text) {
@@ -148,6 +157,7 @@ Status report_trace(FILE *out, const ReportPlan *plan, const Run *run) {
         return status_ok();
     }
     TRY(digits_choose(&digits, plan->images, plan->image, GALLERY));
+    put_description(out, recording);
     put_cells(out, run);
     put_glimpse_errors(out, recording);
     const Status opened = gallery_open(&gallery, recording, plan->data_directory, plan->data_fallback);

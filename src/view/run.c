@@ -1,4 +1,5 @@
 #include "view/run.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 #include <dirent.h>
@@ -130,10 +131,38 @@ static Status set_path(Run *run, const char *path) {
     for (size_t length = strlen(run->path); length > 1 && run->path[length - 1] == '/'; length--)
         run->path[length - 1] = 0;
     char *real = realpath(run->path, NULL);
-    const char *whole = real ? real : run->path, *slash = strrchr(whole, '/');
-    snprintf(run->name, sizeof run->name, "%s", slash && slash[1] ? slash + 1 : whole);
+    snprintf(run->whole, sizeof run->whole, "%s", real ? real : run->path);
     free(real);
+    const char *slash = strrchr(run->whole, '/');
+    snprintf(run->name, sizeof run->name, "%s", slash && slash[1] ? slash + 1 : run->whole);
     return status_ok();
+}
+
+/* Whether another run has the name of this one. The same run given twice has one name. */
+static bool is_taken(int runs, const Run *run, int i) {
+    for (int j = 0; j < runs; j++)
+        if (strcmp(run[j].name, run[i].name) == 0 && strcmp(run[j].whole, run[i].whole) != 0) return true;
+    return false;
+}
+
+/* Adds the next folder above to the name, if there is one. */
+static bool lengthen_name(Run *run) {
+    const size_t above = strlen(run->whole) - strlen(run->name);
+    if (above < 2) return false; /* all of it is there, but for the first slash */
+    const char *start = run->whole + above - 1;
+    while (start > run->whole && start[-1] != '/') start--;
+    memmove(run->name, start, strlen(start) + 1);
+    return true;
+}
+
+void run_tell_apart(int runs, Run *run) {
+    bool taken[16], again = true;
+    require(runs <= (int)(sizeof taken / sizeof *taken));
+    while (again) {
+        again = false;
+        for (int i = 0; i < runs; i++) taken[i] = is_taken(runs, run, i);
+        for (int i = 0; i < runs; i++) again |= taken[i] && lengthen_name(&run[i]);
+    }
 }
 
 static Status read_config(Run *run) {
@@ -173,10 +202,18 @@ static int is_shown(const struct dirent *entry) { return entry->d_name[0] != '.'
 
 static bool is_trace(const char *path) { return lies_in(path, "MANIFEST") || lies_in(path, "index.h5"); }
 
-/* Whether it shows the finished model better than what is there. */
-static bool tells_more(const Recording *recording, const Recording *than) {
+/* Whether it shows the run's result better than what is there: it is of the test set, of the run's own policy, newer,
+ * or of more images, in this order. */
+static bool tells_more(const Run *run, const Recording *recording) {
+    const Recording *than = &run->recording;
     const bool test = recording->split == SPLIT_TEST, than_test = than->split == SPLIT_TEST;
-    return test != than_test ? test : recording->step >= than->step;
+    char policy[16];
+    run_policy(run, policy);
+    const bool own = strcmp(recording->policy, policy) == 0, than_own = strcmp(than->policy, policy) == 0;
+    if (test != than_test) return test;
+    if (own != than_own) return own;
+    if (recording->step != than->step) return recording->step > than->step;
+    return recording->content.facts.shape.samples >= than->content.facts.shape.samples;
 }
 
 static void add_policy(Run *run, const Recording *recording) {
@@ -219,7 +256,7 @@ static void take_recording(Run *run, Recording *recording) {
         add_policy(run, recording);
         take_facts(run, recording->content.facts.scalars, recording->content.facts.scalar);
     }
-    if (!run->has_recording || tells_more(recording, &run->recording)) {
+    if (!run->has_recording || tells_more(run, recording)) {
         const Recording old = run->recording;
         run->recording = *recording;
         *recording = old;
@@ -282,6 +319,45 @@ const EvalRow *run_best_eval(const Run *run, const char *split) {
     return best;
 }
 
+static bool is_test(const Run *run, int i) { return strcmp(run->eval[i].split, "test") == 0; }
+
+/* The rows first <= i < end are those of the last time that the test set was measured. */
+static int find_test(const Run *run, int *end) {
+    *end = run->evals;
+    while (*end > 0 && !is_test(run, *end - 1)) --*end;
+    int first = *end;
+    while (first > 0 && is_test(run, first - 1) && run->eval[first - 1].step == run->eval[*end - 1].step) first--;
+    return first;
+}
+
+static const EvalRow *find_policy(const Run *run, int first, int end, const char *policy) {
+    for (int i = first; i < end; i++)
+        if (strcmp(run->eval[i].policy, policy) == 0) return &run->eval[i];
+    return NULL;
+}
+
+void run_policy(const Run *run, char policy[16]) {
+    config_get_text(&run->config, config_find_key("eval.policy"), policy, 16);
+}
+
+const EvalRow *run_result(const Run *run) {
+    char policy[16];
+    int end;
+    const int first = find_test(run, &end);
+    run_policy(run, policy);
+    const EvalRow *row = find_policy(run, first, end, policy);
+    return row || first == end ? row : &run->eval[first];
+}
+
+/* A run that goes on has a later epoch, or is to have one, or has not measured the last of its policies yet. */
 bool run_is_finished(const Run *run) {
-    return run->evals > 0 && strcmp(run->eval[run->evals - 1].split, "test") == 0 && run->epochs > 0;
+    char policy[16];
+    int end;
+    const int first = find_test(run, &end);
+    if (first == end || end < run->evals || run->epochs == 0) return false;
+    run_policy(run, policy);
+    if (run->has_config && !find_policy(run, first, end, policy)) return false;
+    if (!find_policy(run, first, end, "random") || !find_policy(run, first, end, "center")) return false;
+    const double epoch = run->epoch[run->epochs - 1].value[EPOCH_EPOCH];
+    return !run->has_config || run->config.train_patience > 0 || epoch >= (double)run->config.train_epochs;
 }

@@ -55,14 +55,16 @@ typedef struct {
 
 typedef struct {
     char path[FILE_PATH];
-    char name[256]; /* the folder's */
+    char name[FILE_PATH];  /* the folder's; after run_tell_apart with as many of the folders above as it takes */
+    char whole[FILE_PATH]; /* the path without links */
     bool has_config;
     Config config;     /* config.yaml */
     int epochs, evals; /* rows */
     EpochRow *epoch;
     EvalRow *eval;
     bool has_recording;
-    Recording recording;       /* the newest of the test set, or of what there is */
+    Recording
+        recording; /* of the test set, of the run's policy, the newest, the largest: as far as there is such a one */
     char fact[RUN_FACTS][512]; /* of the training, by RunFact, from its newest checkpoint or a trace; "": not known */
     int policies;
     PolicyRow *policy; /* by epoch */
@@ -75,6 +77,9 @@ bool run_is(const char *path);
  * RAM_DATA: there is no run, or a line is not what a run writes; RAM_USAGE: config.yaml. */
 Status run_open(const char *path, Run *run);
 
+/* Gives different names to different runs. */
+void run_tell_apart(int runs, Run *run);
+
 /* Reads the traces as well, and where the run ran. RAM_DATA names a damaged one. */
 Status run_read_traces(Run *run);
 void run_close(Run *run); /* a zeroed one is allowed */
@@ -84,7 +89,14 @@ const EvalRow *run_last_eval(const Run *run, const char *split, const char *poli
 /* The evaluation of the split with the fewest errors; NULL: there is none. */
 const EvalRow *run_best_eval(const Run *run, const char *split);
 
-/* Whether it has measured the test set after its last epoch. */
+/* The run's own policy of evaluation (eval.policy): "sample", ... Without config.yaml the default. */
+void run_policy(const Run *run, char policy[16]);
+
+/* The result: the last measurement of the test set with the run's own policy, or, where it has none of that, its first;
+ * NULL: the test set has not been measured. */
+const EvalRow *run_result(const Run *run);
+
+/* Whether it has made all its epochs, or was to stop early, and then measured the test set with all policies. */
 bool run_is_finished(const Run *run);
 
 #endif

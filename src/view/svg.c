@@ -115,6 +115,10 @@ static void svg_clip(Canvas *canvas, const Box *box) {
 
 static void svg_begin_step(Canvas *canvas, int step) { fprintf(out_of(canvas), "<g data-step=\"%d\">", step); }
 
+static void svg_begin_only(Canvas *canvas, int step, bool shown) {
+    fprintf(out_of(canvas), "<g data-step=\"%d\" class=\"only\"%s>", step, shown ? "" : " visibility=\"hidden\"");
+}
+
 static void svg_end_step(Canvas *canvas) { fputs("</g>", out_of(canvas)); }
 
 static const CanvasOperations OPERATIONS = {.fill = svg_fill,
@@ -125,6 +129,7 @@ static const CanvasOperations OPERATIONS = {.fill = svg_fill,
                                             .bitmap = svg_bitmap,
                                             .clip = svg_clip,
                                             .begin_step = svg_begin_step,
+                                            .begin_only = svg_begin_only,
                                             .end_step = svg_end_step};
 
 static void put_rules(FILE *out, Rgb (*colour)(Ink ink)) {

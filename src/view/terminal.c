@@ -1,6 +1,8 @@
 #include "view/terminal.h"
+#include "base/log.h"
 #include "base/memory.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,16 +10,16 @@
 
 /* --- a chart of dots: every letter is a field of 2 x 4 of them (Unicode's Braille patterns) */
 
-enum { LINES = 8, DOTS_Y = 4 * LINES, MARGIN = 11, COLUMNS_LEAST = 40, COLUMNS_MOST = 110 };
+enum { LINES_LEAST = 3, LINES_MOST = 8, FRAME = 3, MARGIN = 11, COLUMNS_LEAST = 40, COLUMNS_MOST = 110 };
 
 typedef struct {
-    int columns;
-    uint8_t *dots; /* (LINES, columns): the bits of each letter */
+    int columns, lines;
+    uint8_t *dots; /* (lines, columns): the bits of each letter */
 } DotField;
 
 static void set_dot(DotField *field, int x, int y) {
     static const uint8_t BIT[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
-    if (x < 0 || x >= 2 * field->columns || y < 0 || y >= DOTS_Y) return;
+    if (x < 0 || x >= 2 * field->columns || y < 0 || y >= 4 * field->lines) return;
     field->dots[y / 4 * field->columns + x / 2] |= BIT[y % 4][x % 2];
 }
 
@@ -50,10 +52,11 @@ static int place(double value, double from, double to, int dots) {
 
 /* A line of dots to each point from the one before. */
 static void draw_series(DotField *field, const Range *range, const ChartSeries *series) {
+    const int height = 4 * field->lines;
     int before_x = 0, before_y = 0;
     for (int p = 0; p < series->points; p++) {
         const int x = place(series->x[p], range->first, range->last, 2 * field->columns);
-        const int y = DOTS_Y - 1 - place(on_scale(range, series->y[p]), range->least, range->most, DOTS_Y);
+        const int y = height - 1 - place(on_scale(range, series->y[p]), range->least, range->most, height);
         const int steps = p == 0 ? 0 : abs(x - before_x) > abs(y - before_y) ? abs(x - before_x) : abs(y - before_y);
         for (int i = 0; i < steps; i++)
             set_dot(field, before_x + (x - before_x) * i / steps, before_y + (y - before_y) * i / steps);
@@ -70,15 +73,29 @@ static void put_letters(FILE *out, const uint8_t *dots, int columns) {
     }
 }
 
-static void put_chart(FILE *out, const Chart *chart, int columns) {
+/* A line between the charts and the title, which names the curves; then `lines` and the axis: FRAME + `lines` in all.
+ */
+static void put_title(FILE *out, const Chart *chart, int columns) {
+    char text[256];
+    int used = snprintf(text, sizeof text, "%s, %s", chart->title, chart->y_title);
+    const char *between = ": ";
+    for (int i = 0; i < chart->count && used < (int)sizeof text; i++) {
+        if (chart->series[i].points == 0) continue;
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%s", between, chart->series[i].name);
+        between = ", ";
+    }
+    fprintf(out, "\n%.*s\n", columns, text);
+}
+
+static void put_chart(FILE *out, const Chart *chart, int columns, int lines) {
     const Range range = find_range(chart);
-    DotField field = {.columns = columns - MARGIN};
-    field.dots = memory_new((size_t)field.columns * LINES, 1);
+    DotField field = {.columns = columns - MARGIN, .lines = lines};
+    field.dots = memory_new((size_t)field.columns * (size_t)lines, 1);
     for (int i = 0; i < chart->count; i++) draw_series(&field, &range, &chart->series[i]);
-    fprintf(out, "\n%s, %s\n", chart->title, chart->y_title);
-    for (int line = 0; line < LINES; line++) {
+    put_title(out, chart, columns);
+    for (int line = 0; line < lines; line++) {
         const double end = line == 0 ? range.most : range.least;
-        if (line == 0 || line == LINES - 1)
+        if (line == 0 || line == lines - 1)
             fprintf(out, "%9.4g |", range.logarithmic ? pow(10, end) : end);
         else
             fprintf(out, "%9s |", "");
@@ -122,26 +139,59 @@ static void put_name(FILE *out, const char *name) {
     for (; *name; name++) putc((unsigned char)*name < ' ' || *name == 0x7F ? '?' : *name, out);
 }
 
-void terminal_show(FILE *out, const Run *run, int columns) {
-    const int width = columns < COLUMNS_LEAST ? COLUMNS_LEAST : columns > COLUMNS_MOST ? COLUMNS_MOST : columns;
-    CurveSet set;
-    put_name(out, run->name);
-    if (run->epochs == 0) {
-        fputs(": no epoch is complete yet\n", out);
-        return;
-    }
+static void put_figures(FILE *out, const Run *run) {
     const double *last = run->epoch[run->epochs - 1].value;
-    fprintf(out, ": %s epoch %.0f", run_is_finished(run) ? "finished after" : "after", last[EPOCH_EPOCH]);
-    if (run->has_config && !run_is_finished(run)) fprintf(out, " of %" PRId64, run->config.train_epochs);
+    const bool finished = run_is_finished(run);
+    put_name(out, run->name);
+    fprintf(out, ": %s epoch %.0f", finished ? "finished after" : "after", last[EPOCH_EPOCH]);
+    if (run->has_config && !finished) fprintf(out, " of %" PRId64, run->config.train_epochs);
     fprintf(out, ", step %.0f\n", last[EPOCH_STEP]);
-    fprintf(out, "training         loss %.4f, error %.2f %%, reward %.4f, learning rate %.2e\n", last[EPOCH_LOSS],
+    fprintf(out, "training         total loss %.4f, error %.2f %%, reward %.4f, lr %.2e\n", last[EPOCH_LOSS],
             last[EPOCH_ERROR], last[EPOCH_REWARD], last[EPOCH_LR]);
     put_error(out, "validation", run_last_eval(run, "validation", NULL));
     put_error(out, "best validation", run_best_eval(run, "validation"));
-    put_error(out, "test", run_last_eval(run, "test", "sample"));
+    put_error(out, "test", run_result(run));
     put_time(out, run);
+}
+
+/* How many lines of the screen a text takes. */
+static int count_lines(const char *text, int columns) {
+    int lines = 0;
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1)
+        lines += end == text ? 1 : (int)((end - text + columns - 1) / columns);
+    return lines;
+}
+
+/* Lines of each of `charts` charts in `room` lines. */
+static int share_lines(int room, int charts) {
+    const int lines = room / charts - FRAME;
+    return lines < LINES_MOST ? lines : LINES_MOST;
+}
+
+static void put_charts(FILE *out, const Run *run, int width, int room) {
+    static const Curve SHOWN[] = {CURVE_ERROR, CURVE_LOSS};
+    CurveSet set;
+    int charts = 2;
+    while (charts > 0 && share_lines(room, charts) < LINES_LEAST) charts--;
     curves_make(1, run, &set);
-    put_chart(out, &set.chart[CURVE_ERROR], width);
-    put_chart(out, &set.chart[CURVE_LOSS], width);
+    for (int i = 0; i < charts; i++) put_chart(out, &set.chart[SHOWN[i]], width, share_lines(room, charts));
     curves_free(&set);
+}
+
+void terminal_show(FILE *out, const Run *run, int columns, int lines) {
+    const int width = columns < COLUMNS_LEAST ? COLUMNS_LEAST : columns > COLUMNS_MOST ? COLUMNS_MOST : columns;
+    char *text = NULL;
+    size_t bytes;
+    if (run->epochs == 0) {
+        put_name(out, run->name);
+        fputs(": no epoch is complete yet\n", out);
+        return;
+    }
+    FILE *memory = open_memstream(&text, &bytes);
+    if (!memory) fatal("open_memstream: %s", strerror(errno));
+    put_figures(memory, run);
+    fclose(memory);
+    fputs(text, out);
+    put_charts(out, run, width, lines - count_lines(text, columns) - 1); /* the cursor is below */
+    free(text);
 }

@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-/* The run's last figures and curves, in lines of at most `columns` (at least 40 are taken). UTF-8. */
-void terminal_show(FILE *out, const Run *run, int columns);
+/* The run's last figures and curves, for a screen of `columns` (at least 40 are taken) x `lines`, with a line to spare
+ * for the cursor: curves become lower, and are left out, the loss first, where there is no room for them. UTF-8. */
+void terminal_show(FILE *out, const Run *run, int columns, int lines);
 
 #endif

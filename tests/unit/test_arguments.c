@@ -41,7 +41,7 @@ static Status parse(Arguments *arguments, Own *own, bool takes_all, const char *
     ArgumentsSpec spec = {.command = "trace",
                           .summary = "Writes a trace.",
                           .operand = takes_all ? "CHECKPOINT" : NULL,
-                          .takes = takes_all ? TAKES_NP | TAKES_RESUME : 0,
+                          .takes = takes_all ? TAKES_NP | TAKES_RESUME | TAKES_DEVICE : 0,
                           .own = takes_all ? own_options : NULL,
                           .take = take,
                           .input = own};
@@ -173,6 +173,7 @@ static void test_errors(void **state) {
     assert_refused(true, "--set train.lanes=3", "train.lanes is 3", "2 or 4");
     assert_refused(true, "--limit bad --np 0", "--limit is bad", "");
     assert_refused(false, "--np 2", "unknown option '--np'", "--help"); /* not of this command */
+    assert_refused(false, "--device cpu", "unknown option '--device'", "--help");
     assert_refused(false, "--resume best", "unknown option '--resume'", "--help");
     assert_refused(false, "x", "unexpected argument 'x'", "ram_dist trace --help");
     assert_refused(false, "_", "unexpected argument ''", "--help");

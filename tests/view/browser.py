@@ -173,6 +173,12 @@ def shown_steps(browser, film):
         "getComputedStyle(part).visibility === 'visible').map(part => Number(part.dataset.step)))].sort()", film)
 
 
+def shown_labels(browser, film):
+    return browser.execute_script(
+        "return [...new Set([...arguments[0].querySelectorAll('.only')].filter(part => "
+        "getComputedStyle(part).visibility === 'visible').map(part => Number(part.dataset.step)))]", film)
+
+
 def check_player(browser):
     film = browser.find_element(By.CLASS_NAME, "film")
     back, play, forward = film.find_elements(By.TAG_NAME, "button")
@@ -183,7 +189,7 @@ def check_player(browser):
     for at in range(steps - 1, 0, -1):
         back.click()
         assert shown_steps(browser, film) == every[:at] and told.text == f"glimpse {at} of {steps}", told.text
-        assert slider.get_property("value") == str(at)
+        assert slider.get_property("value") == str(at) and shown_labels(browser, film) == [at]
     assert not back.is_enabled()
     forward.click()
     assert shown_steps(browser, film) == every[:2]
@@ -211,6 +217,7 @@ def check_without_script(browser, url):
     check_quiet(browser, url)
     assert not browser.find_element(By.CLASS_NAME, "player").is_displayed()
     film = browser.find_element(By.CLASS_NAME, "film")
+    assert shown_labels(browser, film) == [int(film.find_element(By.TAG_NAME, "input").get_attribute("max"))]
     assert len(shown_steps(browser, film)) == int(film.find_element(By.TAG_NAME, "input").get_attribute("max"))
 
 

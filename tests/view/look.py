@@ -185,14 +185,19 @@ def heat(trace_path, svg):
 
 def digits(trace_path, svg):
     trace, root = Trace(trace_path), ET.parse(svg).getroot()
-    texts = [element.text for element in root.iter(f"{SVG}text") if element.text and element.text.startswith("label ")]
-    for sample, text in enumerate(texts):
+    groups = [group for group in root if group.tag == f"{SVG}g"]
+    labels = [group for group in groups if group.get("class") == "only"]
+    for i, group in enumerate(labels):
+        sample, t = divmod(i, trace.glimpses)
+        assert group.get("data-step") == str(t + 1)
+        assert group.get("visibility") == (None if t == trace.glimpses - 1 else "hidden"), (sample, t)
+        text = group[0].text
         label, said, sure = (int(part) for part in re.match(r"label (\d+), says (\d+) \((\d+) %\)", text).groups())
-        last = trace.prob[sample, 0, -1]
-        assert label == trace.label[sample] and said == last.argmax() and abs(sure - 100 * last.max()) <= 0.51, text
+        prob = trace.prob[sample, :, t].mean(axis=0)
+        assert label == trace.label[sample] and said == prob.argmax() and abs(sure - 100 * prob.max()) <= 0.51, text
         assert text.endswith("wrong") == (label != said), text
-    assert len(texts) == min(9, len(trace.label)), len(texts)
-    bars = [group for group in root if group.tag == f"{SVG}g"]
+    assert len(labels) == min(9, len(trace.label)) * trace.glimpses, len(labels)
+    bars = [group for group in groups if group not in labels]
     for i, group in enumerate(bars):
         sample, t = divmod(i, trace.glimpses)
         widths = [number(bar, "width") for bar in group if bar.tag == f"{SVG}rect"]
@@ -200,7 +205,10 @@ def digits(trace_path, svg):
         assert len(widths) == len(shares), (sample, t)
         ratio = np.array(widths) / shares
         assert np.abs(ratio * shares - ratio.max() * np.array(shares)).max() < 0.3, (sample, t, widths, shares)
-    assert len(bars) == len(texts) * trace.glimpses
+    assert len(bars) == len(labels)
+    rollouts = trace.prob.shape[1]
+    first = f"Path of the first of {rollouts} roll-outs."
+    assert sum(first in (text.text or "") for text in root.iter(f"{SVG}text")) == (rollouts > 1), first
 
 
 if __name__ == "__main__":

@@ -102,6 +102,12 @@ static void test_boxes(void **state) {
     draw->clip(&raster.canvas, NULL);
     assert_int_equal(red_at(&raster, 1, 1), 128);
     assert_int_equal(red_at(&raster, 2, 2), 255);
+    for (int shown = 0; shown < 2; shown++) {
+        draw->begin_only(&raster.canvas, 1, shown);
+        draw->fill(&raster.canvas, (Box){1, 5, 1, 1}, paint(INK_BLACK));
+        draw->end_step(&raster.canvas);
+        assert_int_equal(red_at(&raster, 2, 10), shown ? 0 : 255);
+    }
     raster_free(&raster);
 }
 
@@ -270,11 +276,31 @@ static void test_strange_values(void **state) {
             }
 }
 
+/* A constant is read off the axis: it is no line along the bottom. */
+static void test_constant(void **state) {
+    static const double VALUES[] = {3e-4, -3e-4, 1e-12, 7e5};
+    (void)state;
+    for (size_t i = 0; i < sizeof VALUES / sizeof *VALUES; i++)
+        for (int logarithmic = 0; logarithmic < 2; logarithmic++) {
+            Chart chart = {.title = "t", .x_title = "x", .y_title = "y", .logarithmic = logarithmic};
+            ChartSeries *series = chart_add(&chart, 2, "", INK_SERIES, DASH_NONE);
+            size_t bytes;
+            for (int p = 0; p < 2; p++) series->x[p] = p, series->y[p] = VALUES[i];
+            char *text = chart_text(&chart, &bytes);
+            const char *line = text; /* the last one: rules and axes come first */
+            for (const char *next; (next = strstr(line + 1, "<polyline")); line = next) {}
+            const double y = strtod(strchr(line, ',') + 1, NULL);
+            if (y < 60 || y > 170) fail_msg("%g lies at %g of %d", VALUES[i], y, CHART_HEIGHT);
+            free(text);
+            chart_free(&chart);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_patches),     cmocka_unit_test(test_boxes),          cmocka_unit_test(test_strokes),
         cmocka_unit_test(test_png),         cmocka_unit_test(test_escaping),       cmocka_unit_test(test_base64),
-        cmocka_unit_test(test_long_series), cmocka_unit_test(test_strange_values),
+        cmocka_unit_test(test_long_series), cmocka_unit_test(test_strange_values), cmocka_unit_test(test_constant),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,19 +54,39 @@ run 0 "${settings[@]}" --set model.scales=1 --set data.task=cluttered --set data
 run 0 trace canvas --rollouts 3 --limit 9
 for kind in svg png gif; do run 0 plot canvas --what glimpses --output canvas.$kind; done
 look boxes canvas/traces/test-* canvas.svg canvas.png canvas.gif 0 1 2 3 4 5 6 7 8
+look digits canvas/traces/test-* canvas.svg
+
+# Of many glimpses some have a heat map, and it says how many.
+run 0 --config small.yaml --set train.epochs=1 --set model.glimpses=17 --run-dir many
+run 0 trace many --limit 5
+run 0 plot many --what heatmap --output many.svg
+says many.svg "Where glimpses go, 15 of 17 glimpses</text>"
+lacks heatmap.svg " of 4 glimpses</text>"
 
 # The report: one file, smaller than 3 MB, the same without MPI; several runs.
 run 0 report one
 says out "report: one/report.html"
 quiet
 lacks one/report.html "http://"
+says one/report.html '<th scope="row">Time of training steps</th>'
+says one/report.html '<td>total loss '
 lacks one/report.html "https://"
 [ "$(wc -c <one/report.html)" -lt 3000000 ] || fail "the report is too large"
 run 0 report one canvas --output both.html
+says both.html "Path of the first of 3 roll-outs. So are the bars; what the model says is the mean of all."
+lacks one/report.html "Path of the first"
 for text in "Glimpses of one" "Glimpses of canvas" "canvas, validation"; do says both.html "$text"; done
 run 0 report one --images 0,100,202 --output three.html
 run 0 report one one one one one one one one --images "$(seq -s, 0 63)" --output eight.html
 says eight.html "more pictures are left out"
+"$python" - <<'PYTHON' || fail "two of eight runs have the same ink and dash"
+import re
+legend = re.search(r'aria-label="Loss: .*?</svg>', open("eight.html").read(), re.S).group()
+lines = re.findall(r'<polyline points="[^"]*"( stroke-width="2"[^>]*)/>', legend)
+assert len(lines) == len(set(lines)) == 16, lines
+dashes = [re.findall(r'dasharray="([^"]*)"', line) for line in lines]
+assert [dashes[i] == dashes[0] for i in range(0, 16, 2)] == 4 * [True] + 4 * [False], dashes
+PYTHON
 [ "$(wc -c <eight.html)" -lt 3000000 ] || fail "eight runs make a report that is too large"
 for sample in 0 100 202; do says three.html "<figcaption>sample $sample</figcaption>"; done
 
@@ -116,6 +136,81 @@ refuses 65 "there is no trace in going" plot going --what heatmap --output x.png
 timeout 20 script -qec "'$ram_dist' watch one" /dev/null >out 2>err </dev/null || fail "watch in a terminal did not end"
 says out $'\x1b[2J'
 
+
+# Runs of one name are told apart by the folders above, in the legend as well; the same one twice is one.
+long=$(printf 'a-long-name-%.0s' 1 2 3 4 5)
+mkdir -p here there "seed-1/$long" "seed-2/$long"
+for folder in here there "seed-1/$long" "seed-2/$long"; do cp -r one "$folder/run"; done
+run 0 report here/run there/run one canvas one --output names.html
+says names.html "<h1>here/run, there/run, one, canvas, one</h1>"
+says names.html ">there/run, validation</text>"
+run 0 report here/run "seed-1/$long/run" "seed-2/$long/run" --output names.html
+says names.html "<h1>here/run, seed-1/$long/run, seed-2/$long/run</h1>"
+says names.html ">seed-2/a...a-long-name-a-long-name-/run</text>"
+
+# Pictured is a trace of the run's own policy, also where a newer or larger one is there of another.
+cp -r one traced
+run 0 trace traced --set eval.policy=random --name zz-random
+run 0 trace traced --limit 20 --name zz-few
+run 0 report traced
+says traced/report.html '<th scope="row">Pictured trace</th><td>test-step-'
+says traced/report.html '<p class="muted">test-step-'
+says traced/report.html ': 203 test images, policy sample, 1 roll-out of 4 glimpses, step '
+sed -i 's/^  policy: sample$/  policy: random/' traced/config.yaml
+run 0 report traced
+says traced/report.html '<p class="muted">zz-random: 203 test images, policy random,'
+
+# The result is of the policy that the run measures with; the others come after it.
+run 0 "${settings[@]}" --set eval.policy=mean --run-dir mean
+"$python" - <<'PYTHON' || fail "rows of the test set"
+import json
+rows = [json.loads(line) for line in open("mean/metrics.jsonl")]
+tests = [row for row in rows if row.get("split") == "test"]
+assert [row["policy"] for row in tests] == ["mean", "random", "center"], tests
+for row, error in zip(tests, (12.25, 23.5, 34.75)):
+    row["error"] = error
+open("mean/metrics.jsonl", "w").write("".join(json.dumps(row) + "\n" for row in rows))
+PYTHON
+run 0 report mean
+says mean/report.html "<p class=\"lead\">12.25 % error on the test set"
+run 0 watch mean
+says out "test             12.25 % error"
+
+# A run that goes on is not finished, nor one that has not measured all policies; one that stops early is.
+cp -r one more
+sed -i 's/^  epochs: 3$/  epochs: 4/' more/config.yaml
+run 0 watch more
+says out "after epoch 3 of 4"
+lacks out "finished"
+run 0 report more --output more.html
+says more.html "Not finished: 3 epochs so far, of 4."
+sed -i 's/^  patience: 0$/  patience: 1/' more/config.yaml
+run 0 watch more
+says out "finished after epoch 3"
+for lines in 1 2; do
+    head -n -$lines one/metrics.jsonl >more/metrics.jsonl
+    run 0 watch more
+    lacks out "finished"
+done
+rm more/config.yaml
+cp one/metrics.jsonl more/metrics.jsonl
+run 0 watch more
+says out "finished after epoch 3"
+
+# It fits the terminal: nothing scrolls away. Curves are named, lower ones come first, then fewer of them.
+says out "Classification error, error (%): training, validation"
+for size in "24 80 2" "40 120 2" "19 80 2" "18 80 1" "10 80 0" "19 40 1" "17 40 0"; do
+    read -r lines columns charts <<<"$size"
+    timeout 20 script -qec "stty rows $lines columns $columns; '$ram_dist' watch one" /dev/null >out 2>err </dev/null ||
+        fail "watch in a terminal of $lines x $columns"
+    "$python" - "$@" <<PYTHON || fail "watch does not fit $lines x $columns"
+text = open("out", encoding="utf-8").read().split("\x1b[2J")[-1].replace("\r", "").split("\n")
+used = sum(max(1, -(-len(line) // $columns)) for line in text)
+assert used <= $lines and sum("  epoch " in line and "step" not in line for line in text) == $charts, (used, text)
+assert text[0].startswith("one: finished"), text[0]
+PYTHON
+done
+
 # Without the images all but pictures is there, and the page says why.
 run 0 report one --set "data.dir=$work/nowhere" --output bare.html
 says bare.html "No pictures of digits: "
@@ -149,7 +244,19 @@ done
 run 0 report hurt
 [ ! -e x.png ] || fail "a refused picture was written"
 
+# --run-dir stands for an operand that is not there.
+run 0 report --run-dir one --output other.html
+says other.html "<h1>one</h1>"
+run 0 watch --set run.dir=one
+says out "one: finished"
+run 0 plot --run-dir one --what curves --output other.svg
+
 # Wrong arguments.
+refuses 65 "there is no run in nothing" watch --run-dir nothing
+for command in report plot watch; do refuses 64 "unknown option '--device'" $command one --device cpu; done
+for what in curves confusion heatmap; do
+    refuses 64 "--what $what shows none" plot one --what $what --images 1 --output x.png
+done
 refuses 64 "report needs" report
 refuses 65 "there is no run in nothing" report nothing
 refuses 65 "there is no run in data" watch data
