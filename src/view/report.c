@@ -45,13 +45,12 @@ static void put_head(FILE *out, const ReportPlan *plan) {
 
 /* The result in one sentence a run. */
 static void put_result(FILE *out, const ReportPlan *plan, const Run *run) {
-    const EvalRow *test = run_last_eval(run, "test", NULL), *sampled = run_last_eval(run, "test", "sample");
+    const EvalRow *test = run_result(run);
     fputs("<p class=\"lead\">", out);
     if (plan->runs > 1) {
         markup_text(out, run->name);
         fputs(": ", out);
     }
-    if (sampled) test = sampled;
     if (test && run_is_finished(run))
         fprintf(out, "%.2f %% error on the test set (95 %% interval: %.2f to %.2f).", test->error, test->low,
                 test->high);

@@ -282,6 +282,45 @@ const EvalRow *run_best_eval(const Run *run, const char *split) {
     return best;
 }
 
+static bool is_test(const Run *run, int i) { return strcmp(run->eval[i].split, "test") == 0; }
+
+/* The rows first <= i < end are those of the last time that the test set was measured. */
+static int find_test(const Run *run, int *end) {
+    *end = run->evals;
+    while (*end > 0 && !is_test(run, *end - 1)) --*end;
+    int first = *end;
+    while (first > 0 && is_test(run, first - 1) && run->eval[first - 1].step == run->eval[*end - 1].step) first--;
+    return first;
+}
+
+static const EvalRow *find_policy(const Run *run, int first, int end, const char *policy) {
+    for (int i = first; i < end; i++)
+        if (strcmp(run->eval[i].policy, policy) == 0) return &run->eval[i];
+    return NULL;
+}
+
+void run_policy(const Run *run, char policy[16]) {
+    config_get_text(&run->config, config_find_key("eval.policy"), policy, 16);
+}
+
+const EvalRow *run_result(const Run *run) {
+    char policy[16];
+    int end;
+    const int first = find_test(run, &end);
+    run_policy(run, policy);
+    const EvalRow *row = find_policy(run, first, end, policy);
+    return row || first == end ? row : &run->eval[first];
+}
+
+/* A run that goes on has a later epoch, or is to have one, or has not measured the last of its policies yet. */
 bool run_is_finished(const Run *run) {
-    return run->evals > 0 && strcmp(run->eval[run->evals - 1].split, "test") == 0 && run->epochs > 0;
+    char policy[16];
+    int end;
+    const int first = find_test(run, &end);
+    if (first == end || end < run->evals || run->epochs == 0) return false;
+    run_policy(run, policy);
+    if (run->has_config && !find_policy(run, first, end, policy)) return false;
+    if (!find_policy(run, first, end, "random") || !find_policy(run, first, end, "center")) return false;
+    const double epoch = run->epoch[run->epochs - 1].value[EPOCH_EPOCH];
+    return !run->has_config || run->config.train_patience > 0 || epoch >= (double)run->config.train_epochs;
 }

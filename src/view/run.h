@@ -84,7 +84,14 @@ const EvalRow *run_last_eval(const Run *run, const char *split, const char *poli
 /* The evaluation of the split with the fewest errors; NULL: there is none. */
 const EvalRow *run_best_eval(const Run *run, const char *split);
 
-/* Whether it has measured the test set after its last epoch. */
+/* The run's own policy of evaluation (eval.policy): "sample", ... Without config.yaml the default. */
+void run_policy(const Run *run, char policy[16]);
+
+/* The result: the last measurement of the test set with the run's own policy, or, where it has none of that, its first;
+ * NULL: the test set has not been measured. */
+const EvalRow *run_result(const Run *run);
+
+/* Whether it has made all its epochs, or was to stop early, and then measured the test set with all policies. */
 bool run_is_finished(const Run *run);
 
 #endif

@@ -138,7 +138,7 @@ void terminal_show(FILE *out, const Run *run, int columns) {
             last[EPOCH_ERROR], last[EPOCH_REWARD], last[EPOCH_LR]);
     put_error(out, "validation", run_last_eval(run, "validation", NULL));
     put_error(out, "best validation", run_best_eval(run, "validation"));
-    put_error(out, "test", run_last_eval(run, "test", "sample"));
+    put_error(out, "test", run_result(run));
     put_time(out, run);
     curves_make(1, run, &set);
     put_chart(out, &set.chart[CURVE_ERROR], width);
