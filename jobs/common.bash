@@ -73,6 +73,14 @@ read_arguments() {
     fi
 }
 
+ranks_here() { # CONFIG: as many as this machine has cores, and no more than the configuration has lanes
+    local ranks lanes
+    ranks=$(nproc)
+    lanes=$("$program" config --resolved --config "$1" "${settings[@]}" | sed -n 's/^  lanes: //p') || return
+    [ "$ranks" -le "${lanes:-$ranks}" ] || ranks=$lanes
+    echo "$ranks"
+}
+
 build_program() { # [CMAKE OPTIONS OF A NEW BUILD FOLDER...]: one process at a time; the kernel gives the lock back
     local lock options=()
     program=$build/ram_dist

@@ -30,9 +30,7 @@ fi
 ours=()
 [ -n "$config" ] || { config=$root/configs/quick.yaml && ours+=(--config "$config"); }
 if [ -z "$np" ]; then
-    np=$(nproc)
-    lanes=$("$program" config --resolved --config "$config" "${settings[@]}" | sed -n 's/^  lanes: //p')
-    [ "$np" -le "${lanes:-$np}" ] || np=$lanes
+    np=$(ranks_here "$config")
     ours=(--np "$np" "${ours[@]}")
 fi
 if [ -z "$run_dir" ]; then

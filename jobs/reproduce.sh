@@ -43,9 +43,10 @@ measure() { # RUN ROLLOUTS: errors of the learned policy, of random and of centr
 }
 
 mkdir -p "$sweep"
+[ -n "$np" ] || np=$(ranks_here "$yaml")
 for ((seed = 1; seed <= seeds; seed++)); do
     run=$sweep/as_configured-seed-$seed
-    "$program" train --np "$(nproc)" --config "$yaml" --resume auto "$@" --set "seed=$seed" --run-dir "$run" || exit
+    "$program" train --np "$np" --config "$yaml" --resume auto "$@" --set "seed=$seed" --run-dir "$run" || exit
     one=$(measure "$run" 1) && ten=$(measure "$run" 10) || exit
     echo "$one$ten" >"$run/errors.txt"
 done

@@ -63,8 +63,8 @@ void comm_exchange(Comm *comm, int sends, const Message *send, int receives, con
 /* Memory of each rank that all others read and write in place, where all ranks share one host. */
 typedef struct Shared Shared;
 
-/* `bytes` (they may differ) of zeroed memory of this rank; NULL on every rank where the ranks are not on one host,
- * where there is one rank, or no room. Owned by the caller. @collective */
+/* `bytes` (they may differ) of zeroed memory of this rank, from a cache line on; NULL on every rank where the ranks are
+ * not on one host, where there is one rank, or no room. Owned by the caller. @collective */
 Shared *comm_shared_new(Comm *comm, size_t bytes);
 void *comm_shared_of(const Shared *shared, int rank);
 /* What any rank wrote before the call, every rank sees after it. @collective */

@@ -5,13 +5,19 @@
 
 #include <mpi.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
+
+enum { CACHE_LINE = 64 };
 
 struct Shared {
     Comm *comm;
     MPI_Win window;
     void **memory; /* (ranks) */
 };
+
+/* MPI aligns to 8 bytes or so. Every process maps whole pages, so all of them round the same place up. */
+static void *align(void *memory) { return (char *)memory + (CACHE_LINE - (uintptr_t)memory % CACHE_LINE) % CACHE_LINE; }
 
 Shared *comm_shared_new(Comm *comm, size_t bytes) {
     const int ranks = comm_size(comm);
@@ -20,8 +26,8 @@ Shared *comm_shared_new(Comm *comm, size_t bytes) {
     void *mine = NULL;
     shared->comm = comm;
     shared->memory = memory_new((size_t)ranks, sizeof *shared->memory);
-    const int error =
-        MPI_Win_allocate_shared((MPI_Aint)bytes, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &mine, &shared->window);
+    const int error = MPI_Win_allocate_shared((MPI_Aint)(bytes + CACHE_LINE), 1, MPI_INFO_NULL, MPI_COMM_WORLD, &mine,
+                                              &shared->window);
     int64_t failed = error != MPI_SUCCESS;
     comm_max(comm, &failed, 1);
     if (failed) { /* no room for it, e.g. in a container with a small /dev/shm: messages do the same */
@@ -35,6 +41,7 @@ Shared *comm_shared_new(Comm *comm, size_t bytes) {
         int unit = 0;
         if (MPI_Win_shared_query(shared->window, rank, &size, &unit, &shared->memory[rank]) != MPI_SUCCESS)
             fatal("MPI_Win_shared_query failed for the memory of rank %d", rank);
+        shared->memory[rank] = align(shared->memory[rank]);
     }
     return shared;
 }

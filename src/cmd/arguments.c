@@ -219,7 +219,7 @@ static Status resolve(Parse *parse) {
     Arguments *arguments = parse->arguments;
     config_default(&arguments->config);
     if (parse->spec->base && !arguments->config_path) arguments->config = *parse->spec->base;
-    if (arguments->config_path) TRY(config_read_file(&arguments->config, arguments->config_path));
+    if (arguments->config_path) TRY(config_read_given(&arguments->config, arguments->config_path, arguments->given));
     for (int i = 0; i < arguments->overrides; i++) {
         const char *text = parse->override[i].text;
         switch (parse->override[i].option) {

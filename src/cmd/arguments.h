@@ -24,7 +24,7 @@ typedef struct {
     int max_restarts;        /* --max-restarts; 0: not given */
     bool may_stop;           /* the command obeys a request to stop: what TAKES_RESUME says */
     int overrides;           /* how many --set and flags stand on the line */
-    bool given[CONFIG_KEYS]; /* by --set */
+    bool given[CONFIG_KEYS]; /* by --config or --set */
     bool help;               /* --help was asked for and printed: nothing is left to do, all else is unset */
 } Arguments;
 

@@ -68,9 +68,7 @@ static Status write_file(const Session *session, const Wanted *wanted, const Lay
     }
     fact[1].text = version_number();
     for (int key = 0; key < CONFIG_KEYS; key++) {
-        const char *section = config_key(key)->section;
-        if (strcmp(section, "model") != 0 && strcmp(section, "data") != 0) continue;
-        if (config_key(key)->type == KEY_TEXT) continue; /* folders of this machine */
+        if (!saved_model_takes_along(key)) continue;
         config_get_text(config, key, texts->text[key], CONFIG_TEXT);
         fact[facts++] = (PlainFact){config_key(key)->name, texts->text[key]};
     }

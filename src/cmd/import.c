@@ -1,7 +1,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cmd/commands.h"
-#include "cmd/session.h"
+#include "cmd/saved_model.h"
 #include "config/text.h"
 #include "model/infer.h"
 #include "store/safetensors.h"
@@ -42,13 +42,12 @@ static Status take(void *input, int key, const char *value) {
 
 /* --- configuration */
 
-/* What the file says of its model, as our own exports do; the command line wins over it. */
-static Status read_metadata(const Safetensors *file, const char *path, Config *config, bool said[CONFIG_KEYS]) {
-    config_default(config);
+/* What the file says of its model, as our own exports do; --config and --set win over it. */
+static Status read_metadata(const Safetensors *file, Arguments *arguments, bool said[CONFIG_KEYS]) {
     for (int key = 0; key < CONFIG_KEYS; key++) {
-        const char *text = safetensors_metadata(file, config_key(key)->name);
-        if (!text || config_key(key)->type == KEY_TEXT) continue;
-        Status status = config_set_value(config, config_key(key)->name, text, path);
+        const char *name = config_key(key)->name, *text = safetensors_metadata(file, name);
+        if (!text || !saved_model_takes_along(key) || arguments->given[key]) continue;
+        Status status = config_set_value(&arguments->config, name, text, arguments->operand);
         if (status_failed(&status)) {
             status.code = RAM_DATA;
             return status;
@@ -58,29 +57,23 @@ static Status read_metadata(const Safetensors *file, const char *path, Config *c
     return status_ok();
 }
 
-/* The value of a key where someone said it, else 0. */
-static int said_value(const Config *config, const bool said[CONFIG_KEYS], const char *name, int64_t value) {
-    Config usual;
-    config_default(&usual);
-    const int key = config_find_key(name);
-    for (int other = -1; (other = config_next_difference(&usual, config, other)) >= 0;)
-        if (other == key) return (int)value;
-    return said[key] ? (int)value : 0;
-}
-
-/* Sets what the weights show; the command line may say the same, but nothing else. */
-static Status settle(const Arguments *arguments, Config *config, const char *name, const char *text) {
+/* Sets what the weights show; the configuration and the file itself may say the same, but nothing else. */
+static Status settle(Arguments *arguments, const bool said[CONFIG_KEYS], const char *name, const char *text) {
     const int key = config_find_key(name);
     char before[CONFIG_TEXT];
-    config_get_text(config, key, before, sizeof before);
-    if (arguments->given[key] && strcmp(before, text) != 0)
+    config_get_text(&arguments->config, key, before, sizeof before);
+    const bool differs = strcmp(before, text) != 0 && strcmp(before, "auto") != 0;
+    if (arguments->given[key] && differs)
         return status_error(RAM_USAGE, "%s is given as %s, but these weights have %s", name, before, text);
-    Status status = config_set_value(config, name, text, "the weights");
+    if (said[key] && differs)
+        return status_error(RAM_DATA, "%s is %s in the metadata of %.300s, but its weights have %s", name, before,
+                            arguments->operand, text);
+    Status status = config_set_value(&arguments->config, name, text, "the weights");
     if (status_failed(&status)) status.code = RAM_DATA;
     return status;
 }
 
-static Status settle_all(const Arguments *arguments, const Dims *dims, Config *config) {
+static Status settle_all(Arguments *arguments, const bool said[CONFIG_KEYS], const Dims *dims) {
     const struct {
         const char *name;
         int value;
@@ -94,11 +87,11 @@ static Status settle_all(const Arguments *arguments, const Dims *dims, Config *c
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         char text[16];
         snprintf(text, sizeof text, "%d", sizes[i].value);
-        TRY(settle(arguments, config, sizes[i].name, text));
+        TRY(settle(arguments, said, sizes[i].name, text));
     }
-    TRY(settle(arguments, config, "model.core", dims->core == CORE_LSTM ? "lstm" : "rnn"));
-    TRY(settle(arguments, config, "model.locator", dims->locator == LOCATOR_LINEAR ? "linear" : "mlp"));
-    return config_check(config);
+    TRY(settle(arguments, said, "model.core", dims->core == CORE_LSTM ? "lstm" : "rnn"));
+    TRY(settle(arguments, said, "model.locator", dims->locator == LOCATOR_LINEAR ? "linear" : "mlp"));
+    return config_check(&arguments->config);
 }
 
 /* --- weights */
@@ -108,21 +101,23 @@ typedef struct {
     Parameters parameters;
     int place[LAYOUT_FIELDS];
     bool transposed[LAYOUT_FIELDS];
-    float *values; /* (layout.total) */
+    char others[INFER_OTHERS]; /* retinas that fit as well */
+    float *values;             /* (layout.total) */
 } Model;
 
 static Status infer(const Safetensors *file, const Arguments *arguments, const bool said[CONFIG_KEYS],
                     WeightOrder order, Model *model) {
     const Config *config = &arguments->config;
     const int count = safetensors_count(file);
+    const int patch = config_find_key("model.patch"), scales = config_find_key("model.scales");
+    const bool *given = arguments->given;
     Config usual;
-    bool known[CONFIG_KEYS];
-    for (int key = 0; key < CONFIG_KEYS; key++) known[key] = said[key] || arguments->given[key];
     config_default(&usual);
-    const InferHints hints = {.patch = said_value(config, known, "model.patch", config->model_patch),
-                              .scales = said_value(config, known, "model.scales", config->model_scales),
+    const InferHints hints = {.patch = said[patch] || given[patch] ? (int)config->model_patch : 0,
+                              .scales = said[scales] || given[scales] ? (int)config->model_scales : 0,
                               .usual_patch = (int)usual.model_patch,
-                              .usual_scales = (int)usual.model_scales};
+                              .usual_scales = (int)usual.model_scales,
+                              .misfit = given[patch] || given[scales] ? RAM_USAGE : RAM_DATA};
     NamedShape *shape = memory_new((size_t)count + 1, sizeof *shape);
     for (int i = 0; i < count; i++) {
         const Tensor *tensor = safetensors_tensor(file, i);
@@ -132,7 +127,8 @@ static Status infer(const Safetensors *file, const Arguments *arguments, const b
                          .retina = {.scale = (int)config->model_scale, .height = 1, .width = 1},
                          .locator_hidden = (int)config->model_locator_hidden,
                          .sigma = (float)config->model_sigma};
-    const Status status = infer_dims(count, shape, order, &hints, &model->dims, model->place, model->transposed);
+    const Status status =
+        infer_dims(count, shape, order, &hints, &model->dims, model->place, model->transposed, model->others);
     free(shape);
     return status;
 }
@@ -180,14 +176,23 @@ static Status save(const Session *session, const Wanted *wanted, const Model *mo
     return status;
 }
 
-static void tell(const Wanted *wanted, const Model *model) {
+static void tell(const Config *config, const Wanted *wanted, const Model *model) {
     const Dims *dims = &model->dims;
-    log_info("%zu parameters: %s core of %d, %s locator, %d scale%s of %d x %d%s, %d classes; %d glimpses and sigma %g "
-             "are taken as configured",
+    char mean[CONFIG_TEXT], stddev[CONFIG_TEXT];
+    config_get_text(config, config_find_key("data.mean"), mean, sizeof mean);
+    config_get_text(config, config_find_key("data.stddev"), stddev, sizeof stddev);
+    log_info("%zu parameters: %s core of %d, %s locator, %d scale%s of %d x %d%s, %d classes",
              layout_elements(&model->parameters.layout), dims->core == CORE_LSTM ? "lstm" : "rnn", dims->hidden,
              dims->locator == LOCATOR_LINEAR ? "linear" : "two-layer", dims->retina.scales,
              dims->retina.scales == 1 ? "" : "s", dims->retina.patch, dims->retina.patch,
-             dims->retina.channels == 3 ? " in colour" : "", dims->classes, dims->glimpses, (double)dims->sigma);
+             dims->retina.channels == 3 ? " in colour" : "", dims->classes);
+    log_info("taken as configured, having no shape: %d glimpses, sigma %g, scale %d, mean %s, stddev %s",
+             dims->glimpses, (double)dims->sigma, dims->retina.scale, mean, stddev);
+    if (*model->others)
+        log_warning("%d scale%s of %d x %d, as is usual, but these fit the inputs of sensor.fc1.weight too: %s; say "
+                    "which with --set model.scales=K --set model.patch=G",
+                    dims->retina.scales, dims->retina.scales == 1 ? "" : "s", dims->retina.patch, dims->retina.patch,
+                    model->others);
     log_info("checkpoint: %s/step-00000000; `ram_dist eval %s` measures it, `ram_dist train --resume %s --run-dir DIR` "
              "goes on from it",
              wanted->output, wanted->output, wanted->output);
@@ -203,15 +208,11 @@ static Status check_line(const Arguments *arguments, const Wanted *wanted) {
 }
 
 /* Settles configuration and weights; not collective. */
-static Status read_model(Session *session, ArgumentsSpec spec, const Wanted *wanted, const Safetensors *file,
-                         Model *model) {
-    Arguments *arguments = &session->arguments;
-    Config base;
+static Status read_model(Arguments *arguments, const Wanted *wanted, const Safetensors *file, Model *model) {
     bool said[CONFIG_KEYS] = {false};
-    TRY(read_metadata(file, arguments->operand, &base, said));
-    TRY(session_parse_again(session, spec, &base));
+    TRY(read_metadata(file, arguments, said));
     TRY(infer(file, arguments, said, wanted->order, model));
-    TRY(settle_all(arguments, &model->dims, &arguments->config));
+    TRY(settle_all(arguments, said, &model->dims));
     TRY(dims_check(&model->dims));
     parameters_define(&model->dims, &model->parameters);
     model->values = memory_new(model->parameters.layout.total, sizeof *model->values);
@@ -219,14 +220,14 @@ static Status read_model(Session *session, ArgumentsSpec spec, const Wanted *wan
 }
 
 /* @collective */
-static Status import(Session *session, ArgumentsSpec spec, const Wanted *wanted) {
+static Status import(Session *session, const Wanted *wanted) {
     Safetensors *file = NULL;
     Model model = {.values = NULL};
     TRY(comm_agree(session->comm, check_line(&session->arguments, wanted)));
     TRY(comm_agree(session->comm, safetensors_open(session->arguments.operand, &file)));
-    Status status = comm_agree(session->comm, read_model(session, spec, wanted, file, &model));
+    Status status = comm_agree(session->comm, read_model(&session->arguments, wanted, file, &model));
     if (!status_failed(&status)) status = save(session, wanted, &model);
-    if (!status_failed(&status)) tell(wanted, &model);
+    if (!status_failed(&status)) tell(&session->arguments.config, wanted, &model);
     free(model.values);
     safetensors_close(file);
     return status;
@@ -237,8 +238,9 @@ int command_import(int argc, char **argv) {
     const ArgumentsSpec spec = {
         .command = "import",
         .summary = "Makes a checkpoint of weights in a safetensors file, named as RAM implementations name them. "
-                   "Dimensions come from the shapes; what shapes cannot tell (glimpses, sigma, scales) comes from the "
-                   "file's own metadata or --set.",
+                   "Dimensions come from the shapes; what shapes cannot tell comes from --set, --config or the file's "
+                   "own metadata: model.glimpses, model.sigma, model.scale, data.mean, data.stddev, and model.patch "
+                   "and model.scales where several fit.",
         .operand = "FILE.safetensors",
         .own = OWN_OPTIONS,
         .take = take,
@@ -247,5 +249,5 @@ int command_import(int argc, char **argv) {
     Session session;
     int code;
     if (!session_open(&session, &spec, argc, argv, &code)) return code;
-    return session_close(&session, import(&session, spec, &wanted));
+    return session_close(&session, import(&session, &wanted));
 }

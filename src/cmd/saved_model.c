@@ -76,3 +76,8 @@ void saved_model_close(SavedModel *model) {
     checkpoint_close(model->checkpoint);
     model->checkpoint = NULL;
 }
+
+bool saved_model_takes_along(int key) {
+    const KeyInfo *info = config_key(key);
+    return info->type != KEY_TEXT && (strcmp(info->section, "model") == 0 || strcmp(info->section, "data") == 0);
+}

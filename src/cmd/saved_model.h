@@ -25,6 +25,9 @@ void saved_model_close(SavedModel *model); /* a zeroed one is allowed */
 /* The checkpoint that `asked` stands for, likewise; NULL: the run that the configuration names. @collective */
 Status saved_model_find(const Session *session, const char *asked, char path[FILE_PATH]);
 
+/* Whether a key goes out and comes in with the weights: it is of the model or the data, and no folder's name. */
+bool saved_model_takes_along(int key);
+
 /* The argument of --split. RAM_USAGE. */
 Status saved_model_take_split(const char *text, Split *split);
 

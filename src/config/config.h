@@ -77,6 +77,8 @@ void config_default(Config *config);
  * dotted (train.lr: 1e-3). RAM_USAGE with path and line for anything but keys of the table with values in their ranges.
  */
 Status config_read_file(Config *config, const char *path);
+/* The same; given[key] becomes true for the keys that stand in it, others are left alone. */
+Status config_read_given(Config *config, const char *path, bool given[CONFIG_KEYS]);
 
 /* The argument of --set: "train.lr=1e-3". */
 Status config_set(Config *config, const char *assignment);

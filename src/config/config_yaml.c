@@ -191,6 +191,11 @@ static Status load(const char *path, const char *shown, char *text, size_t *byte
 }
 
 Status config_read_file(Config *config, const char *path) {
+    bool given[CONFIG_KEYS];
+    return config_read_given(config, path, given);
+}
+
+Status config_read_given(Config *config, const char *path, bool given[CONFIG_KEYS]) {
     Config read = *config;
     Reader reader = {.config = &read};
     show_path(path, reader.path);
@@ -205,8 +210,11 @@ Status config_read_file(Config *config, const char *path) {
         yaml_parser_delete(&reader.parser);
     }
     free(text);
-    if (!status_failed(&status)) *config = read;
-    return status;
+    if (status_failed(&status)) return status;
+    *config = read;
+    for (int key = 0; key < CONFIG_KEYS; key++)
+        if (reader.key_line[key] > 0) given[key] = true;
+    return status_ok();
 }
 
 /* ---- writing */

@@ -22,23 +22,31 @@ static void control_point(DrawKey key, int row, int column, float out[2]) {
     philox_normal(block.v[0], block.v[1], out);
 }
 
-/* The displacements of one row of pixels, as a spline along x: one pair for each column of control points. */
+/* The displacements of one row of pixels, as a spline along x: one pair for each column of control points. Its four
+ * rows of control points serve all rows of pixels between the same two. */
 typedef struct {
     int points;
+    float point[4][POINTS_MOST][2]; /* the four rows of control points around, row r in place r modulo 4 */
     float x[POINTS_MOST], y[POINTS_MOST];
 } RowSpline;
 
+static void draw_points(DrawKey key, int row, RowSpline *spline) {
+    for (int column = 0; column < spline->points; column++)
+        control_point(key, row, column, spline->point[row % 4][column]);
+}
+
+/* Called for one row after the other, from 0 on: a row of control points is drawn once. */
 static void row_spline(const Augmentation *a, DrawKey key, int row, int width, RowSpline *spline) {
     float weight[4];
     const int first = row / AUGMENT_GRID;
     spline_weights((float)(row % AUGMENT_GRID) / AUGMENT_GRID, weight);
     spline->points = (width - 1) / AUGMENT_GRID + 4;
     require(spline->points <= POINTS_MOST);
+    for (int i = row == 0 ? 0 : 3; row % AUGMENT_GRID == 0 && i < 4; i++) draw_points(key, first + i, spline);
     for (int column = 0; column < spline->points; column++) {
         spline->x[column] = spline->y[column] = 0;
         for (int i = 0; i < 4; i++) {
-            float point[2];
-            control_point(key, first + i, column, point);
+            const float *point = spline->point[(first + i) % 4][column];
             spline->x[column] += (float)a->elastic * weight[i] * point[0];
             spline->y[column] += (float)a->elastic * weight[i] * point[1];
         }

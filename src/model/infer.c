@@ -51,30 +51,43 @@ static int list_sensors(int64_t features, const InferHints *hints, Sensor list[S
     return count;
 }
 
-static Status choose_sensor(int64_t features, const InferHints *hints, Sensor *sensor) {
+/* All of the list but `omitted`. */
+static void write_choices(int count, const Sensor *list, int omitted, char text[INFER_OTHERS]) {
+    *text = '\0';
+    for (int i = 0, used = 0; i < count && used < INFER_OTHERS - 56; i++)
+        if (i != omitted)
+            used += snprintf(text + used, INFER_OTHERS - (size_t)used, "%s%d of %d x %d%s", used ? ", " : "",
+                             list[i].scales, list[i].patch, list[i].patch, list[i].channels == 3 ? " in colour" : "");
+}
+
+/* The usual one of the list where nothing is known of it, else -1. */
+static int find_usual(int count, const Sensor *list, const InferHints *hints) {
+    for (int i = 0; i < count && !hints->patch && !hints->scales; i++)
+        if (list[i].patch == hints->usual_patch && list[i].scales == hints->usual_scales && list[i].channels == 1)
+            return i;
+    return -1;
+}
+
+static Status choose_sensor(int64_t features, const InferHints *hints, Sensor *sensor, char others[INFER_OTHERS]) {
     Sensor list[SENSORS_MOST];
-    const int count = list_sensors(features, hints, list);
+    char choices[INFER_OTHERS];
+    const bool hinted = hints->patch || hints->scales;
+    const int count = list_sensors(features, hints, list), usual = count > 1 ? find_usual(count, list, hints) : 0;
     if (count == 0)
         return status_error(
-            RAM_DATA,
+            hinted ? hints->misfit : RAM_DATA,
             "sensor.fc1.weight has %lld inputs, which is no number of square patches%s; set model.patch "
             "and model.scales as they were in training",
-            (long long)features, hints->patch || hints->scales ? " of the size given" : "");
-    *sensor = list[0];
-    if (count == 1) return status_ok();
-    for (int i = 0; i < count && !hints->patch && !hints->scales; i++)
-        if (list[i].patch == hints->usual_patch && list[i].scales == hints->usual_scales && list[i].channels == 1) {
-            *sensor = list[i];
-            return status_ok();
-        }
-    char choices[256] = "";
-    for (int i = 0, used = 0; i < count && used < 200; i++)
-        used += snprintf(choices + used, sizeof choices - (size_t)used, "%s%d of %d x %d%s", i ? ", " : "",
-                         list[i].scales, list[i].patch, list[i].patch, list[i].channels == 3 ? " in colour" : "");
-    return status_error(RAM_USAGE,
-                        "sensor.fc1.weight has %lld inputs, which may be as many scales and patches as %s: say which "
-                        "with --set model.scales=K --set model.patch=G",
-                        (long long)features, choices);
+            (long long)features, hinted ? " of the size given" : "");
+    write_choices(count, list, usual, choices);
+    if (usual < 0)
+        return status_error(RAM_USAGE,
+                            "sensor.fc1.weight has %lld inputs, which may be as many scales and patches as %s: say "
+                            "which with --set model.scales=K --set model.patch=G",
+                            (long long)features, choices);
+    *sensor = list[usual];
+    if (count > 1) snprintf(others, INFER_OTHERS, "%s", choices);
+    return status_ok();
 }
 
 /* --- fields */
@@ -159,11 +172,12 @@ static Status inputs_of_sensor(const Shapes *shapes, int outputs, int64_t *input
 }
 
 Status infer_dims(int tensors, const NamedShape *tensor, WeightOrder order, const InferHints *hints, Dims *dims,
-                  int place[LAYOUT_FIELDS], bool transposed[LAYOUT_FIELDS]) {
+                  int place[LAYOUT_FIELDS], bool transposed[LAYOUT_FIELDS], char others[INFER_OTHERS]) {
     const Shapes shapes = {tensors, tensor};
     Parameters parameters;
     Sensor sensor = {0};
     int64_t features = 0;
+    *others = '\0';
     dims->core = find(&shapes, "rnn.weight_ih") >= 0 ? CORE_LSTM : CORE_RNN;
     dims->locator = find(&shapes, "locator.fc_lt.weight") >= 0 ? LOCATOR_MLP : LOCATOR_LINEAR;
     TRY(outputs_of(&shapes, "sensor.fc1.bias", &dims->glimpse_hidden));
@@ -172,7 +186,7 @@ Status infer_dims(int tensors, const NamedShape *tensor, WeightOrder order, cons
     if (dims->locator == LOCATOR_MLP) TRY(outputs_of(&shapes, "locator.fc.bias", &dims->locator_hidden));
     TRY(outputs_of(&shapes, "classifier.fc.bias", &dims->classes));
     TRY(inputs_of_sensor(&shapes, dims->glimpse_hidden, &features));
-    TRY(choose_sensor(features, hints, &sensor));
+    TRY(choose_sensor(features, hints, &sensor, others));
     dims->retina.patch = sensor.patch;
     dims->retina.scales = sensor.scales;
     dims->retina.channels = sensor.channels;

@@ -5,13 +5,13 @@
 . "$(dirname "$0")/checks.bash"
 foreign() { "$python" "$here/foreign.py" "$@" || fail "foreign.py $*"; }
 
-# there_and_back NAME "IMPORT OPTIONS" KEY=VALUE...: what comes out is what PyTorch's file holds.
+# there_and_back NAME "IMPORT OPTIONS" KEY=VALUE...: what comes out is what PyTorch's file holds; nothing is left open.
 there_and_back() {
     local name=$1 options=$2
     shift 2
     foreign make "$name.st" "$@"
     # shellcheck disable=SC2086 # words
-    run 0 import "$name.st" --output "$name" $options
+    run 0 import "$name.st" --output "$name" --set model.patch=8 $options
     quiet
     run 0 export "$name" --output "$name.back.st"
     quiet
@@ -41,19 +41,53 @@ for type in F16 BF16; do
     foreign same "$type.back.st" "$type.again.st"
 done
 
+# Where other patches than the usual one fit, that is said, once, with the way to say so; and then it is quiet.
+run 0 import plain.st --output open
+[ "$(wc -l <err)" -eq 1 ] || fail "not one line of warning"
+says err "warning: 1 scale of 8 x 8, as is usual, but these fit the inputs of sensor.fc1.weight too: 4 of 4 x 4; say which"
+run 0 import plain.st --output fours --set model.patch=4
+quiet
+says out "4 scales of 4 x 4"
+says out "6 glimpses, sigma 0.05, scale 2, mean 0.1307, stddev 0.3081"
+
 # The file's own metadata settles what shapes leave open, and the command line wins over it.
 run 0 import scales.back.st --output scales.again
 says out "3 scales of 8 x 8"
 run 0 import lstm.back.st --output lstm.again
-says out "3 glimpses and sigma 0.2"
+says out "3 glimpses, sigma 0.2"
 run 0 import lstm.back.st --output lstm.other --set model.glimpses=7
-says out "7 glimpses and sigma 0.2"
+says out "7 glimpses, sigma 0.2"
+run 0 import lstm.back.st --output lstm.file --config <(echo 'model: {sigma: 0.3}')
+says out "3 glimpses, sigma 0.3"
 run 0 inspect plain
 says out "rnn.h2h.weight"
 
 # What is wrong is said, with the right code, and leaves nothing behind.
 refuses 64 "3 of 8 x 8" import scales.st --output none
 refuses 64 "model.hidden is given as 32" import plain.st --output none --set model.hidden=32
+echo 'model: {hidden: 32}' >hidden.yaml
+refuses 64 "model.hidden is given as 32" import plain.st --output none --config hidden.yaml
+echo 'model: {hidden: 256}' >hidden.yaml # given, though it is the default
+refuses 64 "model.hidden is given as 256" import plain.st --output none --config hidden.yaml
+echo 'model: {patch: 5}' >five.yaml
+refuses 64 "of the size given" import scales.st --output none --config five.yaml
+# metadata_of FILE KEY VALUE: plain.st with that in its metadata.
+metadata_of() {
+    "$python" - "$@" <<'PY' || exit 1
+import json, struct, sys
+data = open("plain.st", "rb").read()
+length = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8:8 + length]) | {"__metadata__": {sys.argv[2]: sys.argv[3]}}
+text = json.dumps(header).encode()
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(text)) + text + data[8 + length:])
+PY
+}
+metadata_of wrong.st model.hidden 32
+refuses 65 "model.hidden is 32 in the metadata" import wrong.st --output none
+metadata_of wrong.st model.patch 5
+refuses 65 "of the size given" import wrong.st --output none
+metadata_of wrong.st train.lr nonsense # what export does not write is not read
+run 0 import wrong.st --output strange --set model.patch=8
 refuses 64 "import needs a file and a folder" import plain.st
 refuses 64 "import needs a file and a folder" import --output none
 refuses 64 "--layout is 'sideways'" import plain.st --output none --layout sideways

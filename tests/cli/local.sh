@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# jobs/local.sh: what it passes to ram_dist, and what it says at the end. The tree is a copy below a path with blanks,
+# jobs/local.sh: what it passes to ram_dist, and what it says at the end; jobs/reproduce.sh: how many ranks. The tree is a copy below a path with blanks,
 # and the program built in it is a stand-in that prints its arguments.
 set -euo pipefail
 
@@ -73,6 +73,14 @@ lacks "fetching"
 RAM_DATA=/mine run 0
 lacks "fetching"
 says "RAM_DATA=/mine"
+
+# A row of the table trains on as many ranks as there are cores, and lanes.
+touch "$tree/configs/few.yaml"
+sweep="$tree/logs/few-sweep/as_configured-seed-1"
+"$tree/jobs/reproduce.sh" few --seeds 1 >"$work/output" 2>&1 || fail "reproduce.sh"
+says "train --np $cores --config $tree/configs/few.yaml --resume auto --set seed=1 --run-dir $sweep"
+"$tree/jobs/reproduce.sh" few --seeds 1 --set train.lanes=1 >"$work/output" 2>&1 || fail "reproduce.sh with one lane"
+says "train --np 1 --config $tree/configs/few.yaml --resume auto --set train.lanes=1 --set seed=1 --run-dir $sweep"
 
 # Failures are the program's own, or shown.
 run 75 --stop

@@ -74,6 +74,8 @@ static void reduce(Comm *comm, Backend *backend, int lanes, int64_t count, int l
     const int leaves = backend_spans(backend, &span, leaf_most, leaf);
     double *tails = memory_new((size_t)mine.count * TAIL, sizeof *tails), total_tail[TAIL];
     Reduction *reduction = reduction_new(comm, NULL, backend, lanes, count, TAIL, leaves, leaf);
+    for (int v = 0; v < leaves && backend->host_memory; v++) /* on cache lines */
+        assert_int_equal((uintptr_t)reduction_vector(reduction, v).address % 64, 0);
     for (int round = 0; round < 2; round++) {
         const Case c = {lanes, round, count};
         upload_leaves(&c, backend, leaves, leaf, reduction);

@@ -314,6 +314,17 @@ static void test_files(void **state) {
     free(nested);
 }
 
+/* A key given as its default is given. */
+static void test_given(void **state) {
+    (void)state;
+    Config config;
+    bool given[CONFIG_KEYS] = {false};
+    write_bytes("model: {patch: 8}", 17);
+    config_default(&config);
+    assert_ok(config_read_given(&config, path, given));
+    for (int key = 0; key < CONFIG_KEYS; key++) assert_int_equal(given[key], key == config_find_key("model.patch"));
+}
+
 static void test_set(void **state) {
     (void)state;
     Config config;
@@ -582,6 +593,7 @@ int main(void) {
         cmocka_unit_test(test_writing),
         cmocka_unit_test(test_key_list),
         cmocka_unit_test(test_name),
+        cmocka_unit_test(test_given),
         cmocka_unit_test(test_shipped_files),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
