@@ -99,7 +99,7 @@ quiet
 
 # A second Ctrl-C ends at once; nothing that was saved is lost.
 for count in 1 3; do
-    endless=(--config small.yaml --set train.epochs=1000000 --set eval.rollouts=10000 --run-dir "$work/endless$count")
+    endless=(--config small.yaml --set train.epochs=1000000 --set eval.rollouts=10000 --set data.validation=0.9 --run-dir "$work/endless$count")
     "${catch[@]}" --np $count "${endless[@]}" >out 2>err </dev/null &
     launcher=$!
     until_says endless$count/run.log "model: "
