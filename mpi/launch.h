@@ -45,9 +45,9 @@ Status launch_ranks(const Launch *launch, int64_t np, bool watched, char **argv,
 /* Whether a watching process of this program started this one. */
 bool launch_is_watched(void);
 
-/* The communicator that `comm.backend` asks for; auto: self for one rank, MPI for several. `seconds`: comm.timeout. *comm is usable even where
- * this fails (RAM_USAGE: self with several ranks; RAM_UNAVAILABLE: the launcher belongs to another MPI), so that all
- * ranks agree on the failure and end together. @collective */
+/* The communicator that `comm.backend` asks for; auto: self for one rank, MPI for several. `seconds`: comm.timeout.
+ * *comm is usable even where this fails (RAM_USAGE: self with several ranks; RAM_UNAVAILABLE: the launcher belongs to
+ * another MPI), so that all ranks agree on the failure and end together. @collective */
 Status launch_comm(const Launch *launch, CommChoice choice, double seconds, Comm **comm);
 
 /* CPU threads of this rank: `wanted`, or for KEY_AUTO_INT the rank's own cores when no two ranks of this host share

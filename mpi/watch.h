@@ -11,7 +11,16 @@
 
 typedef struct Watch Watch;
 
-typedef enum { IN_INIT, IN_BARRIER, IN_BROADCAST, IN_GATHER, IN_REDUCTION, IN_EXCHANGE, IN_FINALIZE, COLLECTIVES } Collective;
+typedef enum {
+    IN_INIT,
+    IN_BARRIER,
+    IN_BROADCAST,
+    IN_GATHER,
+    IN_REDUCTION,
+    IN_EXCHANGE,
+    IN_FINALIZE,
+    COLLECTIVES
+} Collective;
 
 Watch *watch_new(int rank, int size);
 
