@@ -6,7 +6,7 @@
 blobs data 6000 200
 small_model
 export RAM_DATA=$work/data
-settings=(--config small.yaml --set train.epochs=200 --run-dir "$work/cut" --resume auto)
+settings=(--config small.yaml --set train.epochs=500 --run-dir "$work/cut" --resume auto)
 catch=(env --default-signal=INT "$ram_dist") # in the background a shell has its children ignore Ctrl-C
 run 0 --config small.yaml --set train.epochs=200 --run-dir whole
 
