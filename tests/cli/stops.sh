@@ -8,7 +8,7 @@ small_model
 export RAM_DATA=$work/data
 settings=(--config small.yaml --set train.epochs=500 --run-dir "$work/cut" --resume auto)
 catch=(env --default-signal=INT "$ram_dist") # in the background a shell has its children ignore Ctrl-C
-run 0 --config small.yaml --set train.epochs=200 --run-dir whole
+run 0 --config small.yaml --set train.epochs=500 --run-dir whole
 
 # begin COMMAND...: in the background, until it has trained a little; sets launcher, which ends with the command's code.
 begin() {
