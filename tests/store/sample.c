@@ -1,7 +1,9 @@
+#define _GNU_SOURCE /* program_invocation_short_name */
 #include "sample.h"
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +69,9 @@ bool sample_is(const Sample *sample, int64_t seed) {
 }
 
 void sample_folder(Comm *comm, const char *name, char folder[FILE_PATH]) {
-    snprintf(folder, FILE_PATH, "%s/tests/store/work/%s-np%d", BINARY_DIR, name, comm_size(comm));
+    /* of this program's own: others run at the same time, and a name is soon taken twice */
+    snprintf(folder, FILE_PATH, "%s/tests/store/work/%s/%s-np%d", BINARY_DIR, program_invocation_short_name, name,
+             comm_size(comm));
     Status status = status_ok();
     if (comm_rank(comm) == 0) {
         status = atomic_file_remove_tree(folder);

@@ -24,7 +24,8 @@ void sample_free(Sample *sample);
 /* Whether every bit of every value, the padding included, is that of sample_new(seed). */
 bool sample_is(const Sample *sample, int64_t seed);
 
-/* An empty folder for the test `name`, the same path on all ranks and another for each rank count. @collective */
+/* An empty folder for the test `name`, the same path on all ranks and another for each test program and rank
+ * count. @collective */
 void sample_folder(Comm *comm, const char *name, char folder[FILE_PATH]);
 
 /* Ways to damage a file. */
