@@ -5,7 +5,7 @@
 #                          read, and this script, in BUILD/gpu and BUILD/gpu.tar.gz
 #   gpu.sh run [PART...]   in a copy of that folder, on the machine with the GPU. RAM_DATA names the folder of MNIST.
 #
-# Parts: conformance sanitizer curves resume ranks nccl speed; without any, all of them. Each line of the table at the end is
+# Parts: conformance sanitizer graph curves resume ranks nccl speed; without any, all of them. Each line of the table at the end is
 # a part's result; the exit status is 1 when one has failed.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -104,6 +104,15 @@ curve() { sed -n 's/.*"split":"validation","epoch":\([0-9]*\).*"error":\([0-9.]*
 facts() { sed 's/"seconds":[0-9.e+-]*//' "$1/metrics.jsonl"; }
 same_facts() { diff <(facts "$1") <(facts "$2"); }
 
+part_graph() { # a step's kernels recorded and one by one, with whole and short batches, and one batch size after another
+    local graph
+    for graph in true false; do
+        part "1 epoch, train.graph=$graph" 300 ram_dist --device cuda --run-dir "$work/graph-$graph" \
+            --set train.epochs=1 --set train.graph=$graph --set train.baseline=moving_average || return
+    done
+    expect "recorded or not: the same figures" same_facts "$work/graph-true" "$work/graph-false"
+}
+
 part_curves() {
     local device
     for device in cuda cpu; do
@@ -152,24 +161,23 @@ part_nccl() { # one rank alone; two on one GPU, which NCCL refuses
 
 figure() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" "$work/out"; }
 
+speed_row() { # DEVICE BATCH LANES PRECISION GRAPH
+    part "bench, $1, batch $2, lanes $3, $4, graph $5" 300 ram_dist bench --json --device "$1" --set train.batch="$2" \
+        --set train.lanes="$3" --set train.precision="$4" --set train.graph="$5" || return
+    awk -v rate="$(figure train_images_per_second)" -v step="$(figure step_seconds)" \
+        -v flops="$(figure train_flops_per_image)" -v setting="$(printf '%-6s %6d %6d %5s %6s' "$@")" \
+        'BEGIN { printf "    %s %12.0f %12.3f %10.3f %9.2f\n", setting, rate, 54000 / rate, 1e3 * step, 1e-12 * rate * flops }' \
+        >>"$work/speed"
+}
 part_speed() {
-    local batch lanes precision device
-    printf '    %-6s %6s %6s %5s %12s %12s %10s %9s\n' device batch lanes "" "images/s" "epoch, s" "step, ms" "TFLOP/s" >"$work/speed"
-    for device in cuda cpu; do
-        for batch in 128 4096; do
-            for lanes in 8 1; do
-                for precision in fp32 tf32 bf16; do
-                    if [ $device = cpu ] && { [ $precision != fp32 ] || [ $lanes = 1 ]; }; then continue; fi
-                    part "bench, $device, batch $batch, lanes $lanes, $precision" 300 ram_dist bench --json --device $device \
-                        --set train.batch=$batch --set train.lanes=$lanes --set train.precision=$precision || continue
-                    awk -v rate="$(figure train_images_per_second)" -v step="$(figure step_seconds)" -v flops="$(figure train_flops_per_image)" -v d=$device \
-                        -v b=$batch -v l=$lanes -v p=$precision \
-                        'BEGIN { printf "    %-6s %6d %6d %5s %12.0f %12.3f %10.3f %9.2f\n",
-                                  d, b, l, p, rate, 54000 / rate, 1e3 * step, 1e-12 * rate * flops }' \
-                        >>"$work/speed"
-                done
-            done
+    local batch lanes precision
+    printf '    %-6s %6s %6s %5s %6s %12s %12s %10s %9s\n' device batch lanes "" graph "images/s" "epoch, s" "step, ms" "TFLOP/s" >"$work/speed"
+    for batch in 128 4096; do
+        for lanes in 8 1; do
+            for precision in fp32 tf32 bf16; do speed_row cuda $batch $lanes $precision true; done
+            speed_row cuda $batch $lanes fp32 false
         done
+        speed_row cpu $batch 8 fp32 true
     done
     cat "$work/speed"
 }
@@ -202,7 +210,7 @@ pack)
     ;;
 run)
     shift
-    [ $# -gt 0 ] || set -- conformance sanitizer curves resume ranks nccl speed
+    [ $# -gt 0 ] || set -- conformance sanitizer graph curves resume ranks nccl speed
     for name; do
         declare -F "part_$name" >/dev/null || { echo "gpu.sh: error: there is no part '$name'" >&2 && exit 64; }
     done

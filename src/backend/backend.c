@@ -69,6 +69,18 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
     return spans;
 }
 
+void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, int lanes_most, SpanWork work,
+                          void *context) {
+    if (backend->kernels->run_recorded)
+        backend->kernels->run_recorded(backend, record, lanes, lanes_most, work, context);
+    else
+        backend->kernels->run(backend, lanes, lanes_most, work, context);
+}
+
+void backend_forget(Backend *backend, BackendRecord *record) {
+    if (record) backend->kernels->forget(backend, record);
+}
+
 DevFloats backend_floats(Backend *backend, int64_t count) {
     return (DevFloats){backend->kernels->allocate(backend, (size_t)count * sizeof(float))};
 }

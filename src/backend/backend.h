@@ -97,11 +97,12 @@ typedef struct {
     DevBytes label;  /* (images) */
 } Pictures;
 
-/* Where random locations come from (base/philox.h). */
+/* Where random locations come from (base/philox.h). What changes from step to step lies in backend memory, here and
+ * below, so that a step's kernels have the same arguments each time. */
 typedef struct {
     uint64_t seed;
     uint32_t space;   /* the split */
-    uint32_t epoch;   /* 0 at evaluation */
+    DevInts epoch;    /* (1); NULL: 0, which is evaluation's */
     uint32_t rollout; /* of a row's first sample; row's roll-out m draws as rollout + m */
     Policy policy;
 } Draws;
@@ -111,9 +112,9 @@ typedef struct {
     Baseline baseline;
     int glimpses;
     float sigma;
-    float moving_average; /* m of before the step */
-    double weight;        /* w */
-    int64_t rows;         /* of the global batch: B * M */
+    DevFloats moving_average; /* (1): m of before the step; read where it is the baseline */
+    double weight;            /* w */
+    int64_t rows;             /* of the global batch: B * M */
 } Reinforce;
 
 typedef struct {
@@ -161,6 +162,9 @@ typedef struct Backend Backend;
 /* Called by a worker for each of its spans. `worker` in [0, workers): index of its private workspace. */
 typedef void (*SpanWork)(void *context, int worker, const Span *span);
 
+/* What a backend keeps of work that comes again and again (backend_run_recorded). */
+typedef struct BackendRecord BackendRecord;
+
 typedef struct {
     const char *name;
     void (*free)(Backend *backend);
@@ -178,6 +182,10 @@ typedef struct {
 
     /* Gives the spans of `lanes` (backend_span) to the workers, returns when all are done. */
     void (*run)(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context);
+    /* See backend_run_recorded; NULL where nothing is recorded. */
+    void (*run_recorded)(Backend *backend, BackendRecord **record, Span lanes, int lanes_most, SpanWork work,
+                         void *context);
+    void (*forget)(Backend *backend, BackendRecord *record);
     /* Returns when all that was asked for is done: for those who measure. */
     void (*wait)(Backend *backend);
     /* See backend_range; NULL as a name ends the range. NULL where no profiler looks. */
@@ -291,6 +299,13 @@ bool backend_span(const Backend *backend, const Span *lanes, int lanes_most, int
 
 /* All spans of `run`, ascending: node (lanes->lane_count). Returns how many. */
 int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, LaneNode *node);
+
+/* Kernels.run for work that asks for kernels alone, no upload or download, and for the same lanes always for the same
+ * kernels with the same arguments: a backend that is quicker at it plays a record of them (on a GPU a CUDA graph) in
+ * place of the work. *record: NULL at first; backend_forget() it. */
+void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, int lanes_most, SpanWork work,
+                          void *context);
+void backend_forget(Backend *backend, BackendRecord *record); /* NULL is allowed */
 
 /* Allocation by element: undefined contents, or zeros. */
 DevFloats backend_floats(Backend *backend, int64_t count);

@@ -159,7 +159,9 @@ static void checked_draw(Backend *backend, const Span *span, const Draws *draws,
                          DevFloats location, DevFloats noise) {
     const Pictures seen = pictures_of(backend, span, pictures, NULL);
     const int64_t n = span_rows(span);
-    PASS_ON(draw, span, draws, &seen, glimpses, floats(backend, location, 2 * n),
+    Draws revealed = *draws;
+    revealed.epoch.address = reveal(backend, draws->epoch.address, sizeof *draws->epoch.address);
+    PASS_ON(draw, span, &revealed, &seen, glimpses, floats(backend, location, 2 * n),
             floats(backend, noise, 2 * glimpses * n));
 }
 
@@ -214,7 +216,9 @@ static void checked_reinforce(Backend *backend, const Span *span, const Reinforc
                               DevFloats mean, DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline,
                               DevFloats d_location, DevDoubles sums) {
     const int64_t n = span_rows(span), all = loss->glimpses * n;
-    PASS_ON(reinforce, span, loss, floats(backend, reward, n), floats(backend, mean, 2 * all),
+    Reinforce revealed = *loss;
+    revealed.moving_average = floats(backend, loss->moving_average, 1);
+    PASS_ON(reinforce, span, &revealed, floats(backend, reward, n), floats(backend, mean, 2 * all),
             floats(backend, noise, 2 * all), floats(backend, log_pi, all), floats(backend, b, all),
             floats(backend, d_baseline, all), floats(backend, d_location, 2 * all), sums_of(backend, sums));
 }

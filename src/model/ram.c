@@ -171,22 +171,14 @@ size_t pass_bytes(const Ram *ram, int64_t rows_most, bool backward) {
     return bytes;
 }
 
-void pass_open(Pass *pass, const Ram *ram, int64_t rows_most, int64_t images_most, bool backward) {
-    Backend *backend = ram->backend;
+void pass_open(Pass *pass, const Ram *ram, int64_t rows_most, bool backward) {
     *pass = (Pass){.rows_most = rows_most, .backward = backward};
-    visit_arrays(pass, ram, allocate_array, backend);
-    pass->pictures.picture.address = backend->kernels->allocate(backend, (size_t)images_most * sizeof(int32_t));
-    pass->pictures.sample.address = backend->kernels->allocate(backend, (size_t)images_most * sizeof(int32_t));
-    pass->pictures.label.address = backend->kernels->allocate(backend, (size_t)images_most);
+    visit_arrays(pass, ram, allocate_array, ram->backend);
 }
 
 void pass_close(Pass *pass, const Ram *ram) {
-    Backend *backend = ram->backend;
     if (!pass->rows_most) return;
-    visit_arrays(pass, ram, release_array, backend);
-    backend->kernels->release(backend, pass->pictures.picture.address);
-    backend->kernels->release(backend, pass->pictures.sample.address);
-    backend->kernels->release(backend, pass->pictures.label.address);
+    visit_arrays(pass, ram, release_array, ram->backend);
     *pass = (Pass){0};
 }
 

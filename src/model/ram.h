@@ -32,10 +32,10 @@ void ram_load(Ram *ram, DevFloats values);
 /* Which losses to compute (DESIGN 2). */
 typedef struct {
     Baseline baseline;
-    float moving_average;    /* m of before the step */
-    double reinforce_weight; /* w */
-    double glimpse_nll;      /* weight of the classification loss after each glimpse but the last */
-    int64_t rows;            /* of the global batch, B * M: the mean's divisor */
+    DevFloats moving_average; /* (1): m of before the step */
+    double reinforce_weight;  /* w */
+    double glimpse_nll;       /* weight of the classification loss after each glimpse but the last */
+    int64_t rows;             /* of the global batch, B * M: the mean's divisor */
 } Loss;
 
 /* All that the computation of one lane reads and leaves. n = span_rows(lane), T glimpses; every array holds [T] blocks
@@ -44,7 +44,7 @@ typedef struct {
     int64_t rows_most;
     bool backward;
     /* inputs of ram_forward */
-    Pictures pictures; /* arrays of (rows_most / M) images; pixels are borrowed */
+    Pictures pictures; /* of the lane's images, borrowed */
     DevFloats noise;   /* (T, n, 2) */
     /* what forward leaves */
     DevFloats location;    /* (T+1, n, 2): l_0 is an input */
@@ -69,8 +69,8 @@ typedef struct {
     DevFloats d_logits;     /* (T, n, classes) */
 } Pass;
 
-/* Memory for lanes of at most rows_most rows and images_most images; with the gradients' when `backward`. */
-void pass_open(Pass *pass, const Ram *ram, int64_t rows_most, int64_t images_most, bool backward);
+/* Memory for lanes of at most rows_most rows; with the gradients' when `backward`. */
+void pass_open(Pass *pass, const Ram *ram, int64_t rows_most, bool backward);
 void pass_close(Pass *pass, const Ram *ram); /* a zeroed one is allowed */
 
 /* h_t, t = 1..T, as a matrix of T*n rows. */

@@ -39,14 +39,14 @@ Evaluator *evaluator_new(const Experiment *experiment, Split split) {
     evaluator->experiment = experiment;
     evaluator->split = split;
     evaluator->images_most = span_lane_rows_most(lanes.batch, lanes.lanes, 1);
-    feed_open(&evaluator->feed, experiment, split, evaluator->images_most);
+    feed_open(&evaluator->feed, experiment, split, lanes.batch);
     evaluator->pass = memory_new(workers, sizeof *evaluator->pass);
     evaluator->tally = memory_new(workers, sizeof *evaluator->tally);
     evaluator->probability = memory_new(workers, sizeof *evaluator->probability);
     for (size_t i = 0; i < workers; i++) {
         Tally *tally = &evaluator->tally[i];
         const size_t images = (size_t)evaluator->images_most;
-        pass_open(&evaluator->pass[i], &experiment->ram, evaluator->images_most, evaluator->images_most, false);
+        pass_open(&evaluator->pass[i], &experiment->ram, evaluator->images_most, false);
         evaluator->probability[i] = backend_floats(backend, evaluator->images_most * (int64_t)classes);
         tally->confusion = memory_new(classes * classes, sizeof *tally->confusion);
         tally->probability = memory_new(images * classes, sizeof *tally->probability);
@@ -113,7 +113,7 @@ static void evaluate_span(void *context, int worker, const Span *span) {
     const size_t probability_bytes = (size_t)(rows * classes) * sizeof(float);
     memset(tally->probability, 0, probability_bytes);
     kernels->upload(backend, evaluator->probability[worker].address, tally->probability, probability_bytes);
-    feed_span(&evaluator->feed, worker, span, 0, work->samples, &pass->pictures);
+    pass->pictures = feed_pictures(&evaluator->feed, span);
     for (int64_t m = 0; m < work->rollouts; m++) {
         const Draws draws = {.seed = (uint64_t)experiment->config._seed,
                              .space = evaluator->split,
@@ -169,8 +169,9 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
     for (int64_t first = 0; first < images; first += batch) {
         const int64_t n = images - first < batch ? images - first : batch;
         Work work = {evaluator, policy, rollouts, experiment->dataset.sample[evaluator->split] + first};
-        experiment->backend->kernels->run(experiment->backend, experiment_lanes(experiment, n, 1), 1, evaluate_span,
-                                          &work);
+        const Span lanes = experiment_lanes(experiment, n, 1);
+        feed_lanes(&evaluator->feed, &lanes, 0, work.samples);
+        experiment->backend->kernels->run(experiment->backend, lanes, 1, evaluate_span, &work);
     }
     backend_range_end(experiment->backend);
     sum_tallies(evaluator);

@@ -1,26 +1,33 @@
-/* Feed: puts the pictures of a span in front of a Pass: the data set's own where the task shows them as they are, else
- * canvases drawn for each worker. Owns those canvases. Must not know what is computed. Nothing is collective; workers
- * may feed at once, each with its own number. */
+/* Feed: the pictures of a batch in front of the lanes that look at them: the data set's own where the task shows them
+ * as they are, else canvases drawn by all workers. Owns the memory they lie in. Must not know what is computed. Nothing
+ * is collective. */
 #ifndef RAM_TRAIN_FEED_H
 #define RAM_TRAIN_FEED_H
 
 #include "train/experiment.h"
 
-typedef struct FeedSlot FeedSlot;
-
 typedef struct {
     const Experiment *experiment; /* borrowed */
     Split split;
-    DevBytes pixels; /* the data set's, presented to the backend; none where canvases are drawn */
-    FeedSlot *slot;  /* (workers) */
+    bool drawn;        /* canvases, not the data set's pictures */
+    Pictures shown;    /* of the fed images; pixels: the data set's, presented to the backend, or the canvases */
+    int64_t first;     /* number of the first fed image in its batch */
+    int32_t *picture;  /* (images_most), host: place of each picture among the pixels */
+    uint8_t *label;    /* (images_most), host */
+    uint8_t *canvas;   /* (images_most, H, W, C), host; the same memory where the backend's is the host's */
+    uint8_t **scratch; /* (workers): of task_draw */
 } Feed;
 
-/* images_most: of one span. */
+/* images_most: of one feed_lanes. */
 void feed_open(Feed *feed, const Experiment *experiment, Split split, int64_t images_most);
 void feed_close(Feed *feed); /* a zeroed one is allowed */
 
-/* Fills `pictures` with the span's images of a batch. samples (span->batch): indices into the split's file. */
-void feed_span(const Feed *feed, int worker, const Span *span, uint32_t epoch, const int32_t *samples,
-               Pictures *pictures);
+/* Takes the images of `lanes` of a batch in place of those before. samples (lanes->batch): the batch, indices into the
+ * split's file. Called by one thread while no worker computes. */
+void feed_lanes(Feed *feed, const Span *lanes, uint32_t epoch, const int32_t *samples);
+
+/* The images of a lane, or some lanes, of those fed: arrays of its images. Borrowed, at the same place for the same
+ * lanes until feed_close. */
+Pictures feed_pictures(const Feed *feed, const Span *lane);
 
 #endif

@@ -14,6 +14,8 @@ static const size_t SPAN_BYTES = (size_t)32 << 20;
 struct Step {
     const Experiment *experiment;
     Feed feed;
+    Loss loss;      /* but its number of rows */
+    DevInts epoch;  /* (1) */
     int span_lanes; /* most of a span */
     Pass *pass;     /* (workers, span_lanes) */
     int spans;
@@ -21,6 +23,7 @@ struct Step {
     Reduction *reduction;
     DevDoubles sums; /* (lanes of this rank, SUMS) */
     double *tails;   /* (lanes of this rank, TAIL), host */
+    BackendRecord *record;
 };
 
 /* As many lanes side by side as fit into SPAN_BYTES: a power of two, at most those of the batch. */
@@ -36,14 +39,19 @@ Step *step_new(const Experiment *experiment) {
     Backend *backend = experiment->backend;
     Step *step = memory_new(1, sizeof *step);
     const Span lanes = experiment_lanes(experiment, config->train_batch, (int)config->train_samples);
-    const int64_t images = span_lane_rows_most(lanes.batch, lanes.lanes, 1);
+    const int64_t rows = span_lane_rows_most(lanes.batch, lanes.lanes, 1) * lanes.samples;
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
     step->experiment = experiment;
-    feed_open(&step->feed, experiment, SPLIT_TRAIN, images);
-    step->span_lanes = choose_span_lanes(&experiment->ram, &lanes, images * lanes.samples);
+    feed_open(&step->feed, experiment, SPLIT_TRAIN, lanes.batch);
+    step->loss = (Loss){.baseline = (Baseline)config->train_baseline,
+                        .moving_average = backend_floats(backend, 1),
+                        .reinforce_weight = config->train_reinforce_weight,
+                        .glimpse_nll = config->train_glimpse_nll};
+    step->epoch.address = backend->kernels->allocate(backend, sizeof *step->epoch.address);
+    step->span_lanes = choose_span_lanes(&experiment->ram, &lanes, rows);
     step->pass = memory_new((size_t)(backend->workers * step->span_lanes), sizeof *step->pass);
     for (int i = 0; i < backend->workers * step->span_lanes; i++)
-        pass_open(&step->pass[i], &experiment->ram, images * lanes.samples, images, true);
+        pass_open(&step->pass[i], &experiment->ram, rows, true);
     step->span = memory_new((size_t)lanes.lane_count, sizeof *step->span);
     step->spans = backend_spans(backend, &lanes, step->span_lanes, step->span);
     step->reduction =
@@ -58,6 +66,9 @@ void step_free(Step *step) {
     Backend *backend = step->experiment->backend;
     for (int i = 0; i < backend->workers * step->span_lanes; i++) pass_close(&step->pass[i], &step->experiment->ram);
     feed_close(&step->feed);
+    backend_forget(backend, step->record);
+    backend->kernels->release(backend, step->loss.moving_average.address);
+    backend->kernels->release(backend, step->epoch.address);
     reduction_free(step->reduction);
     backend->kernels->release(backend, step->sums.address);
     free(step->pass);
@@ -68,47 +79,35 @@ void step_free(Step *step) {
 
 DevFloats step_gradient(const Step *step) { return reduction_total(step->reduction); }
 
-typedef struct {
-    Step *step;
-    uint32_t epoch;
-    const int32_t *samples;
-    float moving_average;
-    int first_lane; /* of this rank */
-} Work;
-
 /* One lane, forward and backward. */
-static void compute_lane(const Work *work, int worker, const Span *lane, const Loss *loss, Pass *pass) {
-    const Experiment *experiment = work->step->experiment;
+static void compute_lane(const Step *step, const Span *lane, const Loss *loss, Pass *pass) {
+    const Experiment *experiment = step->experiment;
     const Ram *ram = &experiment->ram;
     Backend *backend = experiment->backend;
-    const Draws draws = {.seed = (uint64_t)experiment->config._seed, .space = SPLIT_TRAIN, .epoch = work->epoch};
-    const int64_t place = lane->first_lane - work->first_lane;
-    feed_span(&work->step->feed, worker, lane, work->epoch, work->samples, &pass->pictures);
+    const Draws draws = {.seed = (uint64_t)experiment->config._seed, .space = SPLIT_TRAIN, .epoch = step->epoch};
+    const int64_t place = lane->first_lane - step->span[0].first;
+    pass->pictures = feed_pictures(&step->feed, lane);
     backend->kernels->draw(backend, lane, &draws, &pass->pictures, ram->dims.glimpses, pass->location, pass->noise);
     backend_range(backend, "forward");
     ram_forward(ram, lane, POLICY_SAMPLE, loss->glimpse_nll > 0, pass);
     backend_range_end(backend);
     backend_range(backend, "backward");
-    ram_backward(ram, lane, loss, pass, (DevDoubles){work->step->sums.address + place * SUMS});
+    ram_backward(ram, lane, loss, pass, (DevDoubles){step->sums.address + place * SUMS});
     backend_range_end(backend);
 }
 
-/* One span: what a worker does without waiting for anyone. */
+/* One span: what a worker does without waiting for anyone. All that changes from step to step it finds in the backend's
+ * memory, so that it can be recorded. */
 static void compute_span(void *context, int worker, const Span *span) {
-    const Work *work = context;
-    const Step *step = work->step;
-    const Config *config = &step->experiment->config;
+    const Step *step = context;
     Pass *pass = &step->pass[worker * step->span_lanes];
-    const Loss loss = {.baseline = (Baseline)config->train_baseline,
-                       .moving_average = work->moving_average,
-                       .reinforce_weight = config->train_reinforce_weight,
-                       .glimpse_nll = config->train_glimpse_nll,
-                       .rows = span->batch * span->samples};
+    Loss loss = step->loss;
+    loss.rows = span->batch * span->samples;
     int at = 0;
     while (step->span[at].first != span->first_lane) at++;
     for (int i = 0; i < span->lane_count; i++) {
         const Span lane = span_lane(span, i);
-        compute_lane(work, worker, &lane, &loss, &pass[i]);
+        compute_lane(step, &lane, &loss, &pass[i]);
     }
     backend_range(step->experiment->backend, "gradient");
     ram_gradient(&step->experiment->ram, span, &loss, pass, reduction_vector(step->reduction, at));
@@ -122,10 +121,16 @@ StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n,
     const Span lanes = experiment_lanes(experiment, n, (int)experiment->config.train_samples);
     const size_t count = (size_t)lanes.lane_count;
     double zero[LANES_MOST * SUMS] = {0}, sums[LANES_MOST * SUMS], total[TAIL];
-    Work work = {step, epoch, samples, moving_average, lanes.first_lane};
+    const int32_t epoch_number = (int32_t)epoch;
     backend_range(backend, "step");
+    feed_lanes(&step->feed, &lanes, epoch, samples);
+    backend->kernels->upload(backend, step->epoch.address, &epoch_number, sizeof epoch_number);
+    backend->kernels->upload(backend, step->loss.moving_average.address, &moving_average, sizeof moving_average);
     backend->kernels->upload(backend, step->sums.address, zero, count * SUMS * sizeof(double));
-    backend->kernels->run(backend, lanes, step->span_lanes, compute_span, &work);
+    if (experiment->config.train_graph)
+        backend_run_recorded(backend, &step->record, lanes, step->span_lanes, compute_span, step);
+    else
+        backend->kernels->run(backend, lanes, step->span_lanes, compute_span, step);
     backend->kernels->download(backend, sums, step->sums.address, count * SUMS * sizeof(double));
     for (size_t lane = 0; lane < count; lane++) {
         memcpy(step->tails + lane * TAIL, sums + lane * SUMS, SUMS * sizeof(double));

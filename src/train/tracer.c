@@ -40,12 +40,13 @@ Tracer *tracer_new(const Experiment *experiment, const TracePlan *plan) {
                                  .rollouts = plan->rollouts,
                                  .glimpses = dims->glimpses,
                                  .classes = dims->classes};
-    feed_open(&tracer->feed, experiment, plan->split, most);
+    feed_open(&tracer->feed, experiment, plan->split,
+              experiment->config.eval_batch < count ? experiment->config.eval_batch : count);
     tracer->pass = memory_new((size_t)workers, sizeof *tracer->pass);
     tracer->readout = memory_new((size_t)workers, sizeof *tracer->readout);
     for (int i = 0; i < workers; i++) {
         Readout *readout = &tracer->readout[i];
-        pass_open(&tracer->pass[i], &experiment->ram, most, most, false);
+        pass_open(&tracer->pass[i], &experiment->ram, most, false);
         readout->location = memory_new((T + 1) * n * 2, sizeof(float));
         readout->mean = memory_new(T * n * 2, sizeof(float));
         readout->log_pi = memory_new(T * n, sizeof(float));
@@ -130,7 +131,7 @@ static void trace_span(void *context, int worker, const Span *span) {
     const int32_t *sample = work->samples + span_first_image(span);
     const int64_t n = span_rows(span), first = work->batch_first + span_first_image(span) - rows->first;
     const int64_t begin = first < 0 ? -first : 0, end = n < rows->rows - first ? n : rows->rows - first;
-    feed_span(&tracer->feed, worker, span, 0, work->samples, &pass->pictures);
+    pass->pictures = feed_pictures(&tracer->feed, span);
     for (int64_t i = begin; i < end; i++) {
         rows->index[first + i] = sample[i];
         rows->label[first + i] = labels[sample[i]];
@@ -171,7 +172,9 @@ static void fill_rows(void *context, const TraceRows *rows) {
         const int64_t n = images - first < batch ? images - first : batch;
         const int64_t from = rows->first > first ? rows->first - first : 0, to = end - first < n ? end - first : n;
         Work work = {tracer, rows, experiment->dataset.sample[tracer->plan.split] + first, first};
-        backend->kernels->run(backend, lanes_of(experiment, n, from, to), 1, trace_span, &work);
+        const Span lanes = lanes_of(experiment, n, from, to);
+        feed_lanes(&tracer->feed, &lanes, 0, work.samples);
+        backend->kernels->run(backend, lanes, 1, trace_span, &work);
     }
 }
 

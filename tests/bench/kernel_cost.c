@@ -89,7 +89,7 @@ static void relu_backward(Bench *b) {
 }
 static void retina(Bench *b) { b->kernels->retina(b->backend, &b->span, &b->retina, &b->pictures, b->d, b->c); }
 static void draw(Bench *b) {
-    const Draws draws = {.seed = 1, .epoch = 1};
+    const Draws draws = {.seed = 1};
     b->kernels->draw(b->backend, &b->span, &draws, &b->pictures, T, b->c, b->d);
 }
 static void locate(Bench *b) { b->kernels->locate(b->backend, &b->span, POLICY_SAMPLE, 0.05f, b->a, b->b, b->c, b->d); }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # device.sh RAM_DIST [cpu-check|cuda]: the whole program on another device than the CPU: training, evaluation, traces and
 # going on. Results on cpu-check, the backend that keeps its memory apart from the host's, have the bits of the CPU's; a
-# GPU repeats its own. What a run begins on one device goes on on another.
+# GPU repeats its own, with a step's kernels recorded or one by one. What a run begins on one device goes on on another.
 # shellcheck disable=SC1091,SC2154 # checks.bash sets work, ram_dist, here and python
 . "$(dirname "$0")/checks.bash"
 blobs data 300 103
@@ -27,7 +27,7 @@ compute() { # FOLDER ARGUMENT...: trains, evaluates into FOLDER.eval, traces
 for variant in "${variants[@]}"; do
     rm -rf plain checked
     read -ra settings <<<"$variant"
-    compute plain "${settings[@]}" --device "$same_as"
+    compute plain "${settings[@]}" --device "$same_as" --set train.graph=false
     compute checked "${settings[@]}" --device "$device"
     check weights plain checked
     diff plain.eval checked.eval >out || fail "an evaluation on $device differs"

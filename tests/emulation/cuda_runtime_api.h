@@ -1,7 +1,7 @@
 /* As much of CUDA's runtime as the CUDA backend uses, on the CPU: "device" memory is the host's, a kernel runs when it
- * is launched, block after block, its threads taking turns at every barrier. So the kernels' own text is tested on
- * machines without a GPU, and without a toolkit. It says nothing of speed, races between blocks, or the GPU's
- * arithmetic. Must not know the backend. Nothing here is collective. */
+ * is launched, or when a graph is that has captured it, block after block, its threads taking turns at every barrier.
+ * So the kernels' own text is tested on machines without a GPU, and without a toolkit. It says nothing of speed, races
+ * between blocks, or the GPU's arithmetic. Must not know the backend. Nothing here is collective. */
 #ifndef RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
 #define RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
 
@@ -15,6 +15,8 @@ typedef enum {
 } cudaError_t;
 typedef enum { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 } cudaMemcpyKind;
 typedef struct EmulatedStream *cudaStream_t;
+typedef struct EmulatedGraph *cudaGraph_t, *cudaGraphExec_t;
+typedef enum { cudaStreamCaptureModeRelaxed = 2 } cudaStreamCaptureMode;
 typedef struct {
     int unused;
 } cudaFuncAttributes;
@@ -41,6 +43,12 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *executable, cudaGraph_t graph, unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 cudaError_t cudaMalloc(void **memory, size_t bytes); /* small arrays: NaN */
 cudaError_t cudaFree(void *memory);
 cudaError_t cudaMallocHost(void **memory, size_t bytes);
@@ -48,8 +56,12 @@ cudaError_t cudaFreeHost(void *memory);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream);
 
+/* Runs `work` on its argument now; under capture, whenever the graph is launched, on a copy of it. */
+void emulate_call(void (*work)(const void *argument), const void *argument, size_t bytes);
+
 #ifdef __cplusplus
 }
+#include <functional>
 
 struct dim3 {
     unsigned x, y, z;
@@ -70,17 +82,18 @@ template <typename Kernel> static inline cudaError_t cudaFuncGetAttributes(cudaF
     return cudaSuccess;
 }
 
-/* Runs `thread` for every thread of the launch. */
-void emulate(dim3 blocks, dim3 threads, void (*thread)(void *context), void *context);
+/* Runs `thread` for every thread of the launch, now or as emulate_call says. */
+void emulate(dim3 blocks, dim3 threads, std::function<void()> thread);
 
-template <typename Thread> static inline void emulate_launch(dim3 blocks, dim3 threads, Thread thread) {
-    emulate(
-        blocks, threads, [](void *context) { (*(Thread *)context)(); }, &thread);
+/* Arguments are taken when the launch is asked for. */
+template <typename... Parameters, typename... Arguments>
+static inline void emulate_launch(dim3 blocks, dim3 threads, void (*kernel)(Parameters...), Arguments... arguments) {
+    emulate(blocks, threads, [=]() { kernel(arguments...); });
 }
 #define CUDA_LAUNCH(kernel, blocks, threads, cuda, ...)                                                                \
     do {                                                                                                               \
         (void)(cuda);                                                                                                  \
-        emulate_launch(blocks, threads, [=]() { kernel(__VA_ARGS__); });                                               \
+        emulate_launch(blocks, threads, kernel, __VA_ARGS__);                                                          \
     } while (0)
 #endif
 

@@ -31,13 +31,27 @@ int cuda_blas_version(const CudaBlas *blas) {
     return 0;
 }
 
+typedef struct {
+    bool trans_b, accumulate;
+    int m, n, k;
+    const float *a, *b;
+    int lda, ldb, ldc;
+    float *c;
+} Product;
+
+static void multiply(const void *argument) {
+    const Product *p = argument;
+    cblas_sgemm(CblasColMajor, CblasNoTrans, p->trans_b ? CblasTrans : CblasNoTrans, p->m, p->n, p->k, 1.0f, p->a,
+                p->lda, p->b, p->ldb, p->accumulate ? 1.0f : 0.0f, p->c, p->ldc);
+}
+
 void cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a, int64_t lda,
                        const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc) {
     (void)blas;
     (void)exact;
     require(m > 0 && n > 0 && k > 0 && lda >= m && ldb >= (trans_b ? n : k) && ldc >= m);
-    cblas_sgemm(CblasColMajor, CblasNoTrans, trans_b ? CblasTrans : CblasNoTrans, m, n, k, 1.0f, a, (int)lda, b,
-                (int)ldb, accumulate ? 1.0f : 0.0f, c, (int)ldc);
+    const Product product = {trans_b, accumulate, m, n, k, a, b, (int)lda, (int)ldb, (int)ldc, c};
+    emulate_call(multiply, &product, sizeof product);
 }
 
 void cuda_range(Backend *backend, const char *name) {

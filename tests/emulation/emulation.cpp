@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ucontext.h>
+#include <vector>
 
 /* --- a launch: a fiber for each thread of a block */
 
@@ -28,8 +29,7 @@ struct Launch {
     jmp_buf scheduler;
     Fiber fiber[THREADS_MOST];
     Fiber *current;
-    void (*thread)(void *context);
-    void *context;
+    const std::function<void()> *thread;
 };
 Launch launch;
 
@@ -40,7 +40,7 @@ void yield() {
 /* Threads of one block after the other, each when it is resumed. */
 void fiber_main() {
     for (;;) {
-        launch.thread(launch.context);
+        (*launch.thread)();
         launch.current->running = false;
         yield();
     }
@@ -90,7 +90,7 @@ void run_block(unsigned count, dim3 threads) {
             launch.fiber[i].running = true;
         } else {
             threadIdx = dim3(i % threads.x, i / threads.x);
-            launch.thread(launch.context);
+            (*launch.thread)();
         }
     }
     if (!barriers) return;
@@ -107,17 +107,65 @@ void __syncthreads() {
     threadIdx = self;
 }
 
-void emulate(dim3 blocks, dim3 threads, void (*thread)(void *context), void *context) {
+/* --- capture: what is asked for is kept in place of done */
+
+struct EmulatedGraph {
+    std::vector<std::function<void()>> work;
+};
+static EmulatedGraph *captured;
+
+static void ask(std::function<void()> work) {
+    if (captured)
+        captured->work.push_back(work);
+    else
+        work();
+}
+
+void emulate(dim3 blocks, dim3 threads, std::function<void()> thread) {
     const unsigned count = threads.x * threads.y;
     if (blocks.x == 0 || blocks.y == 0 || count == 0 || count > THREADS_MOST || threads.z != 1) std::abort();
-    launch.thread = thread;
-    launch.context = context;
-    blockDim = threads;
-    for (unsigned y = 0; y < blocks.y; y++)
-        for (unsigned x = 0; x < blocks.x; x++) {
-            blockIdx = dim3(x, y);
-            run_block(count, threads);
-        }
+    ask([=]() {
+        launch.thread = &thread;
+        blockDim = threads;
+        for (unsigned y = 0; y < blocks.y; y++)
+            for (unsigned x = 0; x < blocks.x; x++) {
+                blockIdx = dim3(x, y);
+                run_block(count, threads);
+            }
+    });
+}
+
+void emulate_call(void (*work)(const void *argument), const void *argument, size_t bytes) {
+    const char *from = static_cast<const char *>(argument);
+    const std::vector<char> copy(from, from + bytes);
+    ask([=]() { work(copy.data()); });
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+    if (captured) std::abort();
+    captured = new EmulatedGraph;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph) {
+    *graph = captured;
+    captured = nullptr;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *executable, cudaGraph_t graph, unsigned long long) {
+    *executable = new EmulatedGraph(*graph);
+    return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+    for (const std::function<void()> &work : executable->work) ask(work);
+    return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete graph;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+    delete executable;
+    return cudaSuccess;
 }
 
 /* --- the runtime */
@@ -142,7 +190,10 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
     *stream = nullptr;
     return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+    if (captured) std::abort(); /* as CUDA forbids it */
+    return cudaSuccess;
+}
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
     *memory = std::malloc(bytes);
@@ -151,16 +202,17 @@ cudaError_t cudaMalloc(void **memory, size_t bytes) {
     return cudaSuccess;
 }
 cudaError_t cudaFree(void *memory) {
+    if (captured) std::abort();
     std::free(memory);
     return cudaSuccess;
 }
 cudaError_t cudaMallocHost(void **memory, size_t bytes) { return cudaMalloc(memory, bytes); }
 cudaError_t cudaFreeHost(void *memory) { return cudaFree(memory); }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
-    std::memcpy(to, from, bytes);
+    ask([=]() { std::memcpy(to, from, bytes); });
     return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t) {
-    std::memset(memory, value, bytes);
+    ask([=]() { std::memset(memory, value, bytes); });
     return cudaSuccess;
 }

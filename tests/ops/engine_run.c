@@ -11,7 +11,8 @@ typedef struct {
     Ram ram;
     Loss loss;
     Pass *pass;         /* (workers, span_lanes) */
-    DevBytes pixels;    /* of the whole batch */
+    Pictures pictures;  /* of the whole batch */
+    DevInts epoch;      /* (1) */
     DevFloats gradient; /* (lanes, layout.total): a span's sum at its first lane */
     LaneNode *span;     /* (lanes): a span at its first lane */
     DevDoubles sums;    /* (lanes, SUMS) */
@@ -44,16 +45,12 @@ static void download_rows(const Engine *e, int64_t first, int64_t rows, int64_t 
 static void set_inputs(const Engine *e, const Span *span, Pass *pass) {
     const PlainCase *c = e->c;
     const Kernels *kernels = e->backend->kernels;
-    const int64_t images = span_images(span), first_image = span_first_image(span);
-    const int64_t rows = span_rows(span), first = first_image * c->samples;
-    int32_t *number = memory_new((size_t)images, sizeof *number);
-    for (int64_t i = 0; i < images; i++) number[i] = (int32_t)(first_image + i);
-    pass->pictures.pixels = e->pixels;
-    kernels->upload(e->backend, pass->pictures.picture.address, number, (size_t)images * sizeof *number);
-    kernels->upload(e->backend, pass->pictures.sample.address, number, (size_t)images * sizeof *number);
-    kernels->upload(e->backend, pass->pictures.label.address, c->labels + first_image, (size_t)images);
-    free(number);
-    const Draws draws = {.seed = e->options->draw_seed, .epoch = 1, .policy = e->options->policy};
+    const int64_t first_image = span_first_image(span), rows = span_rows(span), first = first_image * c->samples;
+    const Draws draws = {.seed = e->options->draw_seed, .epoch = e->epoch, .policy = e->options->policy};
+    pass->pictures = (Pictures){.pixels = e->pictures.pixels,
+                                .picture = {e->pictures.picture.address + first_image},
+                                .sample = {e->pictures.sample.address + first_image},
+                                .label = {e->pictures.label.address + first_image}};
     if (draws.seed)
         kernels->draw(e->backend, span, &draws, &pass->pictures, c->dims.glimpses, pass->location, pass->noise);
     else
@@ -178,9 +175,41 @@ static void reduce(Engine *e, EngineResult *result) {
         terms->nll + terms->baseline + c->reinforce_weight * terms->reinforce + c->glimpse_nll * terms->glimpse_nll;
 }
 
-void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *result, PlainOutcome *out) {
+static void *copy_of(Backend *backend, const void *host, size_t bytes) {
+    void *copy = backend->kernels->allocate(backend, bytes);
+    backend->kernels->upload(backend, copy, host, bytes);
+    return copy;
+}
+
+static void open_inputs(Engine *e) {
+    const PlainCase *c = e->c;
     const Retina *retina = &c->dims.retina;
-    const size_t bytes = (size_t)(c->batch * retina->height * retina->width * retina->channels);
+    const size_t images = (size_t)c->batch, pixels = (size_t)(retina->height * retina->width * retina->channels);
+    const float moving_average = (float)c->moving_average;
+    const int32_t epoch = 1;
+    int32_t *number = memory_new(images, sizeof *number);
+    for (size_t i = 0; i < images; i++) number[i] = (int32_t)i;
+    e->pictures.pixels.address = copy_of(e->backend, c->pixels, images * pixels);
+    e->pictures.picture.address = copy_of(e->backend, number, images * sizeof *number);
+    e->pictures.sample.address = copy_of(e->backend, number, images * sizeof *number);
+    e->pictures.label.address = copy_of(e->backend, c->labels, images);
+    e->epoch.address = copy_of(e->backend, &epoch, sizeof epoch);
+    e->loss = (Loss){c->baseline,
+                     {copy_of(e->backend, &moving_average, sizeof moving_average)},
+                     c->reinforce_weight,
+                     c->glimpse_nll,
+                     plain_rows(c)};
+    free(number);
+}
+
+static void close_inputs(Engine *e) {
+    void *const inputs[] = {e->pictures.pixels.address, e->pictures.picture.address,
+                            e->pictures.sample.address, e->pictures.label.address,
+                            e->epoch.address,           e->loss.moving_average.address};
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) e->backend->kernels->release(e->backend, inputs[i]);
+}
+
+void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *result, PlainOutcome *out) {
     const int64_t total = (int64_t)c->parameters.layout.total;
     const BackendOptions backend_options = {
         .device = options->device, .threads = options->threads, .precision = options->precision};
@@ -188,13 +217,11 @@ void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *
     Status status = backend_open(&backend_options, &e.backend);
     if (status_failed(&status)) abort();
     const Kernels *kernels = e.backend->kernels;
-    e.loss = (Loss){c->baseline, (float)c->moving_average, c->reinforce_weight, c->glimpse_nll, plain_rows(c)};
+    open_inputs(&e);
     ram_open(&e.ram, e.backend, &c->dims);
     DevFloats values = backend_floats(e.backend, total);
     upload_floats(e.backend, values, c->values, total);
     ram_load(&e.ram, values);
-    e.pixels.address = kernels->allocate(e.backend, bytes);
-    kernels->upload(e.backend, e.pixels.address, c->pixels, bytes);
     e.gradient = backend_zeros(e.backend, options->lanes * total);
     e.sums.address = kernels->allocate(e.backend, (size_t)options->lanes * SUMS * sizeof(double));
     clear_sums(&e);
@@ -202,7 +229,7 @@ void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *
     const int passes = e.backend->workers * span_lanes(options);
     const int64_t rows_most = span_lane_rows_most(c->batch, options->lanes, c->samples);
     e.pass = memory_new((size_t)passes, sizeof *e.pass);
-    for (int i = 0; i < passes; i++) pass_open(&e.pass[i], &e.ram, rows_most, rows_most / c->samples, true);
+    for (int i = 0; i < passes; i++) pass_open(&e.pass[i], &e.ram, rows_most, true);
     if (options->poisoned) poison(&e);
     run_lanes(&e);
     reduce(&e, result);
@@ -211,7 +238,7 @@ void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *
     free(e.span);
     kernels->release(e.backend, e.sums.address);
     kernels->release(e.backend, e.gradient.address);
-    kernels->release(e.backend, e.pixels.address);
+    close_inputs(&e);
     kernels->release(e.backend, values.address);
     ram_close(&e.ram);
     backend_close(e.backend);

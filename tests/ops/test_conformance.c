@@ -202,16 +202,21 @@ static void shown_close(Twins *twins, Shown *shown) {
 static void check_draw(Twins *twins, int images, int samples, Policy policy) {
     enum { T = 5 };
     const Span span = one_lane(images, samples);
-    const Draws draws = {.seed = 0x123456789abcdefull, .space = 2, .epoch = 3, .rollout = 4, .policy = policy};
+    static const int32_t EPOCH = 3;
+    Draws draws = {.seed = 0x123456789abcdefull, .space = 2, .rollout = 4, .policy = policy};
+    void *epoch[SIDES];
     const int rows = images * samples;
     Shown shown = show(twins, images, 1, 2);
     Twin location = twin_fill(twins, rows, 2, 2, NAN), noise = twin_fill(twins, T * rows, 2, 2, NAN);
+    twin_bytes(twins, &EPOCH, sizeof EPOCH, epoch);
     for (int side = 0; side < SIDES; side++) {
         const Pictures pictures = shown_on(&shown, side);
+        draws.epoch.address = epoch[side];
         CALL(side, draw, &span, &draws, &pictures, T, location.at[side], noise.at[side]);
     }
     twin_close(twins, &location, 0, "starts");
     twin_close(twins, &noise, policy == POLICY_RANDOM ? 0 : CLOSE, "noise");
+    twin_bytes_close(twins, epoch);
     shown_close(twins, &shown);
 }
 
@@ -278,19 +283,21 @@ static void check_reinforce(Twins *twins, int images, int samples, Baseline base
     static const double BEFORE[SUMS] = {1, 2, 3, 4, 5, 6};
     const int rows = images * samples;
     const Span span = one_lane(images, samples);
-    const Reinforce loss = {baseline, T, 0.3f, 0.75f, 2, rows};
+    Reinforce loss = {baseline, T, 0.3f, {NULL}, 2, rows};
     const DevFloats none = {NULL};
     void *sums[SIDES];
     Twin reward = twin_random(twins, rows, 1, 1, nans), mean = twin_random(twins, T * rows, 2, 2, nans);
     Twin noise = twin_random(twins, T * rows, 2, 2, nans), log_pi = twin_random(twins, T * rows, 1, 1, nans);
     Twin b = twin_random(twins, T * rows, 1, 1, nans), d_b = twin_fill(twins, T * rows, 1, 1, NAN);
-    Twin d_l = twin_fill(twins, T * rows, 2, 2, NAN);
+    Twin d_l = twin_fill(twins, T * rows, 2, 2, NAN), moving_average = twin_fill(twins, 1, 1, 1, 0.75f);
     twin_bytes(twins, BEFORE, sizeof BEFORE, sums);
-    for (int side = 0; side < SIDES; side++)
+    for (int side = 0; side < SIDES; side++) {
+        loss.moving_average = moving_average.at[side];
         CALL(side, reinforce, &span, &loss, reward.at[side], mean.at[side], noise.at[side], log_pi.at[side], b.at[side],
              gradients ? d_b.at[side] : none, gradients ? d_l.at[side] : none, (DevDoubles){sums[side]});
+    }
     sums_agree(twins, sums, "reinforce");
-    Twin *all[] = {&reward, &mean, &noise, &log_pi, &b, &d_b, &d_l};
+    Twin *all[] = {&reward, &mean, &noise, &log_pi, &b, &d_b, &d_l, &moving_average};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) twin_close(twins, all[i], CLOSE, "reinforce");
 }
 
@@ -406,7 +413,7 @@ static void test_no_rows(void **state) {
     const Pictures pictures = {.label = {NULL}};
     const Retina retina = {2, 1, 1, 3, 3, 1, {0}, {1}};
     const Draws draws = {.seed = 1};
-    const Reinforce reinforce = {BASELINE_LEARNED, 2, 0.1f, 0, 1, 8};
+    const Reinforce reinforce = {BASELINE_LEARNED, 2, 0.1f, none, 1, 8};
     const Classification classification = {2, 3, 0.5, 8};
     static const double zeros[SUMS];
     void *sums[SIDES];

@@ -94,15 +94,21 @@ static void drawn_close(Drawn *drawn) {
 /* A row's draws depend on its sample and roll-out alone, not on its place in the batch or the span. */
 static void test_draws_by_sample(void **state) {
     int32_t together[IMAGES] = {70, 7, 65535}, alone[1] = {7};
-    const Draws draws = {.seed = 3, .space = 1, .epoch = 2};
-    const Draws second = {.seed = 3, .space = 1, .epoch = 2, .rollout = 1}, other = {.seed = 3, .space = 2, .epoch = 2};
+    int32_t two = 2;
+    const Draws draws = {.seed = 3, .space = 1, .epoch = {&two}};
+    Draws second = draws, other = draws, untold = draws;
+    second.rollout = 1;
+    other.space = 2;
+    untold.epoch.address = NULL;
     const Span span = {IMAGES, 1, 0, 1, SAMPLES}, one = {1, 1, 0, 1, 1};
     Drawn all = draw(*state, &span, together, draws), first = draw(*state, &one, alone, draws);
     Drawn next = draw(*state, &one, alone, second), foreign = draw(*state, &one, alone, other);
+    Drawn evaluated = draw(*state, &one, alone, untold);
     assert_memory_equal(all.location.at + 2 * 2, first.location.at, 2 * sizeof(float)); /* image 1, roll-out 0 */
     assert_memory_equal(all.location.at + 2 * 3, next.location.at, 2 * sizeof(float));
     assert_memory_not_equal(first.location.at, next.location.at, 2 * sizeof(float));
     assert_memory_not_equal(first.location.at, foreign.location.at, 2 * sizeof(float));
+    assert_memory_not_equal(first.location.at, evaluated.location.at, 2 * sizeof(float));
     for (int t = 0; t < T; t++) {
         assert_memory_equal(all.noise.at + 2 * (t * ROWS + 2), first.noise.at + 2 * t, 2 * sizeof(float));
         assert_memory_equal(all.noise.at + 2 * (t * ROWS + 3), next.noise.at + 2 * t, 2 * sizeof(float));
@@ -113,6 +119,7 @@ static void test_draws_by_sample(void **state) {
     drawn_close(&first);
     drawn_close(&next);
     drawn_close(&foreign);
+    drawn_close(&evaluated);
 }
 
 /* Mean and variance of the draws: uniform in [-1, 1] for starts and the random policy, else standard normal. */
@@ -178,8 +185,9 @@ static void test_baselines(void **state) {
     static const double others[6] = {0.5, 1, 0.5, 0.5, 0.5, 0};
     for (int i = 0; i < 12; i++) noise[i] = 0.1f * (float)i;
     for (int i = 0; i < 6; i++) log_pi[i] = -1.0f - (float)i;
+    float moving_average = 0.75f;
     for (Baseline baseline = BASELINE_LEARNED; baseline <= BASELINE_NONE; baseline++) {
-        const Reinforce loss = {baseline, 1, 0.5f, 0.75f, 2, 6};
+        const Reinforce loss = {baseline, 1, 0.5f, {&moving_average}, 2, 6};
         Guarded b = guarded_fill(6, 1, 1, 0.25f), again = guarded_fill(6, 1, 1, 0.25f);
         Guarded d_baseline = guarded_new(6, 1, 1), d_location = guarded_new(6, 2, 2);
         double sums[SUMS] = {0}, evaluated[SUMS] = {0}, reinforce = 0;

@@ -22,6 +22,7 @@ static CudaBackend *cuda_of(Backend *backend) { return (CudaBackend *)backend; }
 /* --- memory */
 
 static void cuda_wait(Backend *backend) {
+    require(!cuda_of(backend)->recording);
     CUDA_TRY(cudaStreamSynchronize(cuda_of(backend)->stream));
     cuda_of(backend)->staged = 0;
 }
@@ -48,6 +49,7 @@ static void cuda_release(Backend *backend, void *memory) {
 
 void cuda_upload(Backend *backend, void *device, const void *host, size_t bytes) {
     CudaBackend *cuda = cuda_of(backend);
+    require(!cuda->recording);
     if (bytes == 0) return;
     if (bytes > STAGING) {
         CUDA_TRY(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda->stream));
@@ -77,13 +79,14 @@ void *cuda_scratch(CudaBackend *cuda, size_t bytes) {
         cuda_release(&cuda->base, cuda->scratch);
         cuda->scratch = allocate(bytes);
         cuda->scratch_bytes = bytes;
+        cuda->scratch_moves++;
     }
     return cuda->scratch;
 }
 
 /* --- spans: one worker, the thread that calls */
 
-static void cuda_run(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context) {
+void cuda_run(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context) {
     Span span;
     for (int lane = 0; backend_span(backend, &lanes, lanes_most, 0, lane, &span);
          lane = span.first_lane + span.lane_count)
@@ -113,6 +116,8 @@ static const Kernels CUDA_KERNELS = {
     .present = cuda_present,
     .withdraw = cuda_release,
     .run = cuda_run,
+    .run_recorded = cuda_run_recorded,
+    .forget = cuda_forget,
     .wait = cuda_wait,
     .range = cuda_range,
     .draw = cuda_draw,

@@ -17,6 +17,8 @@ typedef struct {
     size_t staged;    /* bytes of it that the stream may still have to read */
     void *scratch;    /* of the kernel that runs, cuda_scratch */
     size_t scratch_bytes;
+    int scratch_moves;           /* how often it got another address */
+    bool recording;              /* what is asked for goes into a graph: kernels alone */
     char library[32], note[120]; /* base.library, base.note */
 } CudaBackend;
 
@@ -59,6 +61,10 @@ void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats 
 /* out (count) = the sum of the vectors of `lanes` lanes (a power of two) in the order of the lane tree; vector i at
  * from + i * stride. */
 void cuda_sum_lanes(CudaBackend *cuda, int lanes, int64_t count, const float *from, int64_t stride, float *out);
+
+void cuda_run(Backend *, Span lanes, int lanes_most, SpanWork work, void *context);
+void cuda_run_recorded(Backend *, BackendRecord **record, Span lanes, int lanes_most, SpanWork work, void *context);
+void cuda_forget(Backend *, BackendRecord *record);
 
 void cuda_upload(Backend *, void *device, const void *host, size_t bytes);
 void cuda_download(Backend *, void *host, const void *device, size_t bytes);

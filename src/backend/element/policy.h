@@ -14,7 +14,7 @@ RAM_DEVICE DrawKey policy_key(const Draws *draws, int32_t sample, int64_t r, int
     key.seed = draws->seed;
     key.purpose = DRAW_START;
     key.space = draws->space;
-    key.epoch = draws->epoch;
+    key.epoch = draws->epoch.address ? (uint32_t)draws->epoch.address[0] : 0;
     key.sample = (uint32_t)sample;
     key.rollout = draws->rollout + (uint32_t)(r % samples);
     key.glimpse = 0;
@@ -78,7 +78,7 @@ RAM_DEVICE float policy_others_reward(const float *reward, int64_t r, int sample
 RAM_DEVICE float policy_baseline(const Reinforce *loss, const float *reward, int64_t r, int samples, float learned) {
     switch (loss->baseline) {
     case BASELINE_MOVING_AVERAGE:
-        return loss->moving_average;
+        return loss->moving_average.address[0];
     case BASELINE_OTHERS:
         return policy_others_reward(reward, r, samples);
     case BASELINE_NONE:
