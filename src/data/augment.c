@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { POINTS_MOST = 4096 / AUGMENT_GRID + 5 /* control points of the longest side that IDX files may have */ };
 
@@ -53,10 +54,9 @@ static void row_spline(const Augmentation *a, DrawKey key, int row, int width, R
     }
 }
 
-static void bend(const RowSpline *spline, int column, float *x, float *y) {
-    float weight[4];
+/* weight: of the column's place between its control points. */
+static void bend(const RowSpline *spline, int column, const float weight[4], float *x, float *y) {
     const int first = column / AUGMENT_GRID;
-    spline_weights((float)(column % AUGMENT_GRID) / AUGMENT_GRID, weight);
     for (int i = 0; i < 4; i++) {
         *x += weight[i] * spline->x[first + i];
         *y += weight[i] * spline->y[first + i];
@@ -77,11 +77,26 @@ static float pixel(const Source *source, int row, int column, int channel) {
 /* Bilinear, rounded. */
 static void sample(const Source *source, float x, float y, uint8_t *out) {
     const float left = floorf(x), top = floorf(y), u = x - left, v = y - top;
-    const bool far = !(left > -2e6f && left < 2e6f && top > -2e6f && top < 2e6f);
-    const int column = far ? -2 : (int)left, row = far ? -2 : (int)top;
-    for (int c = 0; c < source->channels; c++) {
-        const float upper = (1 - u) * pixel(source, row, column, c) + u * pixel(source, row, column + 1, c);
-        const float lower = (1 - u) * pixel(source, row + 1, column, c) + u * pixel(source, row + 1, column + 1, c);
+    if (!(left >= -1 && left < (float)source->width && top >= -1 && top < (float)source->height)) {
+        memset(out, 0, (size_t)source->channels);
+        return;
+    }
+    const int column = (int)left, row = (int)top, channels = source->channels;
+    const bool inside = column >= 0 && column + 1 < source->width && row >= 0 && row + 1 < source->height;
+    for (int c = 0; c < channels; c++) {
+        float corner[4];
+        if (inside) { /* nearly all */
+            const uint8_t *upper =
+                source->pixels + ((size_t)row * (size_t)source->width + (size_t)column) * (size_t)channels;
+            const uint8_t *lower = upper + source->width * channels;
+            corner[0] = upper[c];
+            corner[1] = upper[c + channels];
+            corner[2] = lower[c];
+            corner[3] = lower[c + channels];
+        } else {
+            for (int i = 0; i < 4; i++) corner[i] = pixel(source, row + i / 2, column + i % 2, c);
+        }
+        const float upper = (1 - u) * corner[0] + u * corner[1], lower = (1 - u) * corner[2] + u * corner[3];
         out[c] = (uint8_t)lrintf((1 - v) * upper + v * lower);
     }
 }
@@ -98,12 +113,14 @@ void augment_image(const Augmentation *a, DrawKey key, int height, int width, in
     const float shift_x = (float)a->shift * philox_signed(draw.v[2]),
                 shift_y = (float)a->shift * philox_signed(draw.v[3]);
     RowSpline spline;
+    float weight[AUGMENT_GRID][4];
+    for (int i = 0; i < AUGMENT_GRID; i++) spline_weights((float)i / AUGMENT_GRID, weight[i]);
     for (int row = 0; row < height; row++) {
         if (a->elastic > 0) row_spline(a, key, row, width, &spline);
         for (int column = 0; column < width; column++) {
             const float dx = (float)column - centre_x - shift_x, dy = (float)row - centre_y - shift_y;
             float x = centre_x + cosine * dx + sine * dy, y = centre_y - sine * dx + cosine * dy;
-            if (a->elastic > 0) bend(&spline, column, &x, &y);
+            if (a->elastic > 0) bend(&spline, column, weight[column % AUGMENT_GRID], &x, &y);
             sample(&source, x, y, out);
             out += channels;
         }
