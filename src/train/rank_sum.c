@@ -31,6 +31,7 @@ struct RankSum {
     DevFloats inbox; /* my part of the nodes of others */
     float **mail;    /* (nodes): where messages find `vector`: there, or its copy on the host */
     Exchange scatter, gather;
+    Exchange tails_alone; /* where NCCL carries the vectors */
 };
 
 /* Part of the vector that rank `rank` completes: whole cache lines. */
@@ -160,7 +161,7 @@ static void list_gather(RankSum *s, Exchange *e) {
 }
 
 /* Whether messages travel from and to copies on the host. */
-static bool is_copied(const RankSum *s) { return s->ranks > 1 && !s->backend->host_memory; }
+static bool is_copied(const RankSum *s) { return s->ranks > 1 && !s->nccl && !s->backend->host_memory; }
 
 static void open_messages(RankSum *s) {
     const int64_t part = part_count(s, s->rank);
@@ -175,8 +176,9 @@ static void open_messages(RankSum *s) {
     s->total = s->vector[s->first_node]; /* its parts are overwritten when they have been sent */
     s->scatter = exchange_new(2 * most);
     s->gather = exchange_new((size_t)s->ranks);
+    s->tails_alone = exchange_new(most);
     list_scatter(s, &s->scatter);
-    list_tails(s, &s->scatter);
+    list_tails(s, s->nccl ? &s->tails_alone : &s->scatter);
     list_gather(s, &s->gather);
 }
 
@@ -188,6 +190,7 @@ static void close_messages(RankSum *s) {
     if (s->inbox.address) s->backend->kernels->release(s->backend, s->inbox.address);
     exchange_free(&s->scatter);
     exchange_free(&s->gather);
+    exchange_free(&s->tails_alone);
     free(s->mail);
 }
 
@@ -222,6 +225,20 @@ static void run_by_mpi(RankSum *s) {
 
 /* --- NCCL */
 
+static void exchange_by_nccl(const RankSum *s, const Exchange *e, const char *what) {
+    comm_nccl_exchange(s->nccl, e->sends, e->send, e->receives, e->receive, s->backend->stream, what);
+}
+
+/* The same messages, which the stream orders; the tails are the host's, and go while the GPU is at it. */
+static void run_by_nccl(RankSum *s) {
+    static const char WHAT[] = "the exchange of gradients";
+    exchange_by_nccl(s, &s->scatter, WHAT);
+    sum_part(s);
+    exchange_by_nccl(s, &s->gather, WHAT);
+    exchange_by_mpi(s, &s->tails_alone);
+    comm_nccl_wait(s->nccl, s->backend->stream, WHAT);
+}
+
 /* Own nodes meet in the first one's vector, which is the total, with room for the tails behind it. */
 static void open_fast(RankSum *s) {
     const int end = s->first_node + nodes_of(s, s->rank);
@@ -255,7 +272,7 @@ static void run_fast(RankSum *s, double *total_tail) {
 RankSum *rank_sum_new(Comm *comm, CommNccl *nccl, Backend *backend, int lanes, int64_t count, int tail) {
     RankSum *s = memory_new(1, sizeof *s);
     *s = (RankSum){.comm = comm, .nccl = nccl, .backend = backend, .lanes = lanes, .count = count, .tail = tail};
-    s->fast = nccl != NULL;
+    s->fast = nccl && comm_nccl_use(nccl) == NCCL_SUMS;
     s->rank = comm_rank(comm);
     s->ranks = comm_size(comm);
     require(s->ranks <= lanes && lanes <= LANES_MOST && count % LAYOUT_ALIGN == 0 && tail <= RANK_SUM_TAIL_MOST);
@@ -296,6 +313,8 @@ void rank_sum_run(RankSum *s, double *total_tail) {
     }
     if (s->shared)
         run_shared(s);
+    else if (s->ranks > 1 && s->nccl)
+        run_by_nccl(s);
     else if (s->ranks > 1)
         run_by_mpi(s);
     lane_tree_sum_double(s->nodes, s->node, s->tails, s->tail, s->tail, total_tail);

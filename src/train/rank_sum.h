@@ -3,9 +3,10 @@
  * nodes' vectors, completes the tree for it, and gives the result to the others (reduce-scatter, all-gather):
  *
  *   through shared memory        where all ranks are on one host and the backend's memory is the host's
- *   by messages                  else, from and to copies on the host where the backend's memory is not the host's
+ *   by messages from GPU to GPU  with NCCL opened for exchanges
+ *   by messages of MPI           else, from and to copies on the host where the backend's memory is not the host's
  *
- * With NCCL the vectors meet in NCCL's order instead. Owns the nodes' vectors and tails, the total and
+ * With NCCL opened for sums the vectors meet in NCCL's order instead. Owns the nodes' vectors and tails, the total and
  * the messages' memory. Must not know leaves, nor what is summed. */
 #ifndef RAM_TRAIN_RANK_SUM_H
 #define RAM_TRAIN_RANK_SUM_H
@@ -19,7 +20,7 @@ enum { RANK_SUM_TAIL_MOST = 32 };
 typedef struct RankSum RankSum;
 
 /* `count` floats (whole cache lines) and `tail` doubles of each node of `lanes` lanes (>= the ranks). nccl, borrowed:
- * sums by it; NULL: in tree order. @collective */
+ * what it was opened for decides the order; NULL: without it. @collective */
 RankSum *rank_sum_new(Comm *comm, CommNccl *nccl, Backend *backend, int lanes, int64_t count, int tail);
 void rank_sum_free(RankSum *sum); /* NULL is allowed. @collective */
 

@@ -1,5 +1,5 @@
 /* Reduction: the sum of the lanes' gradients over threads and ranks, in the one order of the lane tree (DESIGN 4), so
- * that its bits are the same for any number of ranks; with NCCL (train.reduction fast) the ranks' sums
+ * that its bits are the same for any number of ranks; with NCCL opened for sums (train.reduction fast) the ranks' sums
  * meet in NCCL's order instead. Each rank sums its leaves to its complete subtrees here; RankSum does the rest between
  * the ranks. Owns the leaves' vectors. Must not know what is summed. */
 #ifndef RAM_TRAIN_REDUCTION_H
