@@ -88,10 +88,10 @@ for mode in stuck lost hang; do
     error_has "the exchange of gradients by NCCL"
     says "left NCCL"
 done
-error_has "waited 1 s" "--resume auto"
+error_has "waited 2 s" "--resume auto"
 for silent in 0 2; do
     ranks 124 3 silent:$silent own nccl-tree
-    error_has "waited 1 s for the exchange of gradients by NCCL" "--resume auto"
+    error_has "waited 2 s for the exchange of gradients by NCCL" "--resume auto"
 done
 ranks 0 2 dead own possible
 says "2 ranks sum by NCCL"
