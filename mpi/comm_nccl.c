@@ -23,6 +23,10 @@
     CALL(ncclCommDestroy)                                                                                              \
     CALL(ncclCommAbort)                                                                                                \
     CALL(ncclAllReduce)                                                                                                \
+    CALL(ncclSend)                                                                                                     \
+    CALL(ncclRecv)                                                                                                     \
+    CALL(ncclGroupStart)                                                                                               \
+    CALL(ncclGroupEnd)                                                                                                 \
     CALL(ncclGetErrorString)                                                                                           \
     CALL(ncclGetLastError)
 
@@ -81,8 +85,9 @@ struct CommNccl {
     Library library;
     ncclComm_t nccl;
     cudaEvent_t event;
-    float *ones; /* of the first sum, with its stream */
+    void *first; /* memory of the first use, with its stream */
     cudaStream_t stream;
+    NcclUse use;
     int rank, ranks;
     double seconds;
 };
@@ -135,11 +140,14 @@ static Status cuda_failed(const CommNccl *n, cudaError_t error, const char *what
                         cudaGetErrorString(error));
 }
 
+/* A communicator that does not block answers either. */
+static bool is_accepted(ncclResult_t result) { return result == ncclSuccess || result == ncclInProgress; }
+
 /* What came of a call. NCCL's communicator does not block: the call may go on behind our back, and no other may be made
  * before it has ended. */
 static Status settle(const CommNccl *n, ncclResult_t result, const char *what) {
     Deadline deadline = deadline_begin(n->seconds);
-    if (result != ncclSuccess && result != ncclInProgress) return nccl_failed(n, result, what);
+    if (!is_accepted(result)) return nccl_failed(n, result, what);
     for (;;) {
         ncclResult_t state = ncclSuccess;
         const ncclResult_t asked = n->library.ncclCommGetAsyncError(n->nccl, &state);
@@ -155,6 +163,22 @@ static Status start_sum(CommNccl *n, float *floats, int64_t count, cudaStream_t 
                   what);
 }
 
+/* One group, so that no message waits for another. */
+static Status start_exchange(CommNccl *n, int sends, const Message *send, int receives, const Message *receive,
+                             cudaStream_t stream, const char *what) {
+    const Library *library = &n->library;
+    ncclResult_t result = library->ncclGroupStart();
+    if (result != ncclSuccess) return nccl_failed(n, result, what);
+    for (int i = 0; i < receives && is_accepted(result); i++)
+        if (receive[i].bytes > 0)
+            result = library->ncclRecv(receive[i].data, receive[i].bytes, ncclInt8, receive[i].peer, n->nccl, stream);
+    for (int i = 0; i < sends && is_accepted(result); i++)
+        if (send[i].bytes > 0)
+            result = library->ncclSend(send[i].data, send[i].bytes, ncclInt8, send[i].peer, n->nccl, stream);
+    const ncclResult_t end = library->ncclGroupEnd(); /* the group is left after a failure too */
+    return settle(n, is_accepted(result) ? end : result, what);
+}
+
 static Status wait_for(CommNccl *n, cudaStream_t stream, const char *what) {
     cudaError_t error = cudaEventRecord(n->event, stream);
     if (error != cudaSuccess) return cuda_failed(n, error, what);
@@ -166,7 +190,7 @@ static Status wait_for(CommNccl *n, cudaStream_t stream, const char *what) {
         ncclResult_t state = ncclSuccess;
         const ncclResult_t asked = n->library.ncclCommGetAsyncError(n->nccl, &state);
         if (asked != ncclSuccess) return nccl_failed(n, asked, what);
-        if (state != ncclSuccess && state != ncclInProgress) return nccl_failed(n, state, what);
+        if (!is_accepted(state)) return nccl_failed(n, state, what);
         if (deadline_passed(&deadline)) return timed_out(n, what);
     }
 }
@@ -182,31 +206,72 @@ static Status join(CommNccl *n, const ncclUniqueId *id) {
     return error == cudaSuccess ? status_ok() : cuda_failed(n, error, "joining the ranks");
 }
 
-/* A sum of ones over `count` floats, the first of them checked. What it takes is given back when NCCL has been left, or
- * the sum been done: till then the GPU may write. */
-static Status sum_ones(CommNccl *n, int64_t count) {
-    static const char WHAT[] = "the first sum";
-    const size_t bytes = (size_t)count * sizeof(float);
-    float one = 1, sum = 0;
-    cudaError_t error = cudaMalloc((void **)&n->ones, bytes);
+/* Memory for the first use, of zeros. It is given back when NCCL has been left, or the use is over: till then the GPU
+ * may write. */
+static Status take_first(CommNccl *n, size_t bytes, const char *what) {
+    cudaError_t error = cudaMalloc(&n->first, bytes);
     if (error == cudaSuccess) error = cudaStreamCreateWithFlags(&n->stream, cudaStreamNonBlocking);
-    if (error == cudaSuccess) error = cudaMemsetAsync(n->ones, 0, bytes, n->stream);
-    if (error == cudaSuccess) error = cudaMemcpyAsync(n->ones, &one, sizeof one, cudaMemcpyHostToDevice, n->stream);
+    if (error == cudaSuccess) error = cudaMemsetAsync(n->first, 0, bytes, n->stream);
+    return error == cudaSuccess ? status_ok() : cuda_failed(n, error, what);
+}
+
+static void release_first(CommNccl *n) {
+    if (n->stream) cudaStreamDestroy(n->stream);
+    if (n->first) cudaFree(n->first);
+    n->stream = NULL;
+    n->first = NULL;
+}
+
+/* A sum of ones over `count` floats, the first of them checked. */
+static Status first_sum(CommNccl *n, int64_t count) {
+    static const char WHAT[] = "the first sum";
+    float one = 1, sum = 0;
+    TRY(take_first(n, (size_t)count * sizeof(float), WHAT));
+    cudaError_t error = cudaMemcpyAsync(n->first, &one, sizeof one, cudaMemcpyHostToDevice, n->stream);
     if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
-    TRY(start_sum(n, n->ones, count, n->stream, WHAT));
+    TRY(start_sum(n, n->first, count, n->stream, WHAT));
     TRY(wait_for(n, n->stream, WHAT));
-    error = cudaMemcpy(&sum, n->ones, sizeof sum, cudaMemcpyDeviceToHost);
+    error = cudaMemcpy(&sum, n->first, sizeof sum, cudaMemcpyDeviceToHost);
     if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
     if (sum == (float)n->ranks) return status_ok();
     return status_error(RAM_UNAVAILABLE, "NCCL sums ones of %d ranks to %g on rank %d: take --comm mpi", n->ranks, sum,
                         n->rank);
 }
 
-static void release_ones(CommNccl *n) {
-    if (n->stream) cudaStreamDestroy(n->stream);
-    if (n->ones) cudaFree(n->ones);
-    n->stream = NULL;
-    n->ones = NULL;
+/* number (ranks) and message (2 * ranks) are room for it. */
+static Status exchange_numbers(CommNccl *n, int *number, Message *message) {
+    static const char WHAT[] = "the first exchange";
+    const int ranks = n->ranks;
+    const size_t bytes = (size_t)ranks * sizeof *number;
+    TRY(take_first(n, 2 * bytes, WHAT));
+    int *sent = n->first, *received = sent + ranks;
+    for (int peer = 0; peer < ranks; peer++) {
+        number[peer] = n->rank * ranks + peer;
+        message[peer] = (Message){peer, sent + peer, sizeof *sent};
+        message[ranks + peer] = (Message){peer, received + peer, sizeof *received};
+    }
+    cudaError_t error = cudaMemcpyAsync(sent, number, bytes, cudaMemcpyHostToDevice, n->stream);
+    if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
+    TRY(start_exchange(n, ranks, message, ranks, message + ranks, n->stream, WHAT));
+    TRY(wait_for(n, n->stream, WHAT));
+    error = cudaMemcpy(number, received, bytes, cudaMemcpyDeviceToHost);
+    if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
+    for (int peer = 0; peer < ranks; peer++)
+        if (number[peer] != peer * ranks + n->rank)
+            return status_error(RAM_UNAVAILABLE,
+                                "NCCL brings rank %d another message than rank %d sent: take --comm mpi", n->rank,
+                                peer);
+    return status_ok();
+}
+
+/* A number from every rank to every rank, itself included, so that one rank alone makes the calls too; all checked. */
+static Status first_exchange(CommNccl *n) {
+    int *number = memory_new((size_t)n->ranks, sizeof *number);
+    Message *message = memory_new(2 * (size_t)n->ranks, sizeof *message);
+    const Status status = exchange_numbers(n, number, message);
+    free(message);
+    free(number);
+    return status;
 }
 
 static Status begin(CommNccl *n, int gpu, ncclUniqueId *id) {
@@ -238,17 +303,18 @@ static Status open_agreed(CommNccl *n, Comm *comm, const CommNcclOptions *option
     TRY(agree_on(n, comm, begin(n, options->gpu, &id)));
     comm_broadcast(comm, &id, sizeof id, 0);
     TRY(agree_on(n, comm, join(n, &id)));
-    return agree_on(n, comm, sum_ones(n, options->count));
+    return agree_on(n, comm, n->use == NCCL_SUMS ? first_sum(n, options->count) : first_exchange(n));
 }
 
 Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **nccl) {
     CommNccl *n = memory_new(1, sizeof *n);
-    require(options->count > 0);
-    *n = (CommNccl){.rank = comm_rank(comm), .ranks = comm_size(comm), .seconds = options->seconds};
+    require(options->use == NCCL_EXCHANGES || options->count > 0);
+    *n =
+        (CommNccl){.rank = comm_rank(comm), .ranks = comm_size(comm), .seconds = options->seconds, .use = options->use};
     const Status status = open_agreed(n, comm, options);
     const bool failed = status_failed(&status);
     if (failed) leave(n);
-    release_ones(n);
+    release_first(n);
     *nccl = failed ? NULL : n;
     if (!failed) return status;
     if (n->event) cudaEventDestroy(n->event);
@@ -267,8 +333,18 @@ static _Noreturn void give_up(CommNccl *n, const Status *status) {
     comm_abort((int)status->code);
 }
 
+NcclUse comm_nccl_use(const CommNccl *n) { return n->use; }
+
 void comm_nccl_sum(CommNccl *n, float *floats, int64_t count, void *stream, const char *what) {
+    require(n->use == NCCL_SUMS);
     const Status status = start_sum(n, floats, count, stream, what);
+    if (status_failed(&status)) give_up(n, &status);
+}
+
+void comm_nccl_exchange(CommNccl *n, int sends, const Message *send, int receives, const Message *receive, void *stream,
+                        const char *what) {
+    require(n->use == NCCL_EXCHANGES);
+    const Status status = start_exchange(n, sends, send, receives, receive, stream, what);
     if (status_failed(&status)) give_up(n, &status);
 }
 

@@ -17,12 +17,23 @@ Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **ncc
 
 void comm_nccl_free(CommNccl *nccl) { require(!nccl); }
 
+NcclUse comm_nccl_use(const CommNccl *nccl) {
+    (void)nccl;
+    fatal("NCCL without NCCL");
+}
+
 void comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what) {
     (void)nccl, (void)floats, (void)count, (void)stream;
     fatal("%s: a sum by NCCL without NCCL", what);
 }
 
+void comm_nccl_exchange(CommNccl *nccl, int sends, const Message *send, int receives, const Message *receive,
+                        void *stream, const char *what) {
+    (void)nccl, (void)sends, (void)send, (void)receives, (void)receive, (void)stream;
+    fatal("%s: an exchange by NCCL without NCCL", what);
+}
+
 void comm_nccl_wait(CommNccl *nccl, void *stream, const char *what) {
     (void)nccl, (void)stream;
-    fatal("%s: a sum by NCCL without NCCL", what);
+    fatal("%s: waiting for NCCL without NCCL", what);
 }

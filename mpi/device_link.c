@@ -7,7 +7,7 @@
 
 Status device_link_wish(CommChoice backend, ReductionChoice reduction, DeviceChoice device, int ranks, LinkWish *wish) {
     const bool demanded = backend == COMM_NCCL || reduction == REDUCTION_FAST;
-    const bool wanted = backend == COMM_AUTO && reduction == REDUCTION_AUTO && ranks > 1;
+    const bool wanted = backend == COMM_AUTO && ranks > 1;
     *wish = LINK_MPI;
     if (device == DEVICE_CPU) {
         if (!demanded) return status_ok();
@@ -68,7 +68,11 @@ Status device_link_open(Comm *comm, const Devices *devices, LinkWish wish, CommN
     options.gpu = devices->gpu[comm_rank(comm)];
     Status status = look(comm, devices);
     if (!status_failed(&status)) status = comm_nccl_open(comm, &options, nccl);
-    if (*nccl) snprintf(how, LINK_TEXT, "by NCCL, in an order of its own (train.reduction fast)");
+    if (*nccl && options.use == NCCL_SUMS)
+        snprintf(how, LINK_TEXT, "by NCCL, in an order of its own (train.reduction fast)");
+    else if (*nccl)
+        snprintf(how, LINK_TEXT,
+                 "in the order of the lanes' tree (train.reduction tree), sent from GPU to GPU by NCCL");
     if (*nccl || wish == LINK_NCCL) return status;
     snprintf(how, LINK_TEXT, "through the host by %s: %s", comm_library(comm), status.message);
     return status_ok();

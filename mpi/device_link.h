@@ -1,4 +1,4 @@
-/* DeviceLink: how the GPUs of the ranks are summed over: by NCCL where that is wanted and all can, else through the
+/* DeviceLink: how sums over the GPUs of the ranks travel: by NCCL where that is wanted and all can, else through the
  * host by MPI. Owns the decision and its reasons. Must not know NCCL's calls, nor what is summed. */
 #ifndef RAM_MPI_DEVICE_LINK_H
 #define RAM_MPI_DEVICE_LINK_H
@@ -9,8 +9,9 @@
 
 typedef enum { LINK_MPI, LINK_NCCL_IF_POSSIBLE, LINK_NCCL } LinkWish;
 
-/* What comm.backend and train.reduction ask of `ranks` ranks that compute on `device` (DEVICE_CPU or DEVICE_CUDA). They
- * go together (config_check). RAM_UNAVAILABLE: NCCL is demanded, but this is the CPU. */
+/* Whether comm.backend and train.reduction ask for NCCL, in whatever order it is then to sum, of `ranks` ranks that
+ * compute on `device` (DEVICE_CPU or DEVICE_CUDA). They go together (config_check). RAM_UNAVAILABLE: NCCL is demanded,
+ * but this is the CPU. */
 Status device_link_wish(CommChoice backend, ReductionChoice reduction, DeviceChoice device, int ranks, LinkWish *wish);
 
 /* Whether NCCL can join such ranks, each with a GPU; version (ranks): NCCL's of each rank. RAM_UNAVAILABLE: why not. */
@@ -18,8 +19,9 @@ Status device_link_possible(const Devices *devices, const int *version);
 
 enum { LINK_TEXT = 600 };
 
-/* Does as wished; *nccl is NULL where sums go by MPI. how: which way they go and, where NCCL would have been better,
- * why not by it. RAM_UNAVAILABLE, the same on all ranks: LINK_NCCL cannot be. options->gpu is set here. @collective */
+/* Does as wished, for what options->use says; *nccl is NULL where sums go by MPI, in tree order. how: which way they go
+ * and, where NCCL would have been better, why not by it. RAM_UNAVAILABLE, the same on all ranks: LINK_NCCL cannot be.
+ * options->gpu is set here. @collective */
 Status device_link_open(Comm *comm, const Devices *devices, LinkWish wish, CommNcclOptions options, CommNccl **nccl,
                         char how[LINK_TEXT]);
 

@@ -154,6 +154,9 @@ refused() { # CODE TEXT COMMAND...
 part_nccl() { # one rank alone; two on one GPU, which NCCL refuses
     part "1 epoch, summed by NCCL" 300 ram_dist --device cuda --comm nccl --run-dir "$work/nccl" --set train.epochs=1
     expect "the log says so" grep -q 'gradients are summed by NCCL' "$work/nccl/run.log"
+    part "1 epoch, tree by NCCL" 300 ram_dist --device cuda --comm nccl --set train.reduction=tree \
+        --run-dir "$work/nccl-tree" --set train.epochs=1
+    expect "the log says so" grep -q 'sent from GPU to GPU by NCCL' "$work/nccl-tree/run.log"
     part "1 epoch on 2 ranks, one GPU, as it comes" 300 ram_dist --np 2 --run-dir "$work/shared" --set train.epochs=1
     expect "the log says why not by NCCL" grep -q 'through the host by .* share GPU-' "$work/shared/run.log"
     expect "--comm nccl there is an error" refused 69 "share GPU-" ram_dist --np 2 --comm nccl --run-dir "$work/none"

@@ -44,19 +44,15 @@ static Status check_training(const Config *config) {
     return status_ok();
 }
 
-/* NCCL sums in an order of its own, which is what `fast` means; nobody else does. */
+/* NCCL carries either order between GPUs; `fast` is its own, and nobody else's. */
 static Status check_reduction(const Config *config) {
     const bool nccl = config->comm_backend == COMM_NCCL, fast = config->train_reduction == REDUCTION_FAST;
-    if (nccl && config->train_reduction == REDUCTION_TREE)
-        return status_error(RAM_USAGE,
-                            "comm.backend is nccl, which sums in an order of its own, but train.reduction is "
-                            "tree; set train.reduction to fast, or comm.backend to mpi");
     if (fast && !nccl && config->comm_backend != COMM_AUTO)
         return status_error(RAM_USAGE, "train.reduction is fast, which leaves the order of the sum to NCCL, but "
                                        "comm.backend is another; set comm.backend to nccl, or train.reduction to tree");
     if ((nccl || fast) && config->_device == DEVICE_CPU)
         return status_error(RAM_USAGE,
-                            "%s, but NCCL sums on GPUs alone and device is cpu; leave it out: on CPUs the tree of the "
+                            "%s, but NCCL is for GPUs alone and device is cpu; leave it out: on CPUs the tree of the "
                             "lanes costs no more than any other order",
                             nccl ? "comm.backend is nccl" : "train.reduction is fast");
     return status_ok();

@@ -173,7 +173,9 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
 Status experiment_link(Experiment *experiment) {
     const Config *config = &experiment->config;
     const DeviceChoice device = experiment->backend->stream ? DEVICE_CUDA : DEVICE_CPU;
-    const CommNcclOptions options = {.count = (int64_t)experiment->ram.parameters.layout.total,
+    const bool tree = config->train_reduction == REDUCTION_TREE;
+    const CommNcclOptions options = {.use = tree ? NCCL_EXCHANGES : NCCL_SUMS,
+                                     .count = (int64_t)experiment->ram.parameters.layout.total,
                                      .seconds = config->comm_timeout};
     LinkWish wish;
     TRY(device_link_wish((CommChoice)config->comm_backend, (ReductionChoice)config->train_reduction, device,

@@ -16,7 +16,7 @@ typedef struct {
     Comm *comm; /* borrowed */
     int threads;
     Devices *devices;     /* what GPUs the ranks see and take */
-    CommNccl *nccl;       /* NULL: gradients are summed in the order of the lanes' tree */
+    CommNccl *nccl;       /* for gradients; NULL: they go by Comm */
     char link[LINK_TEXT]; /* how they travel between the ranks' GPUs; "" before experiment_link */
     Dataset dataset;
     Task task;

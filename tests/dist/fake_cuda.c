@@ -1,5 +1,5 @@
-/* The few calls of CUDA's runtime that mpi/comm_nccl.c makes, on the host's memory: everything on a stream is done at
- * once, unless nccl_ranks_stick was called. */
+/* The few calls of CUDA's runtime that mpi/comm_nccl.c makes, on memory of nccl_ranks.h: everything on a stream is done
+ * at once, unless nccl_ranks_stick was called. */
 #include "nccl_ranks.h"
 
 #include <cuda_runtime_api.h>
@@ -18,18 +18,20 @@ void nccl_ranks_stick(void) { is_stuck(true); }
 cudaError_t cudaSetDevice(int device) { return device >= 0 && device < 16 ? cudaSuccess : cudaErrorInvalidDevice; }
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
-    *memory = malloc(bytes);
-    return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
+    void *host = malloc(bytes);
+    *memory = nccl_ranks_device(host);
+    return host ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
 cudaError_t cudaFree(void *memory) {
-    free(memory);
+    free(nccl_ranks_host(memory));
     return cudaSuccess;
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
-    (void)kind;
-    memcpy(to, from, bytes);
+    const bool up = kind == cudaMemcpyHostToDevice;
+    if (nccl_ranks_on_device(to) != up || nccl_ranks_on_device(from) == up) return cudaErrorInvalidValue;
+    memcpy(up ? nccl_ranks_host(to) : to, up ? from : nccl_ranks_host(from), bytes);
     return cudaSuccess;
 }
 
@@ -39,7 +41,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream) {
     if (!stream) return cudaErrorInvalidValue;
-    memset(memory, value, bytes);
+    memset(nccl_ranks_host(memory), value, bytes);
     return cudaSuccess;
 }
 

@@ -1,17 +1,42 @@
-/* In place of libnccl.so.2 for nccl_ranks: each call answers ncclInProgress first; sums are done by nccl_ranks itself.
- * FAKE_NCCL makes it fail: old (its version), refuse:R (rank R cannot join), wrong (sums are), stuck (the stream never
- * ends after the first sum), lost (then a peer is gone), hang (a call never ends), dead (the end of it never comes). */
+/* In place of libnccl.so.2 for nccl_ranks: each call answers ncclInProgress first. Sums are done by nccl_ranks itself;
+ * messages are files in the folder FAKE_NCCL_MAIL, and a group of them is in progress until all it receives have come.
+ * FAKE_NCCL makes it fail: old (its version), refuse:R (rank R cannot join), wrong (sums and messages are), stuck (the
+ * stream never ends after the first use), lost (then a peer is gone), hang (a call never ends), silent:R (rank R sends
+ * nothing after the first use), dead (the end of it never comes). */
 #include "nccl_ranks.h"
 
 #include <nccl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { RANKS_MOST = 16, GROUP_MOST = 1024 };
+
+typedef struct {
+    ncclComm_t comm;
+    bool send;
+    int peer;
+    int number; /* among those from one rank to another */
+    void *data;
+    size_t bytes;
+} Operation;
+
+/* What was asked for since ncclGroupStart. */
+typedef struct {
+    bool open;
+    int count;
+    Operation operation[GROUP_MOST];
+} Group;
 
 struct ncclComm {
-    int rank;
+    int rank, ranks;
     int polls; /* left until the call has ended */
-    int sums;
+    int uses;
+    int sent[RANKS_MOST], received[RANKS_MOST]; /* messages to and from each rank */
+    int waiting;
+    Operation wait[GROUP_MOST]; /* (waiting): receives */
     ncclResult_t state;
 };
 
@@ -20,10 +45,127 @@ static int is_mode(const char *mode) {
     return wanted && strcmp(wanted, mode) == 0;
 }
 
+static int is_mode_of(const char *mode, int rank) {
+    char text[32];
+    snprintf(text, sizeof text, "%s:%d", mode, rank);
+    return is_mode(text);
+}
+
 static ncclResult_t start(ncclComm_t comm) {
     comm->polls = 3;
     return ncclInProgress;
 }
+
+/* What a sum and a group have in common. True: it fails, and nothing is summed or sent. */
+static bool fails(ncclComm_t comm, ncclResult_t *answer) {
+    comm->uses++;
+    if (comm->uses == 1) return false;
+    if (is_mode("stuck") || is_mode("lost")) nccl_ranks_stick();
+    if (is_mode("lost")) {
+        comm->state = ncclRemoteError;
+        comm->polls = 0;
+        *answer = ncclSuccess;
+        return true;
+    }
+    if (!is_mode("stuck") && !is_mode("hang")) return false;
+    *answer = start(comm);
+    return true;
+}
+
+/* --- messages */
+
+static void mail_name(char name[512], int from, int to, int number) {
+    snprintf(name, 512, "%s/%d-%d-%d", getenv("FAKE_NCCL_MAIL"), from, to, number);
+}
+
+static void post(const Operation *o) {
+    char name[512], part[520];
+    if (o->comm->uses > 1 && is_mode_of("silent", o->comm->rank)) return;
+    mail_name(name, o->comm->rank, o->peer, o->number);
+    snprintf(part, sizeof part, "%s.part", name);
+    FILE *file = fopen(part, "wx");
+    if (!file || fwrite(nccl_ranks_host(o->data), 1, o->bytes, file) != o->bytes || fclose(file) != 0 ||
+        rename(part, name) != 0)
+        abort();
+}
+
+/* Whether the message has come; one of another size is an error of the program. */
+static bool take(const Operation *o) {
+    char name[512];
+    mail_name(name, o->peer, o->comm->rank, o->number);
+    FILE *file = fopen(name, "r");
+    if (!file) return false;
+    if (fread(nccl_ranks_host(o->data), 1, o->bytes, file) != o->bytes || fgetc(file) != EOF) abort();
+    fclose(file);
+    unlink(name);
+    if (is_mode("wrong")) *(char *)nccl_ranks_host(o->data) += 1;
+    return true;
+}
+
+static void take_all(ncclComm_t comm) {
+    int left = 0;
+    for (int i = 0; i < comm->waiting; i++)
+        if (!take(&comm->wait[i])) comm->wait[left++] = comm->wait[i];
+    comm->waiting = left;
+}
+
+static Group *the_group(void) {
+    static Group group;
+    return &group;
+}
+
+static ncclResult_t add(Operation operation, ncclDataType_t type, cudaStream_t stream) {
+    Group *group = the_group();
+    ncclComm_t comm = operation.comm;
+    const int peer = operation.peer;
+    if (!group->open || group->count == GROUP_MOST || comm->polls > 0 || comm->waiting > 0 || peer < 0 ||
+        peer >= comm->ranks || type != ncclInt8 || operation.bytes == 0 || !stream ||
+        !nccl_ranks_on_device(operation.data))
+        return ncclInvalidUsage;
+    operation.number = operation.send ? comm->sent[peer]++ : comm->received[peer]++;
+    group->operation[group->count++] = operation;
+    return ncclSuccess;
+}
+
+ncclResult_t ncclSend(const void *from, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream) {
+    return add((Operation){.comm = comm, .send = true, .peer = peer, .data = (void *)from, .bytes = count}, type,
+               stream);
+}
+
+ncclResult_t ncclRecv(void *to, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
+    return add((Operation){.comm = comm, .peer = peer, .data = to, .bytes = count}, type, stream);
+}
+
+/* nccl.h leaves their parameters open */
+ncclResult_t ncclGroupStart(void);
+ncclResult_t ncclGroupEnd(void);
+
+ncclResult_t ncclGroupStart(void) {
+    if (the_group()->open) return ncclInvalidUsage;
+    *the_group() = (Group){.open = true};
+    return ncclSuccess;
+}
+
+ncclResult_t ncclGroupEnd(void) {
+    Group *group = the_group();
+    ncclResult_t answer;
+    if (!group->open) return ncclInvalidUsage;
+    group->open = false;
+    if (group->count == 0) return ncclSuccess;
+    ncclComm_t comm = group->operation[0].comm;
+    if (fails(comm, &answer)) return answer;
+    for (int i = 0; i < group->count; i++) {
+        const Operation *o = &group->operation[i];
+        if (o->send)
+            post(o);
+        else
+            comm->wait[comm->waiting++] = *o;
+    }
+    return start(comm);
+}
+
+/* --- the rest */
 
 ncclResult_t ncclGetVersion(int *version) {
     *version = is_mode("old") ? 21300 : NCCL_VERSION_CODE;
@@ -36,39 +178,36 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
 }
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t *config) {
-    char refuse[32];
-    snprintf(refuse, sizeof refuse, "refuse:%d", rank);
-    if (ranks < 1 || rank >= ranks || id.internal[0] != 'u' || id.internal[NCCL_UNIQUE_ID_BYTES - 1] != 'u' ||
-        config->blocking != 0)
+    if (ranks < 1 || ranks > RANKS_MOST || rank >= ranks || id.internal[0] != 'u' ||
+        id.internal[NCCL_UNIQUE_ID_BYTES - 1] != 'u' || config->blocking != 0)
         return ncclInvalidArgument;
     *comm = calloc(1, sizeof **comm);
     (*comm)->rank = rank;
-    (*comm)->state = is_mode(refuse) ? ncclInvalidUsage : ncclSuccess;
+    (*comm)->ranks = ranks;
+    (*comm)->state = is_mode_of("refuse", rank) ? ncclInvalidUsage : ncclSuccess;
     return start(*comm);
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *state) {
-    *state = comm->polls > 0 ? ncclInProgress : comm->state;
-    if (comm->polls > 0 && !(is_mode("hang") && comm->sums > 1)) comm->polls--;
+    *state = comm->polls > 0 || comm->waiting > 0 ? ncclInProgress : comm->state;
+    if (comm->polls > 0 && !(is_mode("hang") && comm->uses > 1)) comm->polls--;
+    take_all(comm);
     return ncclSuccess;
 }
 
 ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t operation,
                            ncclComm_t comm, cudaStream_t stream) {
     /* a call before the last one has ended, or one that this fake does not know, is refused */
-    if (comm->polls > 0 || from != to || type != ncclFloat || operation != ncclSum || !stream) return ncclInvalidUsage;
+    if (comm->polls > 0 || from != to || !nccl_ranks_on_device(to) || type != ncclFloat || operation != ncclSum ||
+        !stream)
+        return ncclInvalidUsage;
     const char *nvls = getenv("NCCL_NVLS_ENABLE");
+    ncclResult_t answer;
     if (!getenv("NCCL_ALGO") && (!nvls || strcmp(nvls, "0") != 0)) return ncclInvalidUsage;
-    comm->sums++;
-    if (comm->sums > 1 && is_mode("stuck")) nccl_ranks_stick();
-    if (comm->sums > 1 && is_mode("lost")) {
-        nccl_ranks_stick();
-        comm->state = ncclRemoteError;
-        comm->polls = 0;
-        return ncclSuccess;
-    }
-    if (comm->sums == 1 || !(is_mode("stuck") || is_mode("hang"))) nccl_ranks_sum(to, count);
-    if (is_mode("wrong")) ((float *)to)[0] += 1;
+    if (fails(comm, &answer)) return answer;
+    float *floats = nccl_ranks_host(to);
+    nccl_ranks_sum(floats, count);
+    if (is_mode("wrong")) floats[0] += 1;
     return start(comm);
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# nccl.sh NCCL_RANKS FAKE: sums over the ranks' GPUs by NCCL, on fakes of NCCL (in folder FAKE) and CUDA: who may, what
-# happens where NCCL is missing, refuses, is stuck or loses a peer.
+# nccl.sh NCCL_RANKS FAKE: sums over the ranks' GPUs by NCCL, its own and those of the lanes' tree, on fakes of NCCL (in
+# folder FAKE) and CUDA: who may, what happens where NCCL is missing, refuses, is stuck or loses a peer.
 set -u
 program=$1 fake=$2
 mpirun=$(dirname "$0")/../mpirun.sh
@@ -17,7 +17,8 @@ fail() {
 # ranks CODE NP MODE ARGUMENT...
 ranks() {
     local code=0
-    FAKE_NCCL=$3 LD_LIBRARY_PATH=$fake timeout -k 5 60 "$mpirun" "$2" "$program" "${@:4}" \
+    rm -rf "$work/mail" && mkdir "$work/mail"
+    FAKE_NCCL=$3 FAKE_NCCL_MAIL=$work/mail LD_LIBRARY_PATH=$fake timeout -k 5 60 "$mpirun" "$2" "$program" "${@:4}" \
         >"$work/out" 2>"$work/err" </dev/null || code=$?
     [ $code -eq "$1" ] || fail "exit code $code, not $1: $*"
 }
@@ -45,9 +46,22 @@ says "2 ranks sum by Open MPI"
 says "2 ranks sum by NCCL"
 NCCL_ALGO=ring ranks 0 1 "" own nccl # the user's own choice
 
+# The tree: nothing goes through the host, and the bits are those of messages that do, for any number of ranks.
+bits() { grep -E '^[0-9]+ places: [0-9a-f]{32}$' "$work/out"; }
+for np in 1 2 3 4 8; do
+    ranks 0 $np "" own nccl-tree
+    says "$np ranks sum in the order of the lanes' tree (train.reduction tree), sent from GPU to GPU by NCCL"
+    quiet
+    [ $np -gt 1 ] || expected=$(bits)
+    [ "$(wc -l <<<"$expected")" -eq 3 ] && [ "$(bits)" = "$expected" ] || fail "other bits than np 1: $expected"
+    [ -z "$(ls "$work/mail")" ] || fail "messages were left over"
+done
+ranks 0 2 "" own possible possible-tree nccl
+says "2 ranks sum in the order of the lanes' tree (train.reduction tree), sent from GPU to GPU by NCCL"
+
 # What can be known before: two ranks on one GPU, no library, an old one. Then what NCCL itself refuses.
-refused() { # MODE own|shared TEXT
-    ranks 69 2 "$1" "$2" possible nccl
+refused() { # MODE own|shared TEXT [TREE]
+    ranks 69 2 "$1" "$2" "possible${4-}" "nccl${4-}"
     says "2 ranks sum through the host by Open MPI"
     says "$3"
     one_error_has "$3" "--comm mpi"
@@ -58,18 +72,27 @@ refused old own "2.13.0, which is too old"
 refused refuse:0 own "on rank 0 of 2"
 refused refuse:1 own "on rank 1 of 2"
 refused wrong own "sums ones of 2"
+refused "" shared "ranks 0 and 1 share GPU-07000000" -tree
+refused wrong own "another message than rank 0 sent" -tree
 fake=$work # no library, whatever the system has
 : >"$work/libnccl.so.2"
 refused "" own "NCCL cannot be loaded"
 fake=$2
 
-# In the middle: every rank ends, with the name of the sum. At the end all is done already.
+# In the middle: every rank ends, with the name of the sum or exchange. At the end all is done already.
 for mode in stuck lost hang; do
     ranks 124 3 $mode own nccl
     error_has "the test's sum"
     says "left NCCL"
+    ranks 124 3 $mode own nccl-tree
+    error_has "the exchange of gradients by NCCL"
+    says "left NCCL"
 done
-error_has "waited 1 s" "--resume auto"
+error_has "waited 2 s" "--resume auto"
+for silent in 0 2; do
+    ranks 124 3 silent:$silent own nccl-tree
+    error_has "waited 2 s for the exchange of gradients by NCCL" "--resume auto"
+done
 ranks 0 2 dead own possible
 says "2 ranks sum by NCCL"
 

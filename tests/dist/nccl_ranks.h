@@ -3,8 +3,17 @@
 #define RAM_TESTS_NCCL_RANKS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-/* floats (count) becomes the sum over the ranks. @collective */
+/* The memory of the fake GPU is that of the backend cpu-check: the host's, at addresses that lead nowhere before this
+ * (src/backend/checked.c) is taken off. So what is not there is not taken for it. */
+#define NCCL_RANKS_DEVICE ((uintptr_t)1 << 54)
+
+static inline int nccl_ranks_on_device(const void *address) { return (uintptr_t)address >= NCCL_RANKS_DEVICE; }
+static inline void *nccl_ranks_host(const void *device) { return (void *)((uintptr_t)device - NCCL_RANKS_DEVICE); }
+static inline void *nccl_ranks_device(const void *host) { return (void *)((uintptr_t)host + NCCL_RANKS_DEVICE); }
+
+/* floats (count), on the host, becomes the sum over the ranks. @collective */
 void nccl_ranks_sum(float *floats, size_t count);
 
 /* No event is reached from now on. */

@@ -111,15 +111,17 @@ static void test_wish(void **state) {
     for (int ranks = 1; ranks < 3; ranks++) {
         const int possible = ranks > 1 ? LINK_NCCL_IF_POSSIBLE : LINK_MPI;
         assert_wish(COMM_AUTO, REDUCTION_AUTO, DEVICE_CUDA, ranks, possible);
-        assert_wish(COMM_AUTO, REDUCTION_TREE, DEVICE_CUDA, ranks, LINK_MPI);
+        assert_wish(COMM_AUTO, REDUCTION_TREE, DEVICE_CUDA, ranks, possible);
         assert_wish(COMM_MPI, REDUCTION_AUTO, DEVICE_CUDA, ranks, LINK_MPI);
         assert_wish(COMM_MPI, REDUCTION_TREE, DEVICE_CUDA, ranks, LINK_MPI);
         assert_wish(COMM_AUTO, REDUCTION_FAST, DEVICE_CUDA, ranks, LINK_NCCL);
         assert_wish(COMM_NCCL, REDUCTION_AUTO, DEVICE_CUDA, ranks, LINK_NCCL);
         assert_wish(COMM_NCCL, REDUCTION_FAST, DEVICE_CUDA, ranks, LINK_NCCL);
+        assert_wish(COMM_NCCL, REDUCTION_TREE, DEVICE_CUDA, ranks, LINK_NCCL);
         assert_wish(COMM_AUTO, REDUCTION_AUTO, DEVICE_CPU, ranks, LINK_MPI);
         assert_wish(COMM_AUTO, REDUCTION_TREE, DEVICE_CPU, ranks, LINK_MPI);
         assert_wish(COMM_NCCL, REDUCTION_AUTO, DEVICE_CPU, ranks, -1);
+        assert_wish(COMM_NCCL, REDUCTION_TREE, DEVICE_CPU, ranks, -1);
         assert_wish(COMM_AUTO, REDUCTION_FAST, DEVICE_CPU, ranks, -1);
     }
     assert_wish(COMM_SELF, REDUCTION_AUTO, DEVICE_CUDA, 1, LINK_MPI);
