@@ -87,12 +87,17 @@ Status session_parse_again(Session *session, ArgumentsSpec spec, const Config *b
 
 void session_provenance(const Session *session, const Experiment *experiment, Provenance *provenance) {
     const Dataset *dataset = &experiment->dataset;
+    const Backend *backend = experiment->backend;
     const char *job = launch_job_id();
     *provenance = (Provenance){0};
     provenance_collect(provenance, comm_size(session->comm), session->argc + 1, session->line);
     snprintf(provenance->mpi, sizeof provenance->mpi, "%s", comm_library(session->comm));
-    snprintf(provenance->libxsmm, sizeof provenance->libxsmm, "%s, %s", experiment->backend->library,
-             experiment->backend->note);
+    snprintf(provenance->libxsmm, sizeof provenance->libxsmm, "%s, %s", backend->library, backend->note);
+    if (backend->stream)
+        snprintf(provenance->device, sizeof provenance->device, "%s", backend->kernels->name);
+    else
+        snprintf(provenance->device, sizeof provenance->device, "%s, %d thread%s", backend->kernels->name,
+                 backend->workers, backend->workers == 1 ? "" : "s");
     snprintf(provenance->slurm_job, sizeof provenance->slurm_job, "%s", job ? job : "");
     snprintf(provenance->data_hashes, sizeof provenance->data_hashes, "train=%s test=%s validation=%s",
              dataset->hash[SPLIT_TRAIN], dataset->hash[SPLIT_TEST], dataset->hash[SPLIT_VALIDATION]);

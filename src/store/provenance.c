@@ -82,6 +82,7 @@ void provenance_scalars(Provenance *provenance, StoreScalar scalar[PROVENANCE_FA
     FACT(compiler);
     FACT(hdf5);
     FACT(mpi);
+    FACT(device);
     FACT(libxsmm);
     FACT(command);
     FACT(host);

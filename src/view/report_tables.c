@@ -110,10 +110,15 @@ static void put_facts(FILE *out, int runs, const Run *run) {
         {"Pictured trace", tell_trace},
         {"Run folder", tell_folder},
     };
-    static const char *const ORIGIN[RUN_FACTS] = {
-        [FACT_PROGRAM] = "Program",      [FACT_REVISION] = "Revision", [FACT_RANKS] = "Ranks",
-        [FACT_PRODUCTS] = "Computed by", [FACT_MESSAGES] = "Messages", [FACT_HOST] = "Host",
-        [FACT_JOB] = "Slurm job",        [FACT_COMMAND] = "Command"};
+    static const char *const ORIGIN[RUN_FACTS] = {[FACT_PROGRAM] = "Program",
+                                                  [FACT_REVISION] = "Revision",
+                                                  [FACT_RANKS] = "Ranks",
+                                                  [FACT_DEVICE] = "Device of a rank",
+                                                  [FACT_PRODUCTS] = "Computed by",
+                                                  [FACT_MESSAGES] = "Messages",
+                                                  [FACT_HOST] = "Host",
+                                                  [FACT_JOB] = "Slurm job",
+                                                  [FACT_COMMAND] = "Command"};
     char text[CURVES_RUNS][FACT_TEXT];
     for (size_t fact = 0; fact < sizeof FACTS / sizeof *FACTS; fact++) {
         memset(text, 0, sizeof text);

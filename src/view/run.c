@@ -228,10 +228,11 @@ static void add_policy(Run *run, const Recording *recording) {
 
 static void take_facts(Run *run, int scalars, const InspectScalar *scalar) {
     static const char *const NAMES[RUN_FACTS] = {
-        [FACT_PROGRAM] = "provenance/program", [FACT_REVISION] = "provenance/revision",
-        [FACT_RANKS] = "provenance/ranks",     [FACT_PRODUCTS] = "provenance/libxsmm",
-        [FACT_MESSAGES] = "provenance/mpi",    [FACT_HOST] = "provenance/host",
-        [FACT_JOB] = "provenance/slurm_job",   [FACT_COMMAND] = "provenance/command"};
+        [FACT_PROGRAM] = "provenance/program",  [FACT_REVISION] = "provenance/revision",
+        [FACT_RANKS] = "provenance/ranks",      [FACT_DEVICE] = "provenance/device",
+        [FACT_PRODUCTS] = "provenance/libxsmm", [FACT_MESSAGES] = "provenance/mpi",
+        [FACT_HOST] = "provenance/host",        [FACT_JOB] = "provenance/slurm_job",
+        [FACT_COMMAND] = "provenance/command"};
     for (RunFact fact = 0; fact < RUN_FACTS; fact++)
         snprintf(run->fact[fact], sizeof run->fact[fact], "%s", inspect_text(scalars, scalar, NAMES[fact]));
 }

@@ -37,6 +37,7 @@ typedef enum {
     FACT_PROGRAM,
     FACT_REVISION,
     FACT_RANKS,
+    FACT_DEVICE,
     FACT_PRODUCTS,
     FACT_MESSAGES,
     FACT_HOST,

@@ -96,6 +96,7 @@ rmdir plain/traces
 run 0 report plain
 says plain/report.html '<th scope="row">Ranks</th><td>2</td>'
 says plain/report.html '<th scope="row">Computed by</th><td>LIBXSMM'
+says plain/report.html '<th scope="row">Device of a rank</th><td>cpu, '
 "$python" -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(100); f.write(b"?")' plain/checkpoints/latest/index.h5
 run 0 report plain
 lacks plain/report.html 'Ranks</th>'
