@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* pthread_timedjoin_np */
 #include "mpi/comm_nccl.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -6,6 +7,7 @@
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
 #include <nccl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,10 +286,33 @@ static Status begin(CommNccl *n, int gpu, ncclUniqueId *id) {
     return result == ncclSuccess ? status_ok() : nccl_failed(n, result, "joining the ranks");
 }
 
-/* At once, without waiting for peers, which learn of it. */
+typedef struct {
+    ncclResult_t (*abort)(ncclComm_t);
+    ncclComm_t nccl;
+} Abort;
+
+static void *abort_it(void *given) {
+    Abort *it = given;
+    it->abort(it->nccl);
+    free(it);
+    return NULL;
+}
+
+/* At once, without waiting for peers, which learn of it. ncclCommAbort itself waits for NCCL's threads, and has been
+ * seen not to return when a peer was dead: it gets LEAVE_SECONDS, then all that it may still use is left to it. */
 static void leave(CommNccl *n) {
-    if (n->nccl) n->library.ncclCommAbort(n->nccl);
+    enum { LEAVE_SECONDS = 5 };
+    pthread_t thread;
+    struct timespec limit;
+    if (!n->nccl) return;
+    Abort *it = memory_new(1, sizeof *it);
+    *it = (Abort){n->library.ncclCommAbort, n->nccl};
     n->nccl = NULL;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += LEAVE_SECONDS;
+    if (pthread_create(&thread, NULL, abort_it, it) == 0 && pthread_timedjoin_np(thread, NULL, &limit) == 0) return;
+    n->first = NULL; /* to free it would wait for the GPU */
+    n->stream = NULL;
 }
 
 /* All ranks go on to the next step together. One that failed leaves before it tells: the others may wait for it inside

@@ -2,35 +2,38 @@
 #include "backend/checked.h"
 #include "backend/cpu/cpu.h"
 #include "backend/cuda/cuda_backend.h"
-#include "backend/cuda/cuda_gpus.h"
 #include "base/log.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
 
 #ifdef RAM_CUDA
-/* With `auto` a machine without a GPU is a CPU, and one with a GPU that cannot be used says why. */
+Status backend_probe(int gpu) { return cuda_backend_probe(gpu); }
+
 static Status open_cuda(const BackendOptions *options, Backend **backend) {
-    const Status status = cuda_backend_new(options->gpu, options->precision, backend);
-    if (options->device == DEVICE_CUDA || status.code != RAM_UNAVAILABLE) return status;
-    GpuList seen;
-    cuda_gpus(&seen);
-    if (seen.count > 0) log_warning("computing on the CPU: %s", status.message);
-    return status_ok();
+    return cuda_backend_new(options->gpu, options->precision, backend);
 }
 #else
-static Status open_cuda(const BackendOptions *options, Backend **backend) {
-    (void)backend;
-    if (options->device == DEVICE_AUTO) return status_ok();
+static Status not_compiled(void) {
     return status_error(RAM_UNAVAILABLE,
                         "device cuda is not compiled into this program: use --device cpu or --device auto");
+}
+
+Status backend_probe(int gpu) {
+    (void)gpu;
+    return not_compiled();
+}
+
+static Status open_cuda(const BackendOptions *options, Backend **backend) {
+    (void)options, (void)backend;
+    return not_compiled();
 }
 #endif
 
 Status backend_open(const BackendOptions *options, Backend **backend) {
     *backend = NULL;
-    if (options->device == DEVICE_CUDA || options->device == DEVICE_AUTO) TRY(open_cuda(options, backend));
-    if (*backend) return status_ok();
+    require(options->device != DEVICE_AUTO);
+    if (options->device == DEVICE_CUDA) return open_cuda(options, backend);
     TRY(cpu_backend_new(options->threads, options->precision, backend));
     if (options->device == DEVICE_CPU_CHECK) *backend = checked_new(*backend);
     return status_ok();

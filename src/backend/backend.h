@@ -285,7 +285,11 @@ typedef struct {
 /* The GPUs that this process sees; none where CUDA is not compiled in. */
 void backend_gpus(GpuList *seen);
 
-/* The backend for the options; RAM_UNAVAILABLE when a demanded device or precision is missing. Owned by the caller. */
+/* Whether the GPU at this place among them can be computed on; RAM_UNAVAILABLE: why not. */
+Status backend_probe(int gpu);
+
+/* The backend for the options, which name a device other than `auto`; RAM_UNAVAILABLE when a demanded device or
+ * precision is missing. Owned by the caller. */
 Status backend_open(const BackendOptions *options, Backend **backend);
 void backend_close(Backend *backend); /* NULL is allowed */
 

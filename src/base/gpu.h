@@ -13,6 +13,7 @@ enum { GPUS_MOST = 16 };
 typedef struct {
     int count;
     Gpu gpu[GPUS_MOST];
+    char why[160]; /* none although there is a driver: what it says; else "" */
 } GpuList;
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/version.h"
+#include "train/rank_sum.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -40,19 +41,33 @@ Status experiment_open_data(Experiment *experiment, const char *data_fallback) {
     return task_open(&experiment->task, &experiment->dataset, &task);
 }
 
-/* Which GPU each rank would take; `auto` means GPUs where every rank has one. @collective */
+/* Why not every rank has a GPU, where another has one, or its driver shows none. */
+static void tell_without(const Devices *devices, int without) {
+    const DeviceView *view = &devices->view[without];
+    bool others = false;
+    for (int rank = 0; rank < devices->ranks; rank++) others = others || devices->gpu[rank] != DEVICE_NONE;
+    if (view->seen.why[0])
+        log_warning("rank %d on %s can use no GPU, so all ranks compute on the CPU: %s", without, view->name,
+                    view->seen.why);
+    else if (others)
+        log_warning("rank %d on %s sees no GPU, so all ranks compute on the CPU", without, view->name);
+}
+
+/* Which GPU each rank would take; `auto` means GPUs where every rank has one that it can use. @collective */
 static DeviceChoice choose_device(Experiment *experiment) {
     const DeviceChoice wanted = (DeviceChoice)experiment->config._device;
     GpuList seen = {0};
     if (wanted == DEVICE_AUTO || wanted == DEVICE_CUDA) backend_gpus(&seen);
     Devices *devices = experiment->devices = devices_new(experiment->comm, &seen);
     const int without = devices_without(devices);
-    if (wanted != DEVICE_AUTO || without == DEVICE_NONE) return wanted;
-    for (int rank = 0; rank < devices->ranks; rank++) {
-        if (devices->gpu[rank] == DEVICE_NONE) continue;
-        log_warning("rank %d on %s sees no GPU, so all ranks compute on the CPU", without, devices->view[without].name);
-        break;
+    if (wanted != DEVICE_AUTO) return wanted;
+    if (without != DEVICE_NONE) {
+        tell_without(devices, without);
+        return DEVICE_CPU;
     }
+    const Status usable = comm_agree(experiment->comm, backend_probe(devices->gpu[comm_rank(experiment->comm)]));
+    if (!status_failed(&usable)) return DEVICE_CUDA;
+    log_warning("all ranks compute on the CPU: %s", usable.message);
     return DEVICE_CPU;
 }
 
@@ -122,10 +137,11 @@ static Status check_premises(const Experiment *experiment) {
                                   "rank 0 is ram_dist %s, rank %d is %s: install the same build on all hosts",
                                   all[0].program, rank, all[rank].program);
         else if (strcmp(all[0].products, all[rank].products) != 0)
-            status = status_error(RAM_UNAVAILABLE,
-                                  "rank 0 computes with %s, rank %d with %s: the ranks of a run need one instruction "
-                                  "set (LIBXSMM_TARGET=hsw on all hosts makes them equal)",
-                                  all[0].products, rank, all[rank].products);
+            status = status_error(
+                RAM_UNAVAILABLE, "rank 0 computes with %s, rank %d with %s: the ranks of a run need %s",
+                all[0].products, rank, all[rank].products,
+                experiment->backend->stream ? "GPUs of one model"
+                                            : "one instruction set (LIBXSMM_TARGET=hsw on all hosts makes them equal)");
         else if (strcmp(all[0].config, all[rank].config) != 0)
             status = status_error(RAM_USAGE,
                                   "rank 0 and rank %d read different configurations: give all hosts the same files and "
@@ -175,7 +191,7 @@ Status experiment_link(Experiment *experiment) {
     const DeviceChoice device = experiment->backend->stream ? DEVICE_CUDA : DEVICE_CPU;
     const bool tree = config->train_reduction == REDUCTION_TREE;
     const CommNcclOptions options = {.use = tree ? NCCL_EXCHANGES : NCCL_SUMS,
-                                     .count = (int64_t)experiment->ram.parameters.layout.total,
+                                     .count = (int64_t)experiment->ram.parameters.layout.total + RANK_SUM_TAIL_MOST,
                                      .seconds = config->comm_timeout};
     LinkWish wish;
     TRY(device_link_wish((CommChoice)config->comm_backend, (ReductionChoice)config->train_reduction, device,

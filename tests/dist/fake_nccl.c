@@ -2,7 +2,7 @@
  * messages are files in the folder FAKE_NCCL_MAIL, and a group of them is in progress until all it receives have come.
  * FAKE_NCCL makes it fail: old (its version), refuse:R (rank R cannot join), wrong (sums and messages are), stuck (the
  * stream never ends after the first use), lost (then a peer is gone), hang (a call never ends), silent:R (rank R sends
- * nothing after the first use), dead (the end of it never comes). */
+ * nothing after the first use), dead (the end of it never comes). With FAKE_NCCL_DEAF ncclCommAbort does not return. */
 #include "nccl_ranks.h"
 
 #include <nccl.h>
@@ -222,6 +222,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
     printf("rank %d left NCCL\n", comm->rank);
     fflush(stdout);
+    if (getenv("FAKE_NCCL_DEAF")) pause();
     free(comm);
     return ncclSuccess;
 }

@@ -93,6 +93,11 @@ for silent in 0 2; do
     ranks 124 3 silent:$silent own nccl-tree
     error_has "waited 2 s for the exchange of gradients by NCCL" "--resume auto"
 done
+export FAKE_NCCL_DEAF=1 # leaving does not return
+ranks 124 3 lost own nccl
+says "left NCCL"
+refused refuse:1 own "on rank 1 of 2"
+unset FAKE_NCCL_DEAF
 ranks 0 2 dead own possible
 says "2 ranks sum by NCCL"
 

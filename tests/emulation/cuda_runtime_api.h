@@ -11,7 +11,9 @@
 typedef enum {
     cudaSuccess,
     cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidDeviceFunction = 98,
     cudaErrorNoDevice = 100,
+    cudaErrorNoKernelImageForDevice = 209,
 } cudaError_t;
 typedef enum { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 } cudaMemcpyKind;
 typedef struct EmulatedStream *cudaStream_t;
@@ -29,7 +31,7 @@ struct cudaDeviceProp {
     int major, minor;
 };
 
-enum { cudaStreamNonBlocking = 1 };
+enum { cudaStreamNonBlocking = 1, CUDART_VERSION = 13000 };
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,6 +40,7 @@ extern "C" {
 const char *cudaGetErrorString(cudaError_t error);
 cudaError_t cudaGetLastError(void);
 cudaError_t cudaGetDeviceCount(int *count);
+cudaError_t cudaDriverGetVersion(int *version);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int device);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);

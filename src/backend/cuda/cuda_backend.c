@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* NVIDIA's advice for cuBLAS on Hopper is 32 MiB. Larger uploads than the staging memory wait for their end. */
+/* NVIDIA's advice for cuBLAS on Hopper is 32 MiB. All copies pass through the staging memory, which is pinned: what is
+ * larger, part by part. */
 static const size_t WORKSPACE = (size_t)32 << 20, STAGING = (size_t)4 << 20;
 
 enum { STAGING_ALIGN = 64, REDUCED_PRECISION = 8 /* first compute capability with tf32 and bf16 products */ };
@@ -50,22 +51,28 @@ static void cuda_release(Backend *backend, void *memory) {
 void cuda_upload(Backend *backend, void *device, const void *host, size_t bytes) {
     CudaBackend *cuda = cuda_of(backend);
     require(!cuda->recording);
-    if (bytes == 0) return;
-    if (bytes > STAGING) {
-        CUDA_TRY(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda->stream));
-        cuda_wait(backend);
-        return;
+    for (size_t done = 0; done < bytes;) {
+        const size_t part = bytes - done < STAGING ? bytes - done : STAGING;
+        if (cuda->staged + part > STAGING) cuda_wait(backend);
+        uint8_t *staging = cuda->staging + cuda->staged;
+        memcpy(staging, (const uint8_t *)host + done, part);
+        CUDA_TRY(cudaMemcpyAsync((uint8_t *)device + done, staging, part, cudaMemcpyHostToDevice, cuda->stream));
+        cuda->staged += (part + STAGING_ALIGN - 1) / STAGING_ALIGN * STAGING_ALIGN;
+        done += part;
     }
-    if (cuda->staged + bytes > STAGING) cuda_wait(backend);
-    memcpy(cuda->staging + cuda->staged, host, bytes);
-    CUDA_TRY(cudaMemcpyAsync(device, cuda->staging + cuda->staged, bytes, cudaMemcpyHostToDevice, cuda->stream));
-    cuda->staged += (bytes + STAGING_ALIGN - 1) / STAGING_ALIGN * STAGING_ALIGN;
 }
 
 void cuda_download(Backend *backend, void *host, const void *device, size_t bytes) {
-    if (bytes == 0) return;
-    CUDA_TRY(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, cuda_of(backend)->stream));
-    cuda_wait(backend);
+    CudaBackend *cuda = cuda_of(backend);
+    for (size_t done = 0; done < bytes;) {
+        const size_t part = bytes - done < STAGING ? bytes - done : STAGING;
+        if (cuda->staged + part > STAGING) cuda_wait(backend);
+        uint8_t *staging = cuda->staging + cuda->staged;
+        CUDA_TRY(cudaMemcpyAsync(staging, (const uint8_t *)device + done, part, cudaMemcpyDeviceToHost, cuda->stream));
+        cuda_wait(backend);
+        memcpy((uint8_t *)host + done, staging, part);
+        done += part;
+    }
 }
 
 static void *cuda_present(Backend *backend, const void *host, size_t bytes) {
@@ -161,13 +168,14 @@ static Status choose(int gpu, struct cudaDeviceProp *properties) {
     error = cudaSetDevice(gpu);
     if (error == cudaSuccess) error = cudaGetDeviceProperties(properties, gpu);
     if (error != cudaSuccess) return unavailable(error);
-    if (!cuda_has_code())
+    error = cuda_find_code();
+    if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction)
         return status_error(
             RAM_UNAVAILABLE,
             "device cuda: this program has no code for %.100s (compute capability %d.%d): build it with "
             "-DCMAKE_CUDA_ARCHITECTURES=%d%d, or use --device cpu",
             properties->name, properties->major, properties->minor, properties->major, properties->minor);
-    return status_ok();
+    return error == cudaSuccess ? status_ok() : unavailable(error);
 }
 
 static Status check_precision(Precision precision, const struct cudaDeviceProp *properties) {
@@ -177,6 +185,15 @@ static Status check_precision(Precision precision, const struct cudaDeviceProp *
                         "on: set train.precision=fp32",
                         precision == PRECISION_TF32 ? "tf32" : "bf16", properties->name, properties->major,
                         properties->minor, REDUCED_PRECISION);
+}
+
+Status cuda_backend_probe(int gpu) {
+    struct cudaDeviceProp properties;
+    CudaBlas *blas;
+    TRY(choose(gpu, &properties));
+    TRY(cuda_blas_open(PRECISION_FP32, &blas));
+    cuda_blas_close(blas);
+    return status_ok();
 }
 
 Status cuda_backend_new(int gpu, Precision precision, Backend **backend) {

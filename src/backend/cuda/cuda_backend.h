@@ -5,6 +5,9 @@
 
 #include "backend/backend.h"
 
+/* Whether that GPU and what it needs can be had; RAM_UNAVAILABLE: why not. */
+Status cuda_backend_probe(int gpu);
+
 /* On the GPU at place `gpu` among those that the process sees. RAM_UNAVAILABLE where there is none, or none that this
  * program has code for; RAM_USAGE for a precision that the GPU lacks. */
 Status cuda_backend_new(int gpu, Precision precision, Backend **backend);

@@ -10,6 +10,8 @@
 #define TEXT_OF(number) #number
 #define LIBRARY(major)  "libcublas.so." TEXT_OF(major)
 
+enum { WHY = 300 };
+
 struct CudaBlas {
     void *library;
     cublasHandle_t handle;
@@ -30,12 +32,18 @@ struct CudaBlas {
             cuda_failed(__FILE__, __LINE__, "cuBLAS " #call, (blas)->text(cublas_try));                                \
     } while (0)
 
-/* Where the system looks, else where the toolkit lay that the program was built with. */
-static void *open_library(void) {
-    static const char *const PLACES[] = {LIBRARY(CUBLAS_VER_MAJOR), RAM_CUDA_LIBRARIES "/" LIBRARY(CUBLAS_VER_MAJOR)};
+/* Where the system looks, else where the toolkit lay that the program was built with; else another version: the calls
+ * used here are the same in 11.4 to 13. why: of the first place. */
+static void *open_library(char why[WHY]) {
+    static const char *const PLACES[] = {LIBRARY(CUBLAS_VER_MAJOR), RAM_CUDA_LIBRARIES "/" LIBRARY(CUBLAS_VER_MAJOR),
+                                         LIBRARY(13), LIBRARY(12), LIBRARY(11)};
     void *library = NULL;
-    for (size_t i = 0; i < sizeof PLACES / sizeof *PLACES && !library; i++)
+    why[0] = '\0';
+    for (size_t i = 0; i < sizeof PLACES / sizeof *PLACES && !library; i++) {
         library = dlopen(PLACES[i], RTLD_NOW | RTLD_LOCAL);
+        const char *text = library ? NULL : dlerror();
+        if (text && !why[0]) snprintf(why, WHY, "%s", text);
+    }
     return library;
 }
 
@@ -60,16 +68,17 @@ Status cuda_blas_open(Precision precision, CudaBlas **blas) {
     static const cublasComputeType_t COMPUTE[] = {[PRECISION_FP32] = CUBLAS_COMPUTE_32F,
                                                   [PRECISION_TF32] = CUBLAS_COMPUTE_32F_FAST_TF32,
                                                   [PRECISION_BF16] = CUBLAS_COMPUTE_32F_FAST_16BF};
+    char why[WHY];
     *blas = memory_new(1, sizeof **blas);
     (*blas)->compute = COMPUTE[precision];
-    (*blas)->library = open_library();
+    (*blas)->library = open_library(why);
     if ((*blas)->library && find_all(*blas)) return status_ok();
     cuda_blas_close(*blas);
     *blas = NULL;
     return status_error(RAM_UNAVAILABLE,
-                        "device cuda: the library %s cannot be loaded: install cuBLAS or set LD_LIBRARY_PATH to its "
-                        "folder, or use --device cpu",
-                        LIBRARY(CUBLAS_VER_MAJOR));
+                        "device cuda: the library %s cannot be used (%s): install cuBLAS or set LD_LIBRARY_PATH to "
+                        "its folder, or use --device cpu",
+                        LIBRARY(CUBLAS_VER_MAJOR), why[0] ? why : "it lacks a function");
 }
 
 void cuda_blas_start(CudaBlas *blas, cudaStream_t stream, void *workspace, size_t workspace_bytes) {

@@ -5,10 +5,15 @@
 #include <string.h>
 
 void cuda_gpus(GpuList *seen) {
-    int count = 0;
+    int count = 0, driver = 0;
     *seen = (GpuList){0};
-    if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess) {
         cudaGetLastError(); /* forget it */
+        if (error != cudaErrorNoDevice && cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0)
+            snprintf(seen->why, sizeof seen->why, "%s (the driver is for CUDA %d.%d, this program for %d.%d)",
+                     cudaGetErrorString(error), driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000,
+                     CUDART_VERSION % 1000 / 10);
         return;
     }
     for (int i = 0; i < count && i < GPUS_MOST; i++) {

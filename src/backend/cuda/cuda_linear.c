@@ -52,8 +52,10 @@ static void lane_products(CudaBackend *cuda, const Span *span, int glimpses, int
     }
 }
 
-/* All lanes' products side by side, then their sum. Layers too large for that are cut into blocks of outputs, whose
- * size depends on the number of lanes of the batch alone, so that every rank makes the same products. */
+/* All lanes' products side by side, then their sum: also where this rank has one lane of several, so that the library
+ * sees the same alignment, by which it may choose another product, whoever computes the lane. Layers too large for that
+ * are cut into blocks of outputs, whose size depends on the number of lanes of the batch alone, so that every rank
+ * makes the same products. */
 void cuda_linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, const Matrix *x,
                                  const Matrix *dy, DevFloats dweight) {
     CudaBackend *cuda = (CudaBackend *)backend;
@@ -61,11 +63,12 @@ void cuda_linear_backward_weight(Backend *backend, const Span *span, int glimpse
     int64_t most = LANES_FLOATS / ((int64_t)span->lanes * in);
     most = most < 1 ? 1 : most > out ? out : most;
     const int64_t stride = (most * in + ALIGN - 1) / ALIGN * ALIGN;
-    float *products = lanes > 1 ? cuda_scratch(cuda, (size_t)(lanes * stride) * sizeof *products) : NULL;
+    const bool sums = span->lanes > 1;
+    float *products = sums ? cuda_scratch(cuda, (size_t)(lanes * stride) * sizeof *products) : NULL;
     for (int output = 0; output < out; output += (int)most) {
         const int outputs = output + most < out ? (int)most : out - output;
         float *target = dweight.address + (int64_t)output * in;
-        lane_products(cuda, span, glimpses, in, out, output, outputs, x, dy, lanes > 1 ? products : target, stride);
-        if (lanes > 1) cuda_sum_lanes(cuda, lanes, (int64_t)outputs * in, products, stride, target);
+        lane_products(cuda, span, glimpses, in, out, output, outputs, x, dy, sums ? products : target, stride);
+        if (sums) cuda_sum_lanes(cuda, lanes, (int64_t)outputs * in, products, stride, target);
     }
 }

@@ -13,7 +13,7 @@ typedef struct {
     cudaStream_t stream;
     struct CudaBlas *blas;
     void *workspace;  /* of `blas` */
-    uint8_t *staging; /* pinned host memory that uploads pass through */
+    uint8_t *staging; /* pinned host memory that copies pass through */
     size_t staged;    /* bytes of it that the stream may still have to read */
     void *scratch;    /* of the kernel that runs, cuda_scratch */
     size_t scratch_bytes;
@@ -52,8 +52,9 @@ void cuda_failed(const char *file, int line, const char *call, const char *reaso
  * most that was asked for, so that a step allocates nothing once the first is done. */
 void *cuda_scratch(CudaBackend *cuda, size_t bytes);
 
-/* On the GPU: whether this program has code for it. */
-bool cuda_has_code(void);
+/* Asks the GPU for one of this program's kernels: cudaErrorNoKernelImageForDevice, cudaErrorInvalidDeviceFunction where
+ * it has no code for that GPU. */
+cudaError_t cuda_find_code(void);
 
 /* y = activation(y + bias), rows of y `stride` apart. */
 void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats bias, Activation activation, Matrix y);

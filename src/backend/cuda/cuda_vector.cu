@@ -190,9 +190,9 @@ void cuda_average(Backend *backend, double decay, int64_t count, DevFloats avera
 
 /* --- whether there is code for the GPU at all */
 
-bool cuda_has_code(void) {
+cudaError_t cuda_find_code(void) {
     cudaFuncAttributes attributes;
-    const bool found = cudaFuncGetAttributes(&attributes, add_kernel) == cudaSuccess;
+    const cudaError_t error = cudaFuncGetAttributes(&attributes, add_kernel);
     cudaGetLastError(); /* forget a failure */
-    return found;
+    return error;
 }
