@@ -297,16 +297,21 @@ read_sweep() { # takes the options of a sweep out of the arguments
     fi
 }
 
+read_variant() { # LINE: sets variant_name, variant (arguments)
+    local words word
+    read -ra words <<<"$1"
+    variant_name=${words[0]} variant=()
+    [[ $variant_name =~ ^[A-Za-z0-9._-]+$ ]] || fail 64 "'$variant_name' in $variants is no name: take letters and digits"
+    for word in "${words[@]:1}"; do variant+=(--set "$word"); done
+}
+
 choose_variant() { # of this task: sets seed, variant (arguments), run_dir
-    local words word task=${SLURM_ARRAY_TASK_ID-}
+    local task=${SLURM_ARRAY_TASK_ID-}
     [ "${task:-0}" -ge 1 ] || fail 64 "this is no task of an array from 1 on: submit it with --array=1-N"
     sweep=${run_dir:-$logs/$name-sweep}
-    read -ra words <<<"${lines[(task - 1) % ${#lines[@]}]}"
-    [[ ${words[0]} =~ ^[A-Za-z0-9._-]+$ ]] || fail 64 "'${words[0]}' in $variants is no name: take letters and digits"
+    read_variant "${lines[(task - 1) % ${#lines[@]}]}"
     seed=$((1 + (task - 1) / ${#lines[@]}))
-    variant=()
-    for word in "${words[@]:1}"; do variant+=(--set "$word"); done
-    run_dir=$sweep/${words[0]}-seed-$seed
+    run_dir=$sweep/$variant_name-seed-$seed
 }
 
 sweep_task() { # ARGUMENTS...
