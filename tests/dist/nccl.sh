@@ -53,7 +53,8 @@ for np in 1 2 3 4 8; do
     says "$np ranks sum in the order of the lanes' tree (train.reduction tree), sent from GPU to GPU by NCCL"
     quiet
     [ $np -gt 1 ] || expected=$(bits)
-    [ "$(wc -l <<<"$expected")" -eq 3 ] && [ "$(bits)" = "$expected" ] || fail "other bits than np 1: $expected"
+    [ "$(wc -l <<<"$expected")" -eq 3 ] || fail "not three sizes: $expected"
+    [ "$(bits)" = "$expected" ] || fail "other bits than np 1: $expected"
     [ -z "$(ls "$work/mail")" ] || fail "messages were left over"
 done
 ranks 0 2 "" own possible possible-tree nccl
