@@ -64,8 +64,8 @@ typedef struct {
     EpochRow *epoch;
     EvalRow *eval;
     bool has_recording;
-    Recording
-        recording; /* of the test set, of the run's policy, the newest, the largest: as far as there is such a one */
+    /* of the test set, of the run's policy, the newest, the largest: as far as there is such a one */
+    Recording recording;
     char fact[RUN_FACTS][512]; /* of the training, by RunFact, from its newest checkpoint or a trace; "": not known */
     int policies;
     PolicyRow *policy; /* by epoch */

@@ -1,19 +1,14 @@
 #!/usr/bin/env bash
 # learns.sh RAM_DIST: on real MNIST and two ranks, the defaults reach at most 4 % validation error in 30 epochs, and
 # configs/quick.yaml, which jobs/local.sh trains, at most 2.5 % test error.
-set -uo pipefail
-ram_dist=$1
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-data=${RAM_DATA:-$root/data/mnist}
-[ -e "$data/train-images-idx3-ubyte" ] || { echo "SKIPPED: no MNIST (run data/fetch_mnist.sh)"; exit 77; }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-RAM_DATA=$data "$ram_dist" --np 2 --run-dir "$work/run" --set train.epochs=30 | tail -n 30 || exit 1
+# shellcheck disable=SC1091,SC2154 # mnist.bash sets ram_dist, root and work
+. "$(dirname "${BASH_SOURCE[0]}")/mnist.bash"
+"$ram_dist" --np 2 --run-dir "$work/run" --set train.epochs=30 | tail -n 30 || exit 1
 best=$(sed -n 's/.*"split":"validation".*"error":\([0-9.]*\).*/\1/p' "$work/run/metrics.jsonl" | sort -g | head -n 1)
 echo "best validation error $best %"
 awk -v best="$best" 'BEGIN { exit !(best != "" && best <= 4) }' || exit 1
 
-RAM_DATA=$data "$ram_dist" --np 2 --config "$root/configs/quick.yaml" --run-dir "$work/quick" | tail -n 30 || exit 1
+"$ram_dist" --np 2 --config "$root/configs/quick.yaml" --run-dir "$work/quick" | tail -n 30 || exit 1
 error=$(sed -n 's/.*"split":"test".*"policy":"sample".*"error":\([0-9.]*\).*/\1/p' "$work/quick/metrics.jsonl")
 echo "test error of configs/quick.yaml $error %"
 awk -v error="$error" 'BEGIN { exit !(error != "" && error <= 2.5) }'

@@ -1,13 +1,8 @@
 #!/usr/bin/env bash
 # reproduce.sh RAM_DIST: a row of configs/RESULTS.md in small: one seed of configs/mnist.yaml, four epochs, on real MNIST,
 # by jobs/reproduce.sh in a tree of its own. The numbers are plausible, and a second call only prints them again.
-set -uo pipefail
-ram_dist=$1
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-data=${RAM_DATA:-$root/data/mnist}
-[ -e "$data/train-images-idx3-ubyte" ] || { echo "SKIPPED: no MNIST (run data/fetch_mnist.sh)"; exit 77; }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+# shellcheck disable=SC1091,SC2154 # mnist.bash sets ram_dist, root and work
+. "$(dirname "${BASH_SOURCE[0]}")/mnist.bash"
 cp -r "$root/jobs" "$root/configs" "$root/CMakePresets.json" "$work"
 printf '#!/bin/sh\n' >"$work/jobs/install.sh"
 cat >"$work/CMakeLists.txt" <<CMAKE
@@ -15,7 +10,7 @@ cmake_minimum_required(VERSION 3.22)
 project(stand_in LANGUAGES NONE)
 add_custom_target(ram_dist COMMAND \${CMAKE_COMMAND} -E create_symlink "$ram_dist" ram_dist)
 CMAKE
-reproduce() { RAM_DATA=$data "$work/jobs/reproduce.sh" mnist --seeds 1 --set train.epochs=4 >"$work/$1" 2>&1 || { tail -n 20 "$work/$1" && exit 1; }; }
+reproduce() { "$work/jobs/reproduce.sh" mnist --seeds 1 --set train.epochs=4 >"$work/$1" 2>&1 || { tail -n 20 "$work/$1" && exit 1; }; }
 reproduce first
 row=$(tail -n 1 "$work/first")
 echo "$row"
