@@ -129,7 +129,8 @@ typedef enum {
     SUM_GLIMPSE_NLL, /* over t < T, all rows */
     SUM_BASELINE,    /* (b_t - R)^2 over t and rows */
     SUM_REINFORCE,   /* sum_t -log pi_t (R - b_t) over rows, before the weight */
-    SUM_REWARD,      /* also the count of right answers */
+    SUM_REWARD,      /* R */
+    SUM_CORRECT,     /* right answers */
     SUM_ROWS,
     SUMS
 } Sum;
@@ -209,9 +210,10 @@ typedef struct {
                    DevFloats log_pi);
     /* In place: logits (glimpses*rows, classes) > log-probabilities. */
     void (*log_softmax)(Backend *, const Span *, int glimpses, int classes, DevFloats logits);
-    /* reward (rows) from log_prob (rows, classes) of the last glimpse: 1 where the best class (the first of equals) is
-     * the label. */
-    void (*reward)(Backend *, const Span *, int classes, const Pictures *, DevFloats log_prob, DevFloats reward);
+    /* R (rows) from log_prob (rows, classes) of the last glimpse. `correct`: 1 where the best class (the first of
+     * equals) is the label, else 0; `log_likelihood`: the label's log-probability, at least that of a guess. */
+    void (*reward)(Backend *, const Span *, Reward, int classes, const Pictures *, DevFloats log_prob,
+                   DevFloats reward);
 
     /* --- evaluation: probability (rows, classes) += exp(log_prob). */
     void (*add_probability)(Backend *, const Span *, int classes, DevFloats log_prob, DevFloats probability);

@@ -199,11 +199,11 @@ static void checked_log_softmax(Backend *backend, const Span *span, int glimpses
     PASS_ON(log_softmax, span, glimpses, classes, floats(backend, logits, glimpses * span_rows(span) * classes));
 }
 
-static void checked_reward(Backend *backend, const Span *span, int classes, const Pictures *pictures,
+static void checked_reward(Backend *backend, const Span *span, Reward kind, int classes, const Pictures *pictures,
                            DevFloats log_prob, DevFloats reward) {
     const Pictures seen = pictures_of(backend, span, pictures, NULL);
     const int64_t n = span_rows(span);
-    PASS_ON(reward, span, classes, &seen, floats(backend, log_prob, n * classes), floats(backend, reward, n));
+    PASS_ON(reward, span, kind, classes, &seen, floats(backend, log_prob, n * classes), floats(backend, reward, n));
 }
 
 static void checked_add_probability(Backend *backend, const Span *span, int classes, DevFloats log_prob,

@@ -148,9 +148,9 @@ static void timed_locate(Backend *backend, const Span *span, Policy policy, floa
 static void timed_log_softmax(Backend *backend, const Span *span, int glimpses, int classes, DevFloats logits) {
     TIMED(log_softmax, 0, 0, 0, span, glimpses, classes, logits);
 }
-static void timed_reward(Backend *backend, const Span *span, int classes, const Pictures *pictures, DevFloats log_prob,
-                         DevFloats reward) {
-    TIMED(reward, 0, 0, 0, span, classes, pictures, log_prob, reward);
+static void timed_reward(Backend *backend, const Span *span, Reward kind, int classes, const Pictures *pictures,
+                         DevFloats log_prob, DevFloats reward) {
+    TIMED(reward, 0, 0, 0, span, kind, classes, pictures, log_prob, reward);
 }
 static void timed_add_probability(Backend *backend, const Span *span, int classes, DevFloats log_prob,
                                   DevFloats probability) {

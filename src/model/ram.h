@@ -34,6 +34,7 @@ typedef struct {
     Baseline baseline;
     DevFloats moving_average; /* (1): m of before the step */
     double reinforce_weight;  /* w */
+    Reward reward;            /* what R is */
     double glimpse_nll;       /* weight of the classification loss after each glimpse but the last */
     int64_t rows;             /* of the global batch, B * M: the mean's divisor */
 } Loss;
@@ -83,9 +84,12 @@ size_t pass_bytes(const Ram *ram, int64_t rows_most, bool backward);
  * each glimpse, not only the last. */
 void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_glimpse, Pass *pass);
 
-/* The losses of a span of one lane and, in a `backward` pass, the gradients of the mean loss with respect to what
- * ram_forward left. sums (SUMS): the lane's are added. Without REINFORCE's own draws (policy `sample`) there is no
- * gradient to speak of. */
+/* pass->reward of a span of one lane, after ram_forward. */
+void ram_reward(const Ram *ram, const Span *span, Reward reward, Pass *pass);
+
+/* The reward and the losses of a span of one lane and, in a `backward` pass, the gradients of the mean loss with
+ * respect to what ram_forward left. sums (SUMS): the lane's are added. Without REINFORCE's own draws (policy `sample`)
+ * there is no gradient to speak of. */
 void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass, DevDoubles sums);
 
 /* The gradient of the mean loss with respect to all parameters, summed over the lanes of the span in the order of the

@@ -79,7 +79,7 @@ void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_gli
     Backend *backend = ram->backend;
     const Kernels *kernels = backend->kernels;
     const Parameters *p = &ram->parameters;
-    const int T = ram->dims.glimpses, classes = ram->dims.classes;
+    const int T = ram->dims.glimpses;
     const int64_t n = span_rows(span), stride = 2 * (int64_t)ram->dims.hidden;
     const Matrix all_hidden = pass_hidden(pass, ram, span);
     for (int t = 0; t < T; t++) {
@@ -94,6 +94,10 @@ void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_gli
     /* the last glimpse by itself: its bits must not depend on whether the others are asked for */
     if (every_glimpse && T > 1) classify(ram, span, 0, T - 1, pass, all_hidden);
     classify(ram, span, T - 1, 1, pass, all_hidden);
-    kernels->reward(backend, span, classes, &pass->pictures, dev_floats_at(pass->log_prob, (T - 1) * n * classes),
-                    pass->reward);
+}
+
+void ram_reward(const Ram *ram, const Span *span, Reward reward, Pass *pass) {
+    const int64_t classes = ram->dims.classes, last = (ram->dims.glimpses - 1) * span_rows(span) * classes;
+    ram->backend->kernels->reward(ram->backend, span, reward, (int)classes, &pass->pictures,
+                                  dev_floats_at(pass->log_prob, last), pass->reward);
 }

@@ -2,17 +2,19 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char AVERAGE[] = "ema/param"; /* the optimiser's last vector where it has one */
 
-enum { STATE_FACTS = 21 };
+enum { STATE_FACTS = 22 };
 
 /* Names of the epoch's sums, in the order of enum Sum. */
 static const char *const SUM_NAMES[SUMS] = {"state/sum_nll",       "state/sum_glimpse_nll", "state/sum_baseline",
-                                            "state/sum_reinforce", "state/sum_reward",      "state/sum_rows"};
+                                            "state/sum_reinforce", "state/sum_reward",      "state/sum_correct",
+                                            "state/sum_rows"};
 
 SavedState saved_state_start(void) { return (SavedState){.epoch = 1, .schedule = schedule_start(), .rate_factor = 1}; }
 
@@ -39,7 +41,8 @@ static int state_scalars(SavedState *s, StoreScalar scalar[STATE_FACTS]) {
     _Static_assert(FACTS + SUMS <= STATE_FACTS, "room for the state's scalars");
     memcpy(scalar, facts, sizeof facts);
     for (int i = 0; i < SUMS; i++)
-        scalar[FACTS + i] = (StoreScalar){.name = SUM_NAMES[i], .type = STORE_REAL, .value = &s->sum[i]};
+        scalar[FACTS + i] =
+            (StoreScalar){.name = SUM_NAMES[i], .type = STORE_REAL, .value = &s->sum[i], .optional = i == SUM_CORRECT};
     return FACTS + SUMS;
 }
 
@@ -127,7 +130,10 @@ Status saved_state_read_config(const Checkpoint *checkpoint, Config *config) {
 Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
     StoreScalar scalar[STATE_FACTS];
     state->rate_factor = 1; /* of a set that does not say */
-    return checkpoint_read_scalars(checkpoint, state_scalars(state, scalar), scalar);
+    state->sum[SUM_CORRECT] = NAN;
+    TRY(checkpoint_read_scalars(checkpoint, state_scalars(state, scalar), scalar));
+    if (isnan(state->sum[SUM_CORRECT])) state->sum[SUM_CORRECT] = state->sum[SUM_REWARD]; /* the only reward it knew */
+    return status_ok();
 }
 
 Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same) {

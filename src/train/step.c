@@ -46,6 +46,7 @@ Step *step_new(const Experiment *experiment) {
     step->loss = (Loss){.baseline = (Baseline)config->train_baseline,
                         .moving_average = backend_floats(backend, 1),
                         .reinforce_weight = config->train_reinforce_weight,
+                        .reward = (Reward)config->train_reward,
                         .glimpse_nll = config->train_glimpse_nll};
     step->epoch.address = backend->kernels->allocate(backend, sizeof *step->epoch.address);
     step->span_lanes = choose_span_lanes(&experiment->ram, &lanes, rows);

@@ -187,7 +187,7 @@ static ProgressPoint progress_point(const Training *t) {
                            .images_total = config->train_epochs * samples,
                            .part = (double)s->batch / (double)t->batches,
                            .loss = s->sum[SUM_NLL] / rows,
-                           .accuracy = 100 * s->sum[SUM_REWARD] / rows,
+                           .accuracy = 100 * s->sum[SUM_CORRECT] / rows,
                            .lr = t->rate};
 }
 
@@ -254,7 +254,7 @@ static EpochFigures epoch_figures(const Training *t) {
     f.loss = f.nll + config->train_glimpse_nll * f.glimpse_nll + f.baseline_loss +
              config->train_reinforce_weight * f.reinforce_loss;
     f.reward = sum[SUM_REWARD] / rows;
-    f.error = 100 * (1 - f.reward);
+    f.error = 100 * (1 - sum[SUM_CORRECT] / rows);
     return f;
 }
 

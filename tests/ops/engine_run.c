@@ -194,11 +194,9 @@ static void open_inputs(Engine *e) {
     e->pictures.sample.address = copy_of(e->backend, number, images * sizeof *number);
     e->pictures.label.address = copy_of(e->backend, c->labels, images);
     e->epoch.address = copy_of(e->backend, &epoch, sizeof epoch);
-    e->loss = (Loss){c->baseline,
-                     {copy_of(e->backend, &moving_average, sizeof moving_average)},
-                     c->reinforce_weight,
-                     c->glimpse_nll,
-                     plain_rows(c)};
+    e->loss = (Loss){c->baseline,         {copy_of(e->backend, &moving_average, sizeof moving_average)},
+                     c->reinforce_weight, c->reward,
+                     c->glimpse_nll,      plain_rows(c)};
     free(number);
 }
 

@@ -280,7 +280,7 @@ static void sums_agree(Twins *twins, void *sums[SIDES], const char *what) {
 
 static void check_reinforce(Twins *twins, int images, int samples, Baseline baseline, bool gradients, bool nans) {
     enum { T = 3 };
-    static const double BEFORE[SUMS] = {1, 2, 3, 4, 5, 6};
+    static const double BEFORE[SUMS] = {1, 2, 3, 4, 5, 6, 7};
     const int rows = images * samples;
     const Span span = one_lane(images, samples);
     Reinforce loss = {baseline, T, 0.3f, {NULL}, 2, rows};
@@ -303,7 +303,7 @@ static void check_reinforce(Twins *twins, int images, int samples, Baseline base
 
 static void check_classifier(Twins *twins, int images, int samples, int classes, double glimpse_weight, bool nans) {
     enum { T = 3 };
-    static const double BEFORE[SUMS] = {1, 2, 3, 4, 5, 6};
+    static const double BEFORE[SUMS] = {1, 2, 3, 4, 5, 6, 7};
     const int rows = images * samples;
     const Span span = one_lane(images, samples);
     const Classification loss = {T, classes, glimpse_weight, 2 * rows};
@@ -311,19 +311,21 @@ static void check_classifier(Twins *twins, int images, int samples, int classes,
     Shown shown = show(twins, images, 1, classes);
     Twin logits = twin_random(twins, T * rows, classes, classes, nans),
          d = twin_fill(twins, T * rows, classes, classes, 7);
-    Twin reward = twin_fill(twins, rows, 1, 1, NAN), probability = twin_random(twins, rows, classes, classes, false);
+    Twin reward = twin_fill(twins, rows, 1, 1, NAN), likelihood = twin_fill(twins, rows, 1, 1, NAN);
+    Twin probability = twin_random(twins, rows, classes, classes, false);
     twin_bytes(twins, BEFORE, sizeof BEFORE, sums);
     for (int side = 0; side < SIDES; side++) {
         const Pictures pictures = shown_on(&shown, side);
         CALL(side, log_softmax, &span, T, classes, logits.at[side]);
         CALL(side, add_probability, &span, classes, logits.at[side], probability.at[side]);
-        CALL(side, reward, &span, classes, &pictures, logits.at[side], reward.at[side]);
+        CALL(side, reward, &span, REWARD_CORRECT, classes, &pictures, logits.at[side], reward.at[side]);
+        CALL(side, reward, &span, REWARD_LOG_LIKELIHOOD, classes, &pictures, logits.at[side], likelihood.at[side]);
         CALL(side, classification, &span, &loss, &pictures, logits.at[side], d.at[side], (DevDoubles){sums[side]});
         CALL(side, classification, &span, &loss, &pictures, logits.at[side], (DevFloats){NULL},
              (DevDoubles){sums[side]});
     }
     sums_agree(twins, sums, "classification");
-    Twin *all[] = {&logits, &d, &reward, &probability};
+    Twin *all[] = {&logits, &d, &reward, &likelihood, &probability};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) twin_close(twins, all[i], CLOSE, "classifier");
     shown_close(twins, &shown);
 }
@@ -428,7 +430,7 @@ static void test_no_rows(void **state) {
         CALL(side, lstm, &span, 2, none, none, none, nothing);
         CALL(side, locate, &span, POLICY_SAMPLE, 0.1f, none, none, none, none);
         CALL(side, log_softmax, &span, 2, 3, none);
-        CALL(side, reward, &span, 3, &pictures, none, none);
+        CALL(side, reward, &span, REWARD_CORRECT, 3, &pictures, none, none);
         CALL(side, add_probability, &span, 3, none, none);
         CALL(side, reinforce, &span, &reinforce, none, none, none, none, none, none, none, total);
         CALL(side, classification, &span, &classification, &pictures, none, none, total);

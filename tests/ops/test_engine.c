@@ -121,6 +121,7 @@ static void test_choices(void **state) {
                     c.dims.locator = locator;
                     c.baseline = baseline;
                     c.glimpse_nll = variant ? 0.6 : 0;
+                    c.reward = variant ? REWARD_LOG_LIKELIHOOD : REWARD_CORRECT;
                     c.samples = variant || baseline == BASELINE_OTHERS ? 3 : 1;
                     check(&c, seed++, &eight_lanes, true);
                 }

@@ -236,13 +236,24 @@ static void test_reward(void **state) {
     Backend *backend = *state;
     const Span span = one_lane(3, 2); /* images 0 1 2, two roll-outs each */
     uint8_t labels[] = {1, 0, 2};
-    float rows[][3] = {{-1, 0, -1}, {0, -1, -1}, {0, 0, 0}, {-1, 0, 0}, {NAN, NAN, NAN}, {-2, -1, -0.5f}};
+    float rows[][3] = {{-1, 0, -1}, {0, -2, -1}, {0, 0, 0}, {-1, 0, 0}, {NAN, NAN, NAN}, {-2, -1, -0.5f}};
     const double expected[] = {1, 0, 1, 0, 0, 1};
     const Pictures pictures = {.label = {labels}};
-    Guarded reward = guarded_new(6, 1, 1), probability = guarded_fill(6, 3, 3, 0.25f);
-    backend->kernels->reward(backend, &span, 3, &pictures, (DevFloats){rows[0]}, guarded_floats(&reward));
+    const double guess = -log(3), likelihoods[] = {0, guess, 0, -1, NAN, -0.5};
+    Guarded reward = guarded_new(6, 1, 1), likelihood = guarded_new(6, 1, 1),
+            probability = guarded_fill(6, 3, 3, 0.25f);
+    backend->kernels->reward(backend, &span, REWARD_CORRECT, 3, &pictures, (DevFloats){rows[0]},
+                             guarded_floats(&reward));
     for (int r = 0; r < 6; r++) assert_float_equal((double)reward.at[r], expected[r], 0);
     guarded_close(&reward, "reward");
+    backend->kernels->reward(backend, &span, REWARD_LOG_LIKELIHOOD, 3, &pictures, (DevFloats){rows[0]},
+                             guarded_floats(&likelihood));
+    for (int r = 0; r < 6; r++)
+        if (isnan(likelihoods[r]))
+            assert_true(isnan(likelihood.at[r]));
+        else
+            near((double)likelihood.at[r], likelihoods[r], 1e-6, "reward");
+    guarded_close(&likelihood, "reward");
     backend->kernels->add_probability(backend, &span, 3, (DevFloats){rows[0]}, guarded_floats(&probability));
     near(guarded_value(&probability, 0, 0), 0.25 + exp(-1), 1e-6, "probability");
     near(guarded_value(&probability, 5, 2), 0.25 + exp(-0.5), 1e-6, "probability");
@@ -259,7 +270,7 @@ static void test_classification(void **state) {
     const Pictures pictures = {.label = {labels}};
     Guarded log_prob = guarded_random(T * N, CLASSES, CLASSES, &dice), d = guarded_new(T * N, CLASSES, CLASSES);
     backend->kernels->log_softmax(backend, &span, T, CLASSES, guarded_floats(&log_prob));
-    double sums[SUMS] = {[SUM_NLL] = 100}, evaluated[SUMS] = {0}, expected[2] = {0};
+    double sums[SUMS] = {[SUM_NLL] = 100, [SUM_CORRECT] = 10}, evaluated[SUMS] = {0}, expected[2] = {0}, correct = 0;
     const Classification loss = {T, CLASSES, 0.5, 2 * N}, plain = {T, CLASSES, 0, 2 * N};
     backend->kernels->classification(backend, &span, &loss, &pictures, guarded_floats(&log_prob), guarded_floats(&d),
                                      (DevDoubles){sums});
@@ -275,6 +286,13 @@ static void test_classification(void **state) {
         near(sum, 0, 1e-7, "sum of d_logits");
         expected[r < (T - 1) * N] -= guarded_value(&log_prob, r, labels[r % N]);
     }
+    for (int64_t r = (T - 1) * N; r < (T * N); r++) {
+        double rivals = -INFINITY;
+        for (int i = 0; i < CLASSES; i++)
+            if (i != labels[r % N]) rivals = fmax(rivals, guarded_value(&log_prob, r, i));
+        correct += guarded_value(&log_prob, r, labels[r % N]) > rivals;
+    }
+    near(sums[SUM_CORRECT], 10 + correct, 0, "right answers");
     near(sums[SUM_NLL], 100 + expected[0], 1e-9, "nll");
     near(sums[SUM_GLIMPSE_NLL], expected[1], 1e-9, "glimpse_nll");
     near(evaluated[SUM_NLL], expected[0], 1e-9, "nll at evaluation");

@@ -215,10 +215,12 @@ static void classify(const PlainCase *c, const PlainOutcome *out, int64_t at) {
 static double reward_of(const PlainCase *c, const PlainOutcome *out, int64_t row) {
     const int classes = c->dims.classes;
     const double *last = out->log_prob + ((c->dims.glimpses - 1) * plain_rows(c) + row) * classes;
+    const int label = c->labels[row / c->samples];
+    if (c->reward == REWARD_LOG_LIKELIHOOD) return fmax(last[label], -log(classes));
     int best = 0;
     for (int i = 1; i < classes; i++)
         if (last[i] > last[best]) best = i;
-    return best == c->labels[row / c->samples];
+    return best == label;
 }
 
 /* The baseline in use at row `at`, where it is not the learned one. */

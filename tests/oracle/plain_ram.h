@@ -13,6 +13,7 @@ typedef struct {
     int64_t batch;
     int samples;
     Baseline baseline;
+    Reward reward;
     double moving_average, reinforce_weight, glimpse_nll;
     uint8_t *pixels; /* (batch, height, width, channels) */
     uint8_t *labels; /* (batch) */

@@ -10,14 +10,13 @@ void cpu_log_softmax(Backend *backend, const Span *span, int glimpses, int class
     for (int64_t r = 0; r < rows; r++) classifier_log_softmax(classes, logits.address + r * classes);
 }
 
-void cpu_reward(Backend *backend, const Span *span, int classes, const Pictures *pictures, DevFloats log_prob,
-                DevFloats reward) {
+void cpu_reward(Backend *backend, const Span *span, Reward kind, int classes, const Pictures *pictures,
+                DevFloats log_prob, DevFloats reward) {
     (void)backend;
     const int64_t rows = span_rows(span);
-    for (int64_t r = 0; r < rows; r++) {
-        const int best = classifier_best(classes, log_prob.address + r * classes);
-        reward.address[r] = best == pictures->label.address[r / span->samples] ? 1.0f : 0.0f;
-    }
+    for (int64_t r = 0; r < rows; r++)
+        reward.address[r] = classifier_reward(kind, classes, log_prob.address + r * classes,
+                                              pictures->label.address[r / span->samples]);
 }
 
 void cpu_add_probability(Backend *backend, const Span *span, int classes, DevFloats log_prob, DevFloats probability) {
@@ -33,14 +32,18 @@ void cpu_classification(Backend *backend, const Span *span, const Classification
     const int classes = loss->classes;
     for (int t = classifier_first(loss); t < loss->glimpses; t++) {
         const float scale = classifier_scale(loss, t);
+        const bool last = t == loss->glimpses - 1;
         double sum = 0;
+        int64_t correct = 0;
         for (int64_t r = 0; r < rows; r++) {
             const int label = pictures->label.address[r / span->samples];
             const int64_t row = (t * rows + r) * classes;
             sum -= (double)log_prob.address[row + label];
+            if (last) correct += classifier_best(classes, log_prob.address + row) == label;
             if (d_logits.address)
                 classifier_gradient(classes, scale, label, log_prob.address + row, d_logits.address + row);
         }
-        sums.address[t == loss->glimpses - 1 ? SUM_NLL : SUM_GLIMPSE_NLL] += sum;
+        sums.address[last ? SUM_NLL : SUM_GLIMPSE_NLL] += sum;
+        sums.address[SUM_CORRECT] += (double)correct;
     }
 }

@@ -19,19 +19,18 @@ void cuda_log_softmax(Backend *backend, const Span *span, int glimpses, int clas
 }
 
 /* One thread a row: 4 bytes a class. */
-static __global__ void reward_kernel(int64_t rows, int samples, int classes, const uint8_t *label,
+static __global__ void reward_kernel(Reward kind, int64_t rows, int samples, int classes, const uint8_t *label,
                                      const float *log_prob, float *reward) {
     const int64_t r = cuda_index();
-    if (r >= rows) return;
-    reward[r] = classifier_best(classes, log_prob + r * classes) == label[r / samples] ? 1.0f : 0.0f;
+    if (r < rows) reward[r] = classifier_reward(kind, classes, log_prob + r * classes, label[r / samples]);
 }
 
-void cuda_reward(Backend *backend, const Span *span, int classes, const Pictures *pictures, DevFloats log_prob,
-                 DevFloats reward) {
+void cuda_reward(Backend *backend, const Span *span, Reward kind, int classes, const Pictures *pictures,
+                 DevFloats log_prob, DevFloats reward) {
     const int64_t rows = span_rows(span);
     if (rows == 0) return;
-    CUDA_LAUNCH(reward_kernel, cuda_blocks(rows), CUDA_THREADS, (CudaBackend *)backend, rows, span->samples, classes,
-                pictures->label.address, log_prob.address, reward.address);
+    CUDA_LAUNCH(reward_kernel, cuda_blocks(rows), CUDA_THREADS, (CudaBackend *)backend, kind, rows, span->samples,
+                classes, pictures->label.address, log_prob.address, reward.address);
 }
 
 /* One thread an element: 12 bytes. */
@@ -54,21 +53,25 @@ static __global__ void __launch_bounds__(SUM_THREADS)
                           float *d_logits, double *sums) {
     __shared__ double shared[SUM_THREADS];
     const int first = classifier_first(&loss), classes = loss.classes;
-    double last_sum = 0, earlier_sum = 0;
+    double last_sum = 0, earlier_sum = 0, correct = 0;
     for (int64_t i = first * rows + threadIdx.x; i < loss.glimpses * rows; i += SUM_THREADS) {
         const int t = (int)(i / rows), label = labels[i % rows / samples];
         const double nll = -(double)log_prob[i * classes + label];
-        if (t == loss.glimpses - 1)
+        if (t == loss.glimpses - 1) {
             last_sum += nll;
-        else
+            correct += classifier_best(classes, log_prob + i * classes) == label;
+        } else {
             earlier_sum += nll;
+        }
         if (d_logits)
             classifier_gradient(classes, classifier_scale(&loss, t), label, log_prob + i * classes,
                                 d_logits + i * classes);
     }
     last_sum = cuda_block_sum<double, SUM_THREADS>(last_sum, shared);
     earlier_sum = cuda_block_sum<double, SUM_THREADS>(earlier_sum, shared);
+    correct = cuda_block_sum<double, SUM_THREADS>(correct, shared);
     if (threadIdx.x > 0) return;
+    sums[SUM_CORRECT] += correct;
     sums[SUM_NLL] += last_sum;
     sums[SUM_GLIMPSE_NLL] += earlier_sum;
 }

@@ -91,7 +91,7 @@ void cuda_locate(Backend *, const Span *, Policy, float sigma, DevFloats mean, D
 void cuda_reinforce(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats mean, DevFloats noise,
                     DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location, DevDoubles sums);
 void cuda_log_softmax(Backend *, const Span *, int glimpses, int classes, DevFloats logits);
-void cuda_reward(Backend *, const Span *, int classes, const Pictures *, DevFloats log_prob, DevFloats reward);
+void cuda_reward(Backend *, const Span *, Reward, int classes, const Pictures *, DevFloats log_prob, DevFloats reward);
 void cuda_add_probability(Backend *, const Span *, int classes, DevFloats log_prob, DevFloats probability);
 void cuda_classification(Backend *, const Span *, const Classification *, const Pictures *, DevFloats log_prob,
                          DevFloats d_logits, DevDoubles sums);

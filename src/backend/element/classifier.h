@@ -25,6 +25,14 @@ RAM_DEVICE int classifier_best(int classes, const float *row) {
     return best;
 }
 
+/* R of log_prob (classes). A class that is held impossible would outweigh all others of a batch, so a wrong answer
+ * counts at most as a guess among all classes. */
+RAM_DEVICE float classifier_reward(Reward reward, int classes, const float *row, int label) {
+    if (reward == REWARD_CORRECT) return classifier_best(classes, row) == label ? 1.0f : 0.0f;
+    const float guess = -logf((float)classes);
+    return row[label] < guess ? guess : row[label];
+}
+
 /* Weight of glimpse t's negative log-likelihood in the mean loss, per row. */
 RAM_DEVICE float classifier_scale(const Classification *loss, int t) {
     const double weight = t == loss->glimpses - 1 ? 1.0 : loss->glimpse_weight / (loss->glimpses - 1);
