@@ -77,7 +77,7 @@ struct dim3 {
 #define __shared__ static
 #define __launch_bounds__(threads)
 
-extern dim3 threadIdx, blockIdx, blockDim;
+extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 void __syncthreads(void);
 static inline int __ffs(int bits) { return __builtin_ffs(bits); }
 

@@ -9,7 +9,7 @@
 
 /* --- a launch: a fiber for each thread of a block */
 
-dim3 threadIdx, blockIdx, blockDim;
+dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace {
 
@@ -123,15 +123,18 @@ static void ask(std::function<void()> work) {
 
 void emulate(dim3 blocks, dim3 threads, std::function<void()> thread) {
     const unsigned count = threads.x * threads.y;
-    if (blocks.x == 0 || blocks.y == 0 || count == 0 || count > THREADS_MOST || threads.z != 1) std::abort();
+    if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0 || count == 0 || count > THREADS_MOST || threads.z != 1)
+        std::abort();
     ask([=]() {
         launch.thread = &thread;
         blockDim = threads;
-        for (unsigned y = 0; y < blocks.y; y++)
-            for (unsigned x = 0; x < blocks.x; x++) {
-                blockIdx = dim3(x, y);
-                run_block(count, threads);
-            }
+        gridDim = blocks;
+        for (unsigned z = 0; z < blocks.z; z++)
+            for (unsigned y = 0; y < blocks.y; y++)
+                for (unsigned x = 0; x < blocks.x; x++) {
+                    blockIdx = dim3(x, y, z);
+                    run_block(count, threads);
+                }
     });
 }
 

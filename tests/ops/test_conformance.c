@@ -342,6 +342,16 @@ static void test_losses(void **state) {
     }
 }
 
+/* Lanes of so many rows that several blocks share their sums. */
+static void test_tall(void **state) {
+    check_gradients(*state, LANES * 600, 2, 3, 33, 0, LANES);
+    check_gradients(*state, LANES * 600, 2, 3, 33, LANES - 1, 1);
+    for (int nans = 0; nans < 2; nans++) {
+        check_reinforce(*state, 1500, 2, BASELINE_OTHERS, true, nans);
+        check_classifier(*state, 1500, 2, 10, 0.5, nans);
+    }
+}
+
 /* --- whole vectors */
 
 static void test_transpose(void **state) {
@@ -457,8 +467,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test_prestate(test_products, &twins),      cmocka_unit_test_prestate(test_large_gradient, &twins),
         cmocka_unit_test_prestate(test_relu_backward, &twins), cmocka_unit_test_prestate(test_lstm, &twins),
         cmocka_unit_test_prestate(test_policies, &twins),      cmocka_unit_test_prestate(test_retina, &twins),
-        cmocka_unit_test_prestate(test_losses, &twins),        cmocka_unit_test_prestate(test_transpose, &twins),
-        cmocka_unit_test_prestate(test_vectors, &twins),       cmocka_unit_test_prestate(test_no_rows, &twins),
+        cmocka_unit_test_prestate(test_losses, &twins),        cmocka_unit_test_prestate(test_tall, &twins),
+        cmocka_unit_test_prestate(test_transpose, &twins),     cmocka_unit_test_prestate(test_vectors, &twins),
+        cmocka_unit_test_prestate(test_no_rows, &twins),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int side = 0; side < SIDES; side++) backend_close(twins.backend[side]);

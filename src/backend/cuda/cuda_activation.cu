@@ -39,7 +39,7 @@ void cuda_relu_backward(Backend *backend, const Span *span, int glimpses, int co
 
 /* --- sums of columns: the biases' gradients */
 
-enum { TILE = 32, LANE_GROUP = 64 /* lanes of one launch: their places travel as its argument */ };
+enum { TILE = 32, CHUNK = 1024 /* rows */, LANE_GROUP = 64 /* lanes of a launch: their places are its argument */ };
 
 typedef struct {
     struct {
@@ -48,30 +48,50 @@ typedef struct {
     } lane[LANE_GROUP];
 } ColumnLanes;
 
-/* A block takes TILE columns of one lane (blockIdx.y), a thread every TILE-th row of its column; the sums of a column's
- * threads are added in a fixed tree. 4 bytes an element. */
-static __global__ void __launch_bounds__(TILE *TILE)
-    columns_kernel(ColumnLanes lanes, int columns, float *out, int64_t out_stride) {
+/* A block takes TILE columns of one chunk (blockIdx.y) of one lane (blockIdx.z), a thread every TILE-th row of its
+ * column; the sums of a column's threads are added in a fixed tree. out (lanes, chunks, columns). 4 bytes an element.
+ */
+static __global__ void __launch_bounds__(TILE *TILE) columns_kernel(ColumnLanes lanes, int columns, float *out) {
     __shared__ float shared[TILE][TILE + 1];
     const int column = (int)(blockIdx.x * TILE + threadIdx.x);
-    const float *at = lanes.lane[blockIdx.y].at;
-    const int64_t stride = lanes.lane[blockIdx.y].stride, rows = lanes.lane[blockIdx.y].rows;
+    const float *at = lanes.lane[blockIdx.z].at;
+    const int64_t stride = lanes.lane[blockIdx.z].stride, rows = lanes.lane[blockIdx.z].rows;
+    const int64_t first = (int64_t)blockIdx.y * CHUNK, end = first + CHUNK < rows ? first + CHUNK : rows;
     float sum = 0.0f;
     if (column < columns)
-        for (int64_t r = threadIdx.y; r < rows; r += TILE) sum += at[r * stride + column];
+        for (int64_t r = first + threadIdx.y; r < end; r += TILE) sum += at[r * stride + column];
     shared[threadIdx.y][threadIdx.x] = sum;
     for (int half = TILE / 2; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.y < half) shared[threadIdx.y][threadIdx.x] += shared[threadIdx.y + half][threadIdx.x];
     }
-    if (threadIdx.y == 0 && column < columns) out[blockIdx.y * out_stride + column] = shared[0][threadIdx.x];
+    if (threadIdx.y == 0 && column < columns)
+        out[((int64_t)blockIdx.z * gridDim.y + blockIdx.y) * columns + column] = shared[0][threadIdx.x];
+}
+
+/* One thread a column: the chunks of a lane one after the other, the lanes in the order of their tree. 4 bytes a chunk.
+ */
+static __global__ void chunks_kernel(int lanes, int chunks, int columns, const float *from, float *out) {
+    const int64_t column = cuda_index();
+    if (column >= columns) return;
+    CudaTree tree;
+    tree.count = 0;
+    for (int lane = 0; lane < lanes; lane++) {
+        float sum = 0.0f;
+        for (int chunk = 0; chunk < chunks; chunk++, from += columns) sum += from[column];
+        cuda_tree_push(&tree, sum, cuda_lane_completes(lane));
+    }
+    out[column] = tree.waiting[0];
 }
 
 void cuda_linear_backward_bias(Backend *backend, const Span *span, int glimpses, int out, const Matrix *dy,
                                DevFloats dbias) {
     CudaBackend *cuda = (CudaBackend *)backend;
     const int lanes = span->lane_count;
-    float *sums = lanes > 1 ? (float *)cuda_scratch(cuda, (size_t)lanes * (size_t)out * sizeof(float)) : dbias.address;
+    const int64_t rows_most = glimpses * span_lane_rows_most(span->batch, span->lanes, span->samples);
+    const int64_t chunks = rows_most > CHUNK ? (rows_most + CHUNK - 1) / CHUNK : 1;
+    const bool whole = lanes * chunks == 1;
+    float *sums = whole ? dbias.address : (float *)cuda_scratch(cuda, (size_t)(lanes * chunks * out) * sizeof(float));
     for (int first = 0; first < lanes; first += LANE_GROUP) {
         const int count = lanes - first < LANE_GROUP ? lanes - first : LANE_GROUP;
         ColumnLanes group;
@@ -81,21 +101,22 @@ void cuda_linear_backward_bias(Backend *backend, const Span *span, int glimpses,
             group.lane[i].stride = dy[first + i].stride;
             group.lane[i].rows = glimpses * span_rows(&one);
         }
-        CUDA_LAUNCH(columns_kernel, dim3((unsigned)(out + TILE - 1) / TILE, (unsigned)count), dim3(TILE, TILE), cuda,
-                    group, out, sums + (int64_t)first * out, out);
+        CUDA_LAUNCH(columns_kernel, dim3((unsigned)(out + TILE - 1) / TILE, (unsigned)chunks, (unsigned)count),
+                    dim3(TILE, TILE), cuda, group, out, sums + first * chunks * out);
     }
-    if (lanes > 1) cuda_sum_lanes(cuda, lanes, out, sums, out, dbias.address);
+    if (!whole)
+        CUDA_LAUNCH(chunks_kernel, cuda_blocks(out), CUDA_THREADS, cuda, lanes, (int)chunks, out, sums, dbias.address);
 }
 
 /* --- sums of lanes */
 
-/* One thread an element: 4 bytes a lane. Lane i ends as many subtrees as its number ends in ones. */
+/* One thread an element: 4 bytes a lane. */
 static __global__ void lanes_kernel(int lanes, int64_t count, const float *from, int64_t stride, float *out) {
     const int64_t i = cuda_index();
     if (i >= count) return;
     CudaTree tree;
     tree.count = 0;
-    for (int lane = 0; lane < lanes; lane++) cuda_tree_push(&tree, from[lane * stride + i], __ffs(~lane) - 1);
+    for (int lane = 0; lane < lanes; lane++) cuda_tree_push(&tree, from[lane * stride + i], cuda_lane_completes(lane));
     out[i] = tree.waiting[0];
 }
 

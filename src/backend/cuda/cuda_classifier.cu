@@ -3,8 +3,6 @@
 #include "backend/cuda/cuda_parts.h"
 #include "backend/element/classifier.h"
 
-enum { SUM_THREADS = 512 };
-
 /* One thread a row: 8 bytes a class. */
 static __global__ void log_softmax_kernel(int64_t rows, int classes, float *logits) {
     const int64_t r = cuda_index();
@@ -46,15 +44,17 @@ void cuda_add_probability(Backend *backend, const Span *span, int classes, DevFl
                 log_prob.address, probability.address);
 }
 
-/* One block, as reinforce_kernel: a thread takes every SUM_THREADS-th row of the glimpses with a loss, 8 bytes a class,
- * and the sums are added in a fixed tree. */
-static __global__ void __launch_bounds__(SUM_THREADS)
+/* A thread takes every CUDA_SUM_THREADS-th row of its block's among those of the glimpses with a loss, 8 bytes a class.
+ */
+static __global__ void __launch_bounds__(CUDA_SUM_THREADS)
     classification_kernel(Classification loss, int64_t rows, int samples, const uint8_t *labels, const float *log_prob,
-                          float *d_logits, double *sums) {
-    __shared__ double shared[SUM_THREADS];
-    const int first = classifier_first(&loss), classes = loss.classes;
+                          float *d_logits, CudaSums sums) {
+    __shared__ double shared[CUDA_SUM_THREADS];
+    const int64_t first = classifier_first(&loss) * rows + (int64_t)blockIdx.x * CUDA_SUM_CHUNK;
+    const int64_t count = loss.glimpses * rows, end = first + CUDA_SUM_CHUNK < count ? first + CUDA_SUM_CHUNK : count;
+    const int classes = loss.classes;
     double last_sum = 0, earlier_sum = 0, correct = 0;
-    for (int64_t i = first * rows + threadIdx.x; i < loss.glimpses * rows; i += SUM_THREADS) {
+    for (int64_t i = first + threadIdx.x; i < end; i += CUDA_SUM_THREADS) {
         const int t = (int)(i / rows), label = labels[i % rows / samples];
         const double nll = -(double)log_prob[i * classes + label];
         if (t == loss.glimpses - 1) {
@@ -67,19 +67,20 @@ static __global__ void __launch_bounds__(SUM_THREADS)
             classifier_gradient(classes, classifier_scale(&loss, t), label, log_prob + i * classes,
                                 d_logits + i * classes);
     }
-    last_sum = cuda_block_sum<double, SUM_THREADS>(last_sum, shared);
-    earlier_sum = cuda_block_sum<double, SUM_THREADS>(earlier_sum, shared);
-    correct = cuda_block_sum<double, SUM_THREADS>(correct, shared);
-    if (threadIdx.x > 0) return;
-    sums[SUM_CORRECT] += correct;
-    sums[SUM_NLL] += last_sum;
-    sums[SUM_GLIMPSE_NLL] += earlier_sum;
+    cuda_sums_give(&sums, 0, last_sum, shared);
+    cuda_sums_give(&sums, 1, earlier_sum, shared);
+    cuda_sums_give(&sums, 2, correct, shared);
 }
 
 void cuda_classification(Backend *backend, const Span *span, const Classification *loss, const Pictures *pictures,
                          DevFloats log_prob, DevFloats d_logits, DevDoubles sums) {
+    static const Sum SUMMED[] = {SUM_NLL, SUM_GLIMPSE_NLL, SUM_CORRECT};
+    CudaBackend *cuda = (CudaBackend *)backend;
     const int64_t rows = span_rows(span);
+    const unsigned blocks = cuda_sum_blocks((loss->glimpses - classifier_first(loss)) * rows);
     if (rows == 0) return;
-    CUDA_LAUNCH(classification_kernel, 1, SUM_THREADS, (CudaBackend *)backend, *loss, rows, span->samples,
-                pictures->label.address, log_prob.address, d_logits.address, sums.address);
+    const CudaSums left = cuda_sums_begin(cuda, blocks, sums, 3, SUMMED);
+    CUDA_LAUNCH(classification_kernel, blocks, CUDA_SUM_THREADS, cuda, *loss, rows, span->samples,
+                pictures->label.address, log_prob.address, d_logits.address, left);
+    cuda_sums_end(cuda, blocks, &left);
 }

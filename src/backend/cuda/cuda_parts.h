@@ -56,6 +56,24 @@ void *cuda_scratch(CudaBackend *cuda, size_t bytes);
  * it has no code for that GPU. */
 cudaError_t cuda_find_code(void);
 
+/* Kernels that sum over the rows of a lane: a block of CUDA_SUM_THREADS threads takes CUDA_SUM_CHUNK elements. A lane
+ * of few rows is one block. */
+enum { CUDA_SUM_THREADS = 512, CUDA_SUM_CHUNK = 8 * CUDA_SUM_THREADS, CUDA_SUMS_MOST = 4 };
+
+static inline unsigned cuda_sum_blocks(int64_t count) {
+    return (unsigned)((count + CUDA_SUM_CHUNK - 1) / CUDA_SUM_CHUNK);
+}
+/* Which of a lane's sums such a kernel has, and where its blocks leave them. */
+typedef struct {
+    int count;
+    Sum sum[CUDA_SUMS_MOST];
+    double *sums;    /* the lane's (SUMS) */
+    double *partial; /* (blocks, count), in scratch memory; not used by one block alone */
+} CudaSums;
+CudaSums cuda_sums_begin(CudaBackend *cuda, unsigned blocks, DevDoubles sums, int count, const Sum *sum);
+/* Adds what the blocks of the kernel left, in their order. */
+void cuda_sums_end(CudaBackend *cuda, unsigned blocks, const CudaSums *sums);
+
 /* y = activation(y + bias), rows of y `stride` apart. */
 void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats bias, Activation activation, Matrix y);
 
@@ -125,12 +143,25 @@ template <typename Number, int THREADS> static __device__ inline Number cuda_blo
     return sum;
 }
 
+/* Gives the k-th sum of a block: the sum of its threads' `mine`. shared: as for cuda_block_sum. */
+static __device__ inline void cuda_sums_give(const CudaSums *sums, int k, double mine, double *shared) {
+    const double sum = cuda_block_sum<double, CUDA_SUM_THREADS>(mine, shared);
+    if (threadIdx.x > 0) return;
+    if (gridDim.x == 1)
+        sums->sums[sums->sum[k]] += sum;
+    else
+        sums->partial[(int64_t)blockIdx.x * sums->count + k] = sum;
+}
+
 /* The lane tree, vector by vector: after vector i, as many sums are completed as i ends subtrees. The deepest tree of
  * LANES_MOST lanes keeps ten sums waiting. */
 typedef struct {
     float waiting[12];
     int count;
 } CudaTree;
+
+/* How many subtrees lane `lane` of a whole tree ends: as many as its number ends in ones. */
+static __device__ inline int cuda_lane_completes(int lane) { return __ffs(~lane) - 1; }
 
 static __device__ inline void cuda_tree_push(CudaTree *tree, float value, int completed) {
     for (; completed > 0; completed--) value = tree->waiting[--tree->count] + value;

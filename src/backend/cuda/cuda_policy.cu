@@ -2,8 +2,6 @@
 #include "backend/cuda/cuda_parts.h"
 #include "backend/element/policy.h"
 
-enum { SUM_THREADS = 512 };
-
 /* One thread a pair of numbers: block 0 of rows the starts, then the glimpses. Ten rounds of Philox, 8 bytes written.
  */
 static __global__ void draw_kernel(Draws draws, int64_t count, int64_t rows, int samples, const int32_t *sample,
@@ -43,16 +41,17 @@ void cuda_locate(Backend *backend, const Span *span, Policy policy, float sigma,
                 policy_log_peak(sigma), rows, mean.address, noise.address, location.address, log_pi.address);
 }
 
-/* One block: its threads take every SUM_THREADS-th (glimpse, row), some 40 bytes each, and their sums are added in a
- * fixed tree. A lane has few of them, so more blocks would only have to wait for each other. */
-static __global__ void __launch_bounds__(SUM_THREADS)
+/* A thread takes every CUDA_SUM_THREADS-th (glimpse, row) of its block's, some 40 bytes each. */
+static __global__ void __launch_bounds__(CUDA_SUM_THREADS)
     reinforce_kernel(Reinforce loss, int64_t rows, int samples, const float *reward, const float *mean,
                      const float *noise, const float *log_pi, float *b, float *d_baseline, float *d_location,
-                     double *sums) {
-    __shared__ double shared[SUM_THREADS];
+                     CudaSums sums) {
+    __shared__ double shared[CUDA_SUM_THREADS];
+    const int64_t first = (int64_t)blockIdx.x * CUDA_SUM_CHUNK, count = rows * loss.glimpses;
+    const int64_t end = first + CUDA_SUM_CHUNK < count ? first + CUDA_SUM_CHUNK : count;
     const ReinforceScale scale = policy_scale(&loss);
     double baseline_sum = 0, reinforce_sum = 0, reward_sum = 0;
-    for (int64_t i = threadIdx.x; i < rows * loss.glimpses; i += SUM_THREADS) {
+    for (int64_t i = first + threadIdx.x; i < end; i += CUDA_SUM_THREADS) {
         const int64_t r = i % rows;
         b[i] = policy_baseline(&loss, reward, r, samples, b[i]);
         const float advantage = reward[r] - b[i];
@@ -64,22 +63,22 @@ static __global__ void __launch_bounds__(SUM_THREADS)
         for (int axis = 0; axis < 2; axis++)
             d_location[2 * i + axis] = policy_d_location(scale, advantage, noise[2 * i + axis], mean[2 * i + axis]);
     }
-    baseline_sum = cuda_block_sum<double, SUM_THREADS>(baseline_sum, shared);
-    reinforce_sum = cuda_block_sum<double, SUM_THREADS>(reinforce_sum, shared);
-    reward_sum = cuda_block_sum<double, SUM_THREADS>(reward_sum, shared);
-    if (threadIdx.x > 0) return;
-    sums[SUM_BASELINE] += baseline_sum;
-    sums[SUM_REINFORCE] += reinforce_sum;
-    sums[SUM_REWARD] += reward_sum;
-    sums[SUM_ROWS] += (double)rows;
+    cuda_sums_give(&sums, 0, baseline_sum, shared);
+    cuda_sums_give(&sums, 1, reinforce_sum, shared);
+    cuda_sums_give(&sums, 2, reward_sum, shared);
+    cuda_sums_give(&sums, 3, blockIdx.x == 0 && threadIdx.x == 0 ? (double)rows : 0.0, shared);
 }
 
 void cuda_reinforce(Backend *backend, const Span *span, const Reinforce *loss, DevFloats reward, DevFloats mean,
                     DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location,
                     DevDoubles sums) {
+    static const Sum SUMMED[] = {SUM_BASELINE, SUM_REINFORCE, SUM_REWARD, SUM_ROWS};
+    CudaBackend *cuda = (CudaBackend *)backend;
     const int64_t rows = span_rows(span);
+    const unsigned blocks = cuda_sum_blocks(rows * loss->glimpses);
     if (rows == 0) return;
-    CUDA_LAUNCH(reinforce_kernel, 1, SUM_THREADS, (CudaBackend *)backend, *loss, rows, span->samples, reward.address,
-                mean.address, noise.address, log_pi.address, b.address, d_baseline.address, d_location.address,
-                sums.address);
+    const CudaSums left = cuda_sums_begin(cuda, blocks, sums, 4, SUMMED);
+    CUDA_LAUNCH(reinforce_kernel, blocks, CUDA_SUM_THREADS, cuda, *loss, rows, span->samples, reward.address,
+                mean.address, noise.address, log_pi.address, b.address, d_baseline.address, d_location.address, left);
+    cuda_sums_end(cuda, blocks, &left);
 }

@@ -112,6 +112,29 @@ void cuda_tree_sum(Backend *backend, int lanes, int nodes, const LaneNode *node,
     CUDA_LAUNCH(tree_kernel, cuda_blocks(count), CUDA_THREADS, cuda, nodes, there, count, out.address);
 }
 
+/* --- sums over the rows of a lane */
+
+CudaSums cuda_sums_begin(CudaBackend *cuda, unsigned blocks, DevDoubles sums, int count, const Sum *sum) {
+    CudaSums left;
+    left.count = count;
+    for (int k = 0; k < count; k++) left.sum[k] = sum[k];
+    left.sums = sums.address;
+    left.partial = blocks > 1 ? (double *)cuda_scratch(cuda, blocks * (size_t)count * sizeof(double)) : NULL;
+    return left;
+}
+
+/* A thread adds one of the sums. */
+static __global__ void partial_sums_kernel(unsigned blocks, CudaSums sums) {
+    const int k = threadIdx.x;
+    double sum = 0;
+    for (unsigned block = 0; block < blocks; block++) sum += sums.partial[(int64_t)block * sums.count + k];
+    sums.sums[sums.sum[k]] += sum;
+}
+
+void cuda_sums_end(CudaBackend *cuda, unsigned blocks, const CudaSums *sums) {
+    if (blocks > 1) CUDA_LAUNCH(partial_sums_kernel, 1, (unsigned)sums->count, cuda, blocks, *sums);
+}
+
 /* --- norms and optimisers */
 
 enum { SQUARES = 4096 /* elements of a block of the sum of squares */ };
