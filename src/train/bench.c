@@ -141,7 +141,7 @@ static double time_reduction(const Experiment *experiment) {
     enum { TAIL = 8, CALLS = 50 };
     Backend *backend = experiment->backend;
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
-    const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
+    const Span lanes = experiment_training_lanes(experiment, experiment->config.train_batch, 1);
     LaneNode leaf[LANES_MOST];
     const int leaves = backend_spans(backend, &lanes, lanes.lanes, leaf);
     Reduction *reduction =
@@ -188,7 +188,7 @@ static void measure_kernels(Experiment *experiment, int64_t steps, BenchFigures 
     figures->timed_steps = steps;
     figures->costs = timed_costs(timed, figures->cost, BENCH_COSTS);
     /* lanes of this rank only: their images in a batch */
-    const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
+    const Span lanes = experiment_training_lanes(experiment, experiment->config.train_batch, 1);
     figures->train_flops = flops_per_image(figures->cost, figures->costs, (double)steps * (double)span_images(&lanes));
     Evaluator *evaluator = evaluator_new(experiment, SPLIT_VALIDATION);
     timed_clear(timed);

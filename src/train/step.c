@@ -38,7 +38,7 @@ Step *step_new(const Experiment *experiment) {
     const Config *config = &experiment->config;
     Backend *backend = experiment->backend;
     Step *step = memory_new(1, sizeof *step);
-    const Span lanes = experiment_lanes(experiment, config->train_batch, (int)config->train_samples);
+    const Span lanes = experiment_training_lanes(experiment, config->train_batch, (int)config->train_samples);
     const int64_t rows = span_lane_rows_most(lanes.batch, lanes.lanes, 1) * lanes.samples;
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
     step->experiment = experiment;
@@ -118,7 +118,7 @@ StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n,
                   bool save) {
     const Experiment *experiment = step->experiment;
     Backend *backend = experiment->backend;
-    const Span lanes = experiment_lanes(experiment, n, (int)experiment->config.train_samples);
+    const Span lanes = experiment_training_lanes(experiment, n, (int)experiment->config.train_samples);
     const size_t count = (size_t)lanes.lane_count;
     double zero[LANES_MOST * SUMS] = {0}, sums[LANES_MOST * SUMS], total[TAIL];
     const int32_t epoch_number = (int32_t)epoch;
