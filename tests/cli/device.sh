@@ -58,9 +58,33 @@ if [ "$device" = cuda ]; then
             check weights fast$np again$np
         fi
     done
+    for np in 1 2 3; do # NCCL's sum as a part of the record, between two, and of a step kernel by kernel
+        settings=(--np $np --config small.yaml --set train.epochs=2 --set train.ema=0.9 --comm nccl --device cuda)
+        EMULATED_NCCL=yes run 0 "${settings[@]}" --run-dir whole$np
+        quiet
+        says out "gradients are summed by NCCL"
+        lacks out "not captured"
+        EMULATED_NCCL=uncaptured run 0 "${settings[@]}" --run-dir pieces$np
+        [ "$(grep -c "the sum of gradients is not captured" out)" -eq 1 ] || fail "it is not told once"
+        EMULATED_NCCL=yes run 0 "${settings[@]}" --set train.graph=false --run-dir single$np
+        check same whole$np pieces$np
+        check same whole$np single$np
+        [ $np -eq 1 ] || check near whole1 whole$np 0.02
+    done
+    for np in 2 3; do
+        EMULATED_NCCL=yes run 0 --np $np --config small.yaml --set train.epochs=2 --set train.reduction=tree --run-dir sent$np --device cuda
+        says out "sent from GPU to GPU by NCCL"
+        check weights alone sent$np
+    done
 else
     refuses 64 "train.reduction is fast" --config small.yaml --set train.reduction=fast --run-dir none --device "$device"
 fi
+
+# A fault strikes between the pieces of a step.
+RAM_FAULT=nan:12 run 0 --config small.yaml --set train.epochs=2 --set train.reduction=tree --set train.on_nan=rollback \
+    --run-dir struck --device "$device"
+says err "the gradient is not finite at step 12"
+check weights alone struck
 
 # From one device to the other and back, at an epoch's end.
 run 0 --config small.yaml --run-dir whole --set train.epochs=3 --device cpu

@@ -73,4 +73,9 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
     return cudaSuccess;
 }
 
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status) {
+    *status = cudaStreamCaptureStatusNone;
+    return stream ? cudaSuccess : cudaErrorInvalidValue;
+}
+
 const char *cudaGetErrorString(cudaError_t error) { return error == cudaErrorNotReady ? "not ready" : "an error"; }

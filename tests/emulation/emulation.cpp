@@ -141,6 +141,8 @@ void emulate_call(void (*work)(const void *argument), const void *argument, size
     ask([=]() { work(copy.data()); });
 }
 
+bool emulate_is_capturing() { return captured != nullptr; }
+
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
     if (captured) std::abort();
     captured = new EmulatedGraph;
@@ -186,6 +188,9 @@ cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
     *properties = cudaDeviceProp();
     std::strcpy(properties->name, "emulated GPU");
+    /* with NCCL each rank has a GPU of its own */
+    const char *rank = std::getenv("OMPI_COMM_WORLD_RANK");
+    if (std::getenv("EMULATED_NCCL") && rank) properties->uuid.bytes[0] = (char)std::atoi(rank);
     properties->major = 8;
     properties->minor = 0;
     return cudaSuccess;
