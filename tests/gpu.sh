@@ -176,6 +176,10 @@ part_nccl() { # one rank alone; two on one GPU, which NCCL refuses
     fi
     part "1 epoch, summed by NCCL" 300 ram_dist --device cuda --comm nccl --run-dir "$work/nccl" --set train.epochs=1
     expect "the log says so" grep -q 'gradients are summed by NCCL' "$work/nccl/run.log"
+    expect "its sum is part of the recorded step" refused 1 "" grep 'no part of a recorded step' "$work/nccl/run.log"
+    part "the same, kernel by kernel" 300 ram_dist --device cuda --comm nccl --run-dir "$work/nccl-single" \
+        --set train.epochs=1 --set train.graph=false
+    expect "recorded or not: the same figures" same_facts "$work/nccl" "$work/nccl-single"
     part "1 epoch, tree by NCCL" 300 ram_dist --device cuda --comm nccl --set train.reduction=tree \
         --run-dir "$work/nccl-tree" --set train.epochs=1
     expect "the log says so" grep -q 'sent from GPU to GPU by NCCL' "$work/nccl-tree/run.log"

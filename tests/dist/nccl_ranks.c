@@ -54,6 +54,16 @@ static void check_sums(CommNccl *nccl, Backend *backend) {
     backend->kernels->release(backend, device.address);
 }
 
+/* One under capture: a refusal changes nothing for those that follow. */
+static void check_capture(CommNccl *nccl, Backend *backend) {
+    const DevFloats device = backend_zeros(backend, COUNT);
+    nccl_ranks_capture(true);
+    const bool asked = comm_nccl_sum(nccl, device.address, COUNT, backend->stream, "the captured sum");
+    nccl_ranks_capture(false);
+    log_info("a sum under capture is %s", asked ? "taken" : "refused");
+    backend->kernels->release(backend, device.address);
+}
+
 /* --- training's sum */
 
 enum { LANES = 8, TAIL = 3 };
@@ -162,7 +172,7 @@ static LinkWish read_wish(const char *name) {
 /* A short limit where something is to take for ever; else the machine may be busy. */
 static double read_limit(void) {
     const char *mode = getenv("FAKE_NCCL");
-    return mode && *mode ? 2 : 40;
+    return mode && *mode && strcmp(mode, "uncaptured") != 0 ? 2 : 40;
 }
 
 static Status try_wish(const Devices *devices, Backend *backend, const char *name) {
@@ -173,6 +183,7 @@ static Status try_wish(const Devices *devices, Backend *backend, const char *nam
     TRY(device_link_open(the_comm, devices, read_wish(name), options, &nccl, how));
     if (nccl && options.use == NCCL_SUMS) {
         check_sums(nccl, backend);
+        check_capture(nccl, backend);
         check_fast(nccl, backend);
     }
     if (nccl && options.use == NCCL_EXCHANGES) check_tree(nccl, backend);
