@@ -360,7 +360,7 @@ static _Noreturn void give_up(CommNccl *n, const Status *status) {
 
 NcclUse comm_nccl_use(const CommNccl *n) { return n->use; }
 
-/* What fails there has changed nothing yet. */
+/* Where a call only describes work, one that fails has done nothing to what is summed. */
 static bool is_captured(cudaStream_t stream) {
     enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
     return cudaStreamIsCapturing(stream, &capture) == cudaSuccess && capture != cudaStreamCaptureStatusNone;

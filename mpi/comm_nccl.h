@@ -38,8 +38,9 @@ NcclUse comm_nccl_use(const CommNccl *nccl);
 
 /* floats (count), device memory, becomes the sum over all ranks when `stream` (a cudaStream_t) gets there. In an order
  * of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for the message. Where the stream is
- * under capture, the sum is part of the graph; false: NCCL refuses that, for the reason that the log tells, and the
- * capture has failed. @collective, a capture that fails too, whose ranks sum by another call */
+ * under capture the sum becomes part of the graph. False: NCCL refuses that, for a reason that the log tells; the
+ * capture is to be ended and thrown away, and the sum asked for again without one. @collective, when it is played too
+ */
 bool comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what);
 
 /* As comm_exchange, between the GPUs: the messages' data is device memory, which is read and written when `stream` gets

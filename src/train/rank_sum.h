@@ -31,15 +31,16 @@ double *rank_sum_tail(const RankSum *sum, int i);
 /* (count): the sum over all nodes after a run, until the next one begins; not to be written. */
 DevFloats rank_sum_total(const RankSum *sum);
 
-/* In tree order: sums the vectors to the total, and the tails to total_tail (tail), host memory: the same on every
- * rank.
+/* Whether vectors and tails are summed in NCCL's order, by rank_sum_run_fast, or in that of the tree, by rank_sum_run.
+ */
+bool rank_sum_is_fast(const RankSum *sum);
+
+/* Sums the vectors to the total, and the nodes' tails to total_tail (tail), host memory: the same on every rank.
  * @collective */
 void rank_sum_run(RankSum *sum, double *total_tail);
 
-/* Whether NCCL's order it is, and this is to be called instead: the same of vectors and of tails (rows, tail), backend
- * memory, all rows of all ranks, whose sum comes into row 0, as floats have it. It only asks for it, as for kernels;
- * false: they are being recorded, which NCCL refuses. @collective */
-bool rank_sum_is_fast(const RankSum *sum);
+/* Asks for the same, as for a kernel. tails (rows, tail), backend memory: row 0 becomes the sum of all rows of all
+ * ranks, rounded to floats. False: it is being recorded, and NCCL refuses (comm_nccl_sum). @collective */
 bool rank_sum_run_fast(RankSum *sum, int rows, DevDoubles tails);
 
 /* Where NCCL sums: until it has, within the limit of comm.timeout. Else what is asked of the backend next may wait. */

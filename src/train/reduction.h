@@ -27,9 +27,9 @@ DevFloats reduction_total(const Reduction *reduction);
  * NCCL's order. */
 bool reduction_is_recordable(const Reduction *reduction);
 
-/* Sums the vectors to the total, and tails (this rank's lanes, tail), backend memory, which reduction_tail then makes
- * something of. In NCCL's order the tails travel behind the vector, as floats. False: it is being recorded, and cannot
- * be. @collective */
+/* Sums the vectors to the total, and what it can without the host of tails (this rank's lanes, tail), backend memory:
+ * reduction_tail does the rest. In NCCL's order the tails travel behind the vector, as floats. False: it is being
+ * recorded, and cannot be. @collective, when it is played too */
 bool reduction_run(Reduction *reduction, DevDoubles tails);
 
 /* After a run: waits until it is done, downloads the tails' memory to `tails` (this rank's lanes, tail) with `more`
