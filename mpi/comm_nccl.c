@@ -360,10 +360,19 @@ static _Noreturn void give_up(CommNccl *n, const Status *status) {
 
 NcclUse comm_nccl_use(const CommNccl *n) { return n->use; }
 
-void comm_nccl_sum(CommNccl *n, float *floats, int64_t count, void *stream, const char *what) {
+/* Where a call only describes work, one that fails has done nothing to what is summed. */
+static bool is_captured(cudaStream_t stream) {
+    enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    return cudaStreamIsCapturing(stream, &capture) == cudaSuccess && capture != cudaStreamCaptureStatusNone;
+}
+
+bool comm_nccl_sum(CommNccl *n, float *floats, int64_t count, void *stream, const char *what) {
     require(n->use == NCCL_SUMS);
     const Status status = start_sum(n, floats, count, stream, what);
-    if (status_failed(&status)) give_up(n, &status);
+    if (!status_failed(&status)) return true;
+    if (status.code == RAM_TIMEOUT || !is_captured(stream)) give_up(n, &status);
+    log_info("NCCL's sum is no part of a recorded step, which is played in two pieces around it: %s", status.message);
+    return false;
 }
 
 void comm_nccl_exchange(CommNccl *n, int sends, const Message *send, int receives, const Message *receive, void *stream,

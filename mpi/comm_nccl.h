@@ -11,6 +11,8 @@
 #include "base/status.h"
 #include "mpi/comm.h"
 
+#include <stdbool.h>
+
 typedef struct CommNccl CommNccl;
 
 /* Whether this rank can load NCCL; *version is 22809 for 2.28.9, or 0. RAM_UNAVAILABLE: why not. */
@@ -34,10 +36,12 @@ Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **ncc
 void comm_nccl_free(CommNccl *nccl); /* NULL is allowed. @collective */
 NcclUse comm_nccl_use(const CommNccl *nccl);
 
-/* floats (count), device memory, becomes the sum over all ranks when `stream` (a cudaStream_t, which may be under
- * capture) gets there. In an order of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for
- * the message. @collective */
-void comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what);
+/* floats (count), device memory, becomes the sum over all ranks when `stream` (a cudaStream_t) gets there. In an order
+ * of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for the message. Where the stream is
+ * under capture the sum becomes part of the graph. False: NCCL refuses that, for a reason that the log tells; the
+ * capture is to be ended and thrown away, and the sum asked for again without one. @collective, when it is played too
+ */
+bool comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what);
 
 /* As comm_exchange, between the GPUs: the messages' data is device memory, which is read and written when `stream` gets
  * there; the lists of messages are read at once. A message to oneself is allowed; those of no bytes are left out. Two

@@ -6,18 +6,18 @@
 #include <string.h>
 
 Status device_link_wish(CommChoice backend, ReductionChoice reduction, DeviceChoice device, int ranks, LinkWish *wish) {
-    const bool demanded = backend == COMM_NCCL || reduction == REDUCTION_FAST;
-    const bool wanted = backend == COMM_AUTO && ranks > 1;
+    const bool on_cpu = device == DEVICE_CPU;
     *wish = LINK_MPI;
-    if (device == DEVICE_CPU) {
-        if (!demanded) return status_ok();
+    if (on_cpu && backend == COMM_NCCL)
         return status_error(RAM_UNAVAILABLE,
-                            "%s needs a GPU for each rank, but this run computes on the CPU: leave it out, or see with "
-                            "--device cuda what is missing",
-                            backend == COMM_NCCL ? "comm.backend nccl" : "train.reduction fast (NCCL's)");
-    }
-    if (demanded) *wish = LINK_NCCL;
-    if (wanted && !demanded) *wish = LINK_NCCL_IF_POSSIBLE;
+                            "comm.backend nccl needs a GPU for each rank, but this run computes on the CPU: leave it "
+                            "out, or see with --device cuda what is missing");
+    if (on_cpu && reduction == REDUCTION_FAST)
+        return status_error(RAM_USAGE, "train.reduction is fast, which is for GPUs alone, but this run computes on the "
+                                       "CPU: set train.reduction to auto or tree, or see with --device cuda what is "
+                                       "missing");
+    if (!on_cpu && backend == COMM_NCCL) *wish = LINK_NCCL;
+    if (!on_cpu && backend == COMM_AUTO && ranks > 1) *wish = LINK_NCCL_IF_POSSIBLE;
     return status_ok();
 }
 

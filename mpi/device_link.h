@@ -9,9 +9,9 @@
 
 typedef enum { LINK_MPI, LINK_NCCL_IF_POSSIBLE, LINK_NCCL } LinkWish;
 
-/* Whether comm.backend and train.reduction ask for NCCL, in whatever order it is then to sum, of `ranks` ranks that
- * compute on `device` (DEVICE_CPU or DEVICE_CUDA). They go together (config_check). RAM_UNAVAILABLE: NCCL is demanded,
- * but this is the CPU. */
+/* Whether comm.backend asks for NCCL, in whatever order it is then to sum, of `ranks` ranks that compute on `device`
+ * (DEVICE_CPU or DEVICE_CUDA). RAM_UNAVAILABLE: NCCL is demanded, but this is the CPU. RAM_USAGE: so is
+ * train.reduction's fast. */
 Status device_link_wish(CommChoice backend, ReductionChoice reduction, DeviceChoice device, int ranks, LinkWish *wish);
 
 /* Whether NCCL can join such ranks, each with a GPU; version (ranks): NCCL's of each rank. RAM_UNAVAILABLE: why not. */

@@ -105,12 +105,16 @@ facts() { sed 's/"seconds":[0-9.e+-]*//' "$1/metrics.jsonl"; }
 same_facts() { diff <(facts "$1") <(facts "$2"); }
 
 part_graph() { # a step's kernels recorded and one by one, with whole and short batches, and one batch size after another
-    local graph
-    for graph in true false; do
-        part "1 epoch, train.graph=$graph" 300 ram_dist --device cuda --run-dir "$work/graph-$graph" \
-            --set train.epochs=1 --set train.graph=$graph --set train.baseline=moving_average || return
+    local graph reduction
+    for reduction in fast tree; do
+        for graph in true false; do
+            part "1 epoch, $reduction, train.graph=$graph" 300 ram_dist --device cuda \
+                --run-dir "$work/graph-$reduction-$graph" --set train.epochs=1 --set train.graph=$graph \
+                --set train.reduction=$reduction --set train.baseline=moving_average || return
+        done
+        expect "$reduction: recorded or not: the same figures" \
+            same_facts "$work/graph-$reduction-true" "$work/graph-$reduction-false"
     done
-    expect "recorded or not: the same figures" same_facts "$work/graph-true" "$work/graph-false"
 }
 
 part_curves() {
@@ -170,9 +174,12 @@ part_nccl() { # one rank alone; two on one GPU, which NCCL refuses
         result "NCCL" "SKIPPED: it is not here"
         return
     fi
-    part "1 epoch, summed by NCCL" 300 ram_dist --device cuda --comm nccl --run-dir "$work/nccl" --set train.epochs=1 \
-        --set train.reduction=fast
+    part "1 epoch, summed by NCCL" 300 ram_dist --device cuda --comm nccl --run-dir "$work/nccl" --set train.epochs=1
     expect "the log says so" grep -q 'gradients are summed by NCCL' "$work/nccl/run.log"
+    expect "its sum is part of the recorded step" refused 1 "" grep 'no part of a recorded step' "$work/nccl/run.log"
+    part "the same, kernel by kernel" 300 ram_dist --device cuda --comm nccl --run-dir "$work/nccl-single" \
+        --set train.epochs=1 --set train.graph=false
+    expect "recorded or not: the same figures" same_facts "$work/nccl" "$work/nccl-single"
     part "1 epoch, tree by NCCL" 300 ram_dist --device cuda --comm nccl --set train.reduction=tree \
         --run-dir "$work/nccl-tree" --set train.epochs=1
     expect "the log says so" grep -q 'sent from GPU to GPU by NCCL' "$work/nccl-tree/run.log"
@@ -183,23 +190,23 @@ part_nccl() { # one rank alone; two on one GPU, which NCCL refuses
 
 figure() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" "$work/out"; }
 
-speed_row() { # DEVICE BATCH LANES PRECISION GRAPH
-    part "bench, $1, batch $2, lanes $3, $4, graph $5" 300 ram_dist bench --json --device "$1" --set train.batch="$2" \
-        --set train.lanes="$3" --set train.precision="$4" --set train.graph="$5" || return
+speed_row() { # DEVICE BATCH REDUCTION PRECISION GRAPH
+    part "bench, $1, batch $2, $3, $4, graph $5" 300 ram_dist bench --json --device "$1" --set train.batch="$2" \
+        --set train.reduction="$3" --set train.precision="$4" --set train.graph="$5" || return
     awk -v rate="$(figure train_images_per_second)" -v step="$(figure step_seconds)" \
-        -v flops="$(figure train_flops_per_image)" -v setting="$(printf '%-6s %6d %6d %5s %6s' "$@")" \
+        -v flops="$(figure train_flops_per_image)" -v setting="$(printf '%-6s %6d %9s %5s %6s' "$@")" \
         'BEGIN { printf "    %s %12.0f %12.3f %10.3f %9.2f\n", setting, rate, 54000 / rate, 1e3 * step, 1e-12 * rate * flops }' \
         >>"$work/speed"
 }
 part_speed() {
-    local batch lanes precision
-    printf '    %-6s %6s %6s %5s %6s %12s %12s %10s %9s\n' device batch lanes "" graph "images/s" "epoch, s" "step, ms" "TFLOP/s" >"$work/speed"
+    local batch reduction precision
+    printf '    %-6s %6s %9s %5s %6s %12s %12s %10s %9s\n' device batch reduction "" graph "images/s" "epoch, s" "step, ms" "TFLOP/s" >"$work/speed"
     for batch in 128 4096; do
-        for lanes in 8 1; do
-            for precision in fp32 tf32 bf16; do speed_row cuda $batch $lanes $precision true; done
-            speed_row cuda $batch $lanes fp32 false
+        for reduction in tree fast; do
+            for precision in fp32 tf32 bf16; do speed_row cuda $batch $reduction $precision true; done
+            speed_row cuda $batch $reduction fp32 false
         done
-        speed_row cpu $batch 8 fp32 true
+        speed_row cpu $batch tree fp32 true
     done
     cat "$work/speed"
 }

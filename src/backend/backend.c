@@ -72,12 +72,9 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
     return spans;
 }
 
-void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, int lanes_most, SpanWork work,
-                          void *context) {
-    if (backend->kernels->run_recorded)
-        backend->kernels->run_recorded(backend, record, lanes, lanes_most, work, context);
-    else
-        backend->kernels->run(backend, lanes, lanes_most, work, context);
+bool backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context) {
+    if (!backend->kernels->run_recorded) return work(context);
+    return backend->kernels->run_recorded(backend, record, lanes, work, context);
 }
 
 void backend_forget(Backend *backend, BackendRecord *record) {

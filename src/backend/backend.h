@@ -148,20 +148,35 @@ typedef struct {
     int64_t rows, columns;
 } Packing;
 
+/* What updates take from their step alone (element/update.h computes it). In backend memory, as all that changes from
+ * step to step. */
 typedef struct {
-    double lr, beta1, beta2, epsilon, weight_decay, gradient_scale;
-    int64_t step; /* 1 for the first, for the bias correction (Kingma and Ba 2015) */
-} Adam;
-
+    float decay, beta1, beta2, step_size, epsilon, root_correction;
+} AdamTerms;
 typedef struct {
-    double lr, momentum, weight_decay, gradient_scale;
-    bool nesterov;
-} Sgd;
+    float lr, decay, momentum;
+    int32_t nesterov;
+} SgdTerms;
+typedef struct {
+    float keep, take;
+} AverageTerms;
+typedef struct {
+    double clip; /* the gradient's norm is brought down to this; 0: any is kept */
+    AdamTerms adam;
+    SgdTerms sgd;
+    AverageTerms average;
+} Update;
+typedef struct {
+    Update *address;
+} DevUpdate;
 
 typedef struct Backend Backend;
 
 /* Called by a worker for each of its spans. `worker` in [0, workers): index of its private workspace. */
 typedef void (*SpanWork)(void *context, int worker, const Span *span);
+
+/* Called to ask for kernels that are to be recorded (backend_run_recorded). False: something among them cannot be. */
+typedef bool (*RecordedWork)(void *context);
 
 /* What a backend keeps of work that comes again and again (backend_run_recorded). */
 typedef struct BackendRecord BackendRecord;
@@ -184,8 +199,7 @@ typedef struct {
     /* Gives the spans of `lanes` (backend_span) to the workers, returns when all are done. */
     void (*run)(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context);
     /* See backend_run_recorded; NULL where nothing is recorded. */
-    void (*run_recorded)(Backend *backend, BackendRecord **record, Span lanes, int lanes_most, SpanWork work,
-                         void *context);
+    bool (*run_recorded)(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
     void (*forget)(Backend *backend, BackendRecord *record);
     /* Returns when all that was asked for is done: for those who measure. */
     void (*wait)(Backend *backend);
@@ -258,13 +272,24 @@ typedef struct {
     /* out (count) = the sum of the nodes' vectors in the order of the lane tree. */
     void (*tree_sum)(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
                      DevFloats out);
-    /* Sum of squares in double, in an order that depends on count alone. */
-    double (*sum_squares)(Backend *, int64_t count, DevFloats values);
-    void (*adam)(Backend *, const Adam *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
-                 DevFloats v);
-    void (*sgd)(Backend *, const Sgd *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats velocity);
-    /* average = decay * average + (1 - decay) * values */
-    void (*average)(Backend *, double decay, int64_t count, DevFloats average, DevFloats values);
+    /* sum (1): of squares in double, in an order that depends on count alone. */
+    void (*sum_squares)(Backend *, int64_t count, DevFloats values, DevDoubles sum);
+
+    /* Updates by a gradient whose squares sum to squares (1). Where that is not finite, nothing changes. */
+    void (*adam)(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats parameters, DevFloats gradient,
+                 DevFloats m, DevFloats v);
+    void (*sgd)(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats parameters, DevFloats gradient,
+                DevFloats velocity);
+    /* average = keep * average + take * values */
+    void (*average)(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats average, DevFloats values);
+
+    /* --- a step's sums: a few doubles, called by one thread */
+
+    /* out (rows, columns): each row becomes row (columns). */
+    void (*repeat_row)(Backend *, int rows, int columns, DevDoubles row, DevDoubles out);
+    /* out (columns) = the sums of the columns of values (rows, columns), rounded. */
+    void (*sum_rows)(Backend *, int rows, int columns, DevDoubles values, DevFloats out);
+    void (*widen)(Backend *, int count, DevFloats values, DevDoubles out); /* out = values */
 } Kernels;
 
 struct Backend {
@@ -306,11 +331,10 @@ bool backend_span(const Backend *backend, const Span *lanes, int lanes_most, int
 /* All spans of `run`, ascending: node (lanes->lane_count). Returns how many. */
 int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, LaneNode *node);
 
-/* Kernels.run for work that asks for kernels alone, no upload or download, and for the same lanes always for the same
- * kernels with the same arguments: a backend that is quicker at it plays a record of them (on a GPU a CUDA graph) in
- * place of the work. *record: NULL at first; backend_forget() it. */
-void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, int lanes_most, SpanWork work,
-                          void *context);
+/* Calls `work`, which asks for kernels alone, no upload or download, and for the same lanes always for the same kernels
+ * with the same arguments: a backend that is quicker at it plays a record of them (on a GPU a CUDA graph) in place of
+ * the work. False: it cannot be recorded, and is not done. *record: NULL at first; backend_forget() it. */
+bool backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
 void backend_forget(Backend *backend, BackendRecord *record); /* NULL is allowed */
 
 /* Allocation by element: undefined contents, or zeros. */

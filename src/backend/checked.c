@@ -85,8 +85,8 @@ static Pictures pictures_of(Backend *backend, const Span *span, const Pictures *
     return revealed;
 }
 
-static DevDoubles sums_of(Backend *backend, DevDoubles sums) {
-    return (DevDoubles){reveal(backend, sums.address, SUMS * (int64_t)sizeof(double))};
+static DevDoubles doubles(Backend *backend, DevDoubles array, int64_t count) {
+    return (DevDoubles){reveal(backend, array.address, count * (int64_t)sizeof(double))};
 }
 
 /* --- memory */
@@ -220,7 +220,7 @@ static void checked_reinforce(Backend *backend, const Span *span, const Reinforc
     revealed.moving_average = floats(backend, loss->moving_average, 1);
     PASS_ON(reinforce, span, &revealed, floats(backend, reward, n), floats(backend, mean, 2 * all),
             floats(backend, noise, 2 * all), floats(backend, log_pi, all), floats(backend, b, all),
-            floats(backend, d_baseline, all), floats(backend, d_location, 2 * all), sums_of(backend, sums));
+            floats(backend, d_baseline, all), floats(backend, d_location, 2 * all), doubles(backend, sums, SUMS));
 }
 
 static void checked_classification(Backend *backend, const Span *span, const Classification *loss,
@@ -228,7 +228,7 @@ static void checked_classification(Backend *backend, const Span *span, const Cla
     const Pictures seen = pictures_of(backend, span, pictures, NULL);
     const int64_t count = loss->glimpses * span_rows(span) * loss->classes;
     PASS_ON(classification, span, loss, &seen, floats(backend, log_prob, count), floats(backend, d_logits, count),
-            sums_of(backend, sums));
+            doubles(backend, sums, SUMS));
 }
 
 static void checked_linear_backward_data(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix dy,
@@ -310,24 +310,42 @@ static void checked_tree_sum(Backend *backend, int lanes, int nodes, const LaneN
     PASS_ON(tree_sum, lanes, nodes, node, revealed, count, floats(backend, out, count));
 }
 
-static double checked_sum_squares(Backend *backend, int64_t count, DevFloats values) {
-    return inner_of(backend)->kernels->sum_squares(inner_of(backend), count, floats(backend, values, count));
+static void checked_sum_squares(Backend *backend, int64_t count, DevFloats values, DevDoubles sum) {
+    PASS_ON(sum_squares, count, floats(backend, values, count), doubles(backend, sum, 1));
 }
 
-static void checked_adam(Backend *backend, const Adam *adam, int64_t count, DevFloats parameters, DevFloats gradient,
-                         DevFloats m, DevFloats v) {
-    PASS_ON(adam, adam, count, floats(backend, parameters, count), floats(backend, gradient, count),
-            floats(backend, m, count), floats(backend, v, count));
+static DevUpdate update_of(Backend *backend, DevUpdate update) {
+    return (DevUpdate){reveal(backend, update.address, sizeof *update.address)};
 }
 
-static void checked_sgd(Backend *backend, const Sgd *sgd, int64_t count, DevFloats parameters, DevFloats gradient,
-                        DevFloats velocity) {
-    PASS_ON(sgd, sgd, count, floats(backend, parameters, count), floats(backend, gradient, count),
-            floats(backend, velocity, count));
+static void checked_adam(Backend *backend, DevUpdate update, DevDoubles squares, int64_t count, DevFloats parameters,
+                         DevFloats gradient, DevFloats m, DevFloats v) {
+    PASS_ON(adam, update_of(backend, update), doubles(backend, squares, 1), count, floats(backend, parameters, count),
+            floats(backend, gradient, count), floats(backend, m, count), floats(backend, v, count));
 }
 
-static void checked_average(Backend *backend, double decay, int64_t count, DevFloats average, DevFloats values) {
-    PASS_ON(average, decay, count, floats(backend, average, count), floats(backend, values, count));
+static void checked_sgd(Backend *backend, DevUpdate update, DevDoubles squares, int64_t count, DevFloats parameters,
+                        DevFloats gradient, DevFloats velocity) {
+    PASS_ON(sgd, update_of(backend, update), doubles(backend, squares, 1), count, floats(backend, parameters, count),
+            floats(backend, gradient, count), floats(backend, velocity, count));
+}
+
+static void checked_average(Backend *backend, DevUpdate update, DevDoubles squares, int64_t count, DevFloats average,
+                            DevFloats values) {
+    PASS_ON(average, update_of(backend, update), doubles(backend, squares, 1), count, floats(backend, average, count),
+            floats(backend, values, count));
+}
+
+static void checked_repeat_row(Backend *backend, int rows, int columns, DevDoubles row, DevDoubles out) {
+    PASS_ON(repeat_row, rows, columns, doubles(backend, row, columns), doubles(backend, out, rows * columns));
+}
+
+static void checked_sum_rows(Backend *backend, int rows, int columns, DevDoubles values, DevFloats out) {
+    PASS_ON(sum_rows, rows, columns, doubles(backend, values, rows * columns), floats(backend, out, columns));
+}
+
+static void checked_widen(Backend *backend, int count, DevFloats values, DevDoubles out) {
+    PASS_ON(widen, count, floats(backend, values, count), doubles(backend, out, count));
 }
 
 static const Kernels CHECKED_KERNELS = {
@@ -364,6 +382,9 @@ static const Kernels CHECKED_KERNELS = {
     .adam = checked_adam,
     .sgd = checked_sgd,
     .average = checked_average,
+    .repeat_row = checked_repeat_row,
+    .sum_rows = checked_sum_rows,
+    .widen = checked_widen,
 };
 
 Backend *checked_new(Backend *inner) {

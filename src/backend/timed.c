@@ -81,6 +81,9 @@ KERNEL(sum_squares);
 KERNEL(adam);
 KERNEL(sgd);
 KERNEL(average);
+KERNEL(repeat_row);
+KERNEL(sum_rows);
+KERNEL(widen);
 
 static void timed_free(Backend *backend) {
     free(((Timed *)backend)->ledger);
@@ -197,22 +200,29 @@ static void timed_tree_sum(Backend *backend, int lanes, int nodes, const LaneNod
                            int64_t elements, DevFloats out) {
     TIMED(tree_sum, 0, 0, 0, lanes, nodes, node, vector, elements, out);
 }
-static double timed_sum_squares(Backend *backend, int64_t elements, DevFloats values) {
-    const double started = now();
-    const double sum = inner_of(backend)->kernels->sum_squares(inner_of(backend), elements, values);
-    count(backend, NAME_sum_squares, 0, 0, 0, started);
-    return sum;
+static void timed_sum_squares(Backend *backend, int64_t elements, DevFloats values, DevDoubles sum) {
+    TIMED(sum_squares, 0, 0, 0, elements, values, sum);
 }
-static void timed_adam(Backend *backend, const Adam *adam, int64_t elements, DevFloats parameters, DevFloats gradient,
-                       DevFloats m, DevFloats v) {
-    TIMED(adam, 0, 0, 0, adam, elements, parameters, gradient, m, v);
+static void timed_adam(Backend *backend, DevUpdate update, DevDoubles squares, int64_t elements, DevFloats parameters,
+                       DevFloats gradient, DevFloats m, DevFloats v) {
+    TIMED(adam, 0, 0, 0, update, squares, elements, parameters, gradient, m, v);
 }
-static void timed_sgd(Backend *backend, const Sgd *sgd, int64_t elements, DevFloats parameters, DevFloats gradient,
-                      DevFloats velocity) {
-    TIMED(sgd, 0, 0, 0, sgd, elements, parameters, gradient, velocity);
+static void timed_sgd(Backend *backend, DevUpdate update, DevDoubles squares, int64_t elements, DevFloats parameters,
+                      DevFloats gradient, DevFloats velocity) {
+    TIMED(sgd, 0, 0, 0, update, squares, elements, parameters, gradient, velocity);
 }
-static void timed_average(Backend *backend, double decay, int64_t elements, DevFloats average, DevFloats values) {
-    TIMED(average, 0, 0, 0, decay, elements, average, values);
+static void timed_average(Backend *backend, DevUpdate update, DevDoubles squares, int64_t elements, DevFloats average,
+                          DevFloats values) {
+    TIMED(average, 0, 0, 0, update, squares, elements, average, values);
+}
+static void timed_repeat_row(Backend *backend, int rows, int columns, DevDoubles row, DevDoubles out) {
+    TIMED(repeat_row, 0, 0, 0, rows, columns, row, out);
+}
+static void timed_sum_rows(Backend *backend, int rows, int columns, DevDoubles values, DevFloats out) {
+    TIMED(sum_rows, 0, 0, 0, rows, columns, values, out);
+}
+static void timed_widen(Backend *backend, int elements, DevFloats values, DevDoubles out) {
+    TIMED(widen, 0, 0, 0, elements, values, out);
 }
 
 static const Kernels TIMED_KERNELS = {
@@ -249,6 +259,9 @@ static const Kernels TIMED_KERNELS = {
     .adam = timed_adam,
     .sgd = timed_sgd,
     .average = timed_average,
+    .repeat_row = timed_repeat_row,
+    .sum_rows = timed_sum_rows,
+    .widen = timed_widen,
 };
 
 Backend *timed_new(Backend *inner) {

@@ -158,6 +158,7 @@ static Status open_log(const RunFolder *folder) {
 static void describe(const Session *session, const Experiment *experiment, const RunFolder *folder) {
     const Dataset *dataset = &experiment->dataset;
     const Layout *layout = &experiment->ram.parameters.layout;
+    const int lanes = experiment_training_lanes(experiment, 0, 1).lanes;
     log_info("run folder: %s", folder->path);
     log_info("%d rank%s x %d thread%s on %s (%s), messages by %s", comm_size(session->comm),
              comm_size(session->comm) == 1 ? "" : "s", experiment->threads, experiment->threads == 1 ? "" : "s",
@@ -165,6 +166,8 @@ static void describe(const Session *session, const Experiment *experiment, const
     if (experiment->backend->stream) {
         devices_tell(experiment->devices);
         log_info("gradients are summed %s", experiment->link);
+        log_info("a training batch is cut into %d lane%s (train.reduction %s)", lanes, lanes == 1 ? "" : "s",
+                 experiment->fast ? "fast" : "tree");
     }
     log_info("data: %s, %lld training, %lld validation, %lld test images", dataset->directory,
              (long long)dataset->count[SPLIT_TRAIN], (long long)dataset->count[SPLIT_VALIDATION],

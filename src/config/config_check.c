@@ -44,16 +44,12 @@ static Status check_training(const Config *config) {
     return status_ok();
 }
 
-/* NCCL carries either order between GPUs; `fast` is its own, and nobody else's. */
 static Status check_reduction(const Config *config) {
     const bool nccl = config->comm_backend == COMM_NCCL, fast = config->train_reduction == REDUCTION_FAST;
-    if (fast && !nccl && config->comm_backend != COMM_AUTO)
-        return status_error(RAM_USAGE, "train.reduction is fast, which leaves the order of the sum to NCCL, but "
-                                       "comm.backend is another; set comm.backend to nccl, or train.reduction to tree");
     if ((nccl || fast) && config->_device == DEVICE_CPU)
         return status_error(RAM_USAGE,
-                            "%s, but NCCL is for GPUs alone and device is cpu; leave it out: on CPUs the tree of the "
-                            "lanes costs no more than any other order",
+                            "%s, which is for GPUs alone, but device is cpu; leave it out: on CPUs the lanes and their "
+                            "tree cost no more than any other order",
                             nccl ? "comm.backend is nccl" : "train.reduction is fast");
     return status_ok();
 }

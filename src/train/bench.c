@@ -88,7 +88,7 @@ static void steps_open(Steps *steps, Experiment *experiment) {
     *steps = (Steps){.experiment = experiment};
     parameters_initialize(&experiment->ram.dims, parameters, (uint64_t)experiment->config._seed, initial);
     optimizer_open(&steps->optimizer, experiment->backend, &experiment->config, total, initial);
-    steps->step = step_new(experiment);
+    steps->step = step_new(experiment, &steps->optimizer);
     steps->order = memory_new((size_t)experiment->dataset.count[SPLIT_TRAIN], sizeof *steps->order);
     free(initial);
 }
@@ -108,9 +108,11 @@ static void steps_run(Steps *steps, int64_t count) {
         const int64_t batch = steps->done % per_epoch;
         const uint32_t epoch = (uint32_t)(steps->done / per_epoch + 1);
         if (batch == 0) dataset_order(&experiment->dataset, SPLIT_TRAIN, (uint64_t)config->_seed, epoch, steps->order);
-        ram_load(&experiment->ram, optimizer_parameters(&steps->optimizer));
-        step_run(steps->step, epoch, steps->order + batch * config->train_batch, config->train_batch, 0, false, false);
-        optimizer_step(&steps->optimizer, config, config->train_lr, step_gradient(steps->step));
+        const StepInput input = {.epoch = epoch,
+                                 .samples = steps->order + batch * config->train_batch,
+                                 .n = config->train_batch,
+                                 .lr = config->train_lr};
+        step_run(steps->step, &input);
     }
     experiment->backend->kernels->wait(experiment->backend);
 }
@@ -141,20 +143,26 @@ static double time_reduction(const Experiment *experiment) {
     enum { TAIL = 8, CALLS = 50 };
     Backend *backend = experiment->backend;
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
-    const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
+    const Span lanes = experiment_training_lanes(experiment, experiment->config.train_batch, 1);
     LaneNode leaf[LANES_MOST];
     const int leaves = backend_spans(backend, &lanes, lanes.lanes, leaf);
     Reduction *reduction =
         reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, leaves, leaf);
-    double *tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof *tails), tail[TAIL], seconds[REPEATS];
+    const size_t doubles = (size_t)lanes.lane_count * TAIL;
+    const DevDoubles tails = {backend->kernels->allocate(backend, doubles * sizeof(double))};
+    double *host = memory_new(doubles, sizeof *host), total_tail[TAIL], seconds[REPEATS];
+    backend->kernels->upload(backend, tails.address, host, doubles * sizeof *host);
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
         const double started = progress_clock();
-        for (int call = 0; call < CALLS; call++) reduction_run(reduction, tails, tail);
-        backend->kernels->wait(backend);
+        for (int call = 0; call < CALLS; call++) {
+            reduction_run(reduction, tails);
+            reduction_tail(reduction, tails, 0, host, total_tail);
+        }
         seconds[i] = slowest(experiment->comm, progress_clock() - started) / CALLS;
     }
-    free(tails);
+    backend->kernels->release(backend, tails.address);
+    free(host);
     reduction_free(reduction);
     return median(seconds, REPEATS);
 }
@@ -188,7 +196,7 @@ static void measure_kernels(Experiment *experiment, int64_t steps, BenchFigures 
     figures->timed_steps = steps;
     figures->costs = timed_costs(timed, figures->cost, BENCH_COSTS);
     /* lanes of this rank only: their images in a batch */
-    const Span lanes = experiment_lanes(experiment, experiment->config.train_batch, 1);
+    const Span lanes = experiment_training_lanes(experiment, experiment->config.train_batch, 1);
     figures->train_flops = flops_per_image(figures->cost, figures->costs, (double)steps * (double)span_images(&lanes));
     Evaluator *evaluator = evaluator_new(experiment, SPLIT_VALIDATION);
     timed_clear(timed);

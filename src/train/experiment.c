@@ -180,6 +180,7 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
         experiment->threads = mine.count;
     }
     const DeviceChoice device = choose_device(experiment);
+    experiment->fast = device == DEVICE_CUDA && config->train_reduction != REDUCTION_TREE;
     Status status = comm_agree(comm, open_all(experiment, device, data_fallback));
     if (!status_failed(&status)) status = check_premises(experiment);
     if (status_failed(&status)) experiment_close(experiment);
@@ -189,8 +190,7 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
 Status experiment_link(Experiment *experiment) {
     const Config *config = &experiment->config;
     const DeviceChoice device = experiment->backend->stream ? DEVICE_CUDA : DEVICE_CPU;
-    const bool tree = config->train_reduction == REDUCTION_TREE;
-    const CommNcclOptions options = {.use = tree ? NCCL_EXCHANGES : NCCL_SUMS,
+    const CommNcclOptions options = {.use = experiment->fast ? NCCL_SUMS : NCCL_EXCHANGES,
                                      .count = (int64_t)experiment->ram.parameters.layout.total + RANK_SUM_TAIL_MOST,
                                      .seconds = config->comm_timeout};
     LinkWish wish;
@@ -208,8 +208,17 @@ void experiment_close(Experiment *experiment) {
     *experiment = (Experiment){0};
 }
 
-Span experiment_lanes(const Experiment *experiment, int64_t n, int samples) {
-    const int lanes = (int)experiment->config.train_lanes;
+static Span lanes_of_rank(const Experiment *experiment, int lanes, int64_t n, int samples) {
     const LaneNode mine = lane_tree_rank(lanes, comm_rank(experiment->comm), comm_size(experiment->comm));
     return (Span){.batch = n, .lanes = lanes, .first_lane = mine.first, .lane_count = mine.count, .samples = samples};
+}
+
+Span experiment_lanes(const Experiment *experiment, int64_t n, int samples) {
+    return lanes_of_rank(experiment, (int)experiment->config.train_lanes, n, samples);
+}
+
+Span experiment_training_lanes(const Experiment *experiment, int64_t n, int samples) {
+    const int ranks = comm_size(experiment->comm);
+    const bool together = experiment->fast && (ranks & (ranks - 1)) == 0;
+    return lanes_of_rank(experiment, together ? ranks : (int)experiment->config.train_lanes, n, samples);
 }

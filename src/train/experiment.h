@@ -21,6 +21,7 @@ typedef struct {
     Dataset dataset;
     Task task;
     Backend *backend;
+    bool fast; /* train.reduction, resolved: see experiment_training_lanes */
     Ram ram;
 } Experiment;
 
@@ -36,10 +37,15 @@ Status experiment_open_data(Experiment *experiment, const char *data_fallback);
 void experiment_close(Experiment *experiment); /* a zeroed one is allowed. @collective */
 
 /* What training needs besides: the way that comm.backend and train.reduction ask for to sum over the ranks' GPUs.
- * RAM_UNAVAILABLE: it is not there. @collective */
+ * RAM_UNAVAILABLE: it is not there. RAM_USAGE: train.reduction is fast on CPUs. @collective */
 Status experiment_link(Experiment *experiment);
 
-/* The lanes of this rank in a batch of n images with `samples` roll-outs each. */
+/* The lanes of this rank in a batch of n images with `samples` roll-outs each, as evaluations cut it. */
 Span experiment_lanes(const Experiment *experiment, int64_t n, int samples);
+
+/* The same for a batch of the training. With train.reduction fast the rows of a rank are one lane, since a GPU computes
+ * them together as quickly as a part of them; but a number of ranks that is no power of two makes no tree of such
+ * lanes, and leaves those of train.lanes. */
+Span experiment_training_lanes(const Experiment *experiment, int64_t n, int samples);
 
 #endif

@@ -21,9 +21,13 @@ bool train_fault_parse(const char *text, TrainFault *fault) {
     return true;
 }
 
+bool train_fault_is_due(const TrainFault *fault, NumericFault kind, int64_t step, int rank) {
+    return fault->kind == kind && fault->step == step && (kind != FAULT_FLIP || fault->rank == rank);
+}
+
 void train_fault_strike(TrainFault *fault, NumericFault kind, int64_t step, int rank, Backend *backend,
                         const Layout *layout, DevFloats values) {
-    if (fault->kind != kind || fault->step != step || (kind == FAULT_FLIP && fault->rank != rank)) return;
+    if (!train_fault_is_due(fault, kind, step, rank)) return;
     const Field *field = &layout->field[layout->fields / 2];
     float element = NAN, *address = dev_floats_at(values, (int64_t)(field->offset + field->count / 2)).address;
     if (kind == FAULT_FLIP) {

@@ -26,6 +26,9 @@ typedef struct {
 /* "nan:STEP", "nan:STEP+" (lasting), "flip:STEP@RANK"; false, and *fault as it was, for any other text. */
 bool train_fault_parse(const char *text, TrainFault *fault);
 
+/* Whether it is of that kind and due. */
+bool train_fault_is_due(const TrainFault *fault, NumericFault kind, int64_t step, int rank);
+
 /* Spoils an element in the middle of `values` (layout->total) where the fault is of that kind and due. */
 void train_fault_strike(TrainFault *fault, NumericFault kind, int64_t step, int rank, Backend *backend,
                         const Layout *layout, DevFloats values);

@@ -1,6 +1,5 @@
 #include "train/optimizer.h"
-
-#include <math.h>
+#include "backend/element/update.h"
 
 static const double BETA1 = 0.9, BETA2 = 0.999, EPSILON = 1e-8; /* Kingma and Ba 2015; DESIGN 2 */
 
@@ -42,38 +41,38 @@ DevFloats optimizer_evaluated(const Optimizer *optimizer) {
     return optimizer->average.address ? optimizer->average : optimizer_parameters(optimizer);
 }
 
-double optimizer_step(Optimizer *optimizer, const Config *config, double lr, DevFloats gradient) {
-    const Kernels *kernels = optimizer->backend->kernels;
+Update optimizer_next(const Optimizer *optimizer, const Config *config, double lr) {
+    const int64_t step = optimizer->steps + 1;
+    /* a short memory at first, so that the average does not drag the initial weights along */
+    const double early = (1.0 + (double)step) / (10.0 + (double)step);
+    const Adam adam = {.lr = lr,
+                       .beta1 = BETA1,
+                       .beta2 = BETA2,
+                       .epsilon = EPSILON,
+                       .weight_decay = config->train_weight_decay,
+                       .step = step};
+    const Sgd sgd = {.lr = lr,
+                     .momentum = config->train_momentum,
+                     .weight_decay = config->train_weight_decay,
+                     .nesterov = config->train_nesterov};
+    return (Update){.clip = config->train_clip,
+                    .adam = update_adam_terms(&adam),
+                    .sgd = update_sgd_terms(&sgd),
+                    .average = update_average_terms(config->train_ema < early ? config->train_ema : early)};
+}
+
+void optimizer_update(const Optimizer *optimizer, DevUpdate update, DevFloats gradient, DevDoubles squares) {
+    Backend *backend = optimizer->backend;
+    const Kernels *kernels = backend->kernels;
     const DevFloats parameters = optimizer_parameters(optimizer);
-    const double norm = sqrt(kernels->sum_squares(optimizer->backend, optimizer->total, gradient));
-    if (!isfinite(norm)) return norm;
-    backend_range(optimizer->backend, "optimiser");
-    const double scale = config->train_clip > 0 && norm > config->train_clip ? config->train_clip / norm : 1;
-    optimizer->steps++;
-    if (optimizer->kind == OPTIMIZER_ADAM) {
-        const Adam adam = {.lr = lr,
-                           .beta1 = BETA1,
-                           .beta2 = BETA2,
-                           .epsilon = EPSILON,
-                           .weight_decay = config->train_weight_decay,
-                           .gradient_scale = scale,
-                           .step = optimizer->steps};
-        kernels->adam(optimizer->backend, &adam, optimizer->total, parameters, gradient, optimizer->first,
+    backend_range(backend, "optimiser");
+    kernels->sum_squares(backend, optimizer->total, gradient, squares);
+    if (optimizer->kind == OPTIMIZER_ADAM)
+        kernels->adam(backend, update, squares, optimizer->total, parameters, gradient, optimizer->first,
                       optimizer->second);
-    } else {
-        const Sgd sgd = {.lr = lr,
-                         .momentum = config->train_momentum,
-                         .weight_decay = config->train_weight_decay,
-                         .gradient_scale = scale,
-                         .nesterov = config->train_nesterov};
-        kernels->sgd(optimizer->backend, &sgd, optimizer->total, parameters, gradient, optimizer->first);
-    }
-    if (optimizer->average.address) {
-        /* a short memory at first, so that the average does not drag the initial weights along */
-        const double steps = (double)optimizer->steps, early = (1.0 + steps) / (10.0 + steps);
-        const double decay = config->train_ema < early ? config->train_ema : early;
-        kernels->average(optimizer->backend, decay, optimizer->total, optimizer->average, parameters);
-    }
-    backend_range_end(optimizer->backend);
-    return norm;
+    else
+        kernels->sgd(backend, update, squares, optimizer->total, parameters, gradient, optimizer->first);
+    if (optimizer->average.address)
+        kernels->average(backend, update, squares, optimizer->total, optimizer->average, parameters);
+    backend_range_end(backend);
 }

@@ -34,8 +34,12 @@ DevFloats optimizer_parameters(const Optimizer *optimizer);
 /* What is evaluated: the average where there is one, else the parameters. */
 DevFloats optimizer_evaluated(const Optimizer *optimizer);
 
-/* One update at learning rate `lr`: clips the gradient's norm (train.clip), steps, averages. Returns the norm before
- * clipping; where that is not finite nothing is changed. */
-double optimizer_step(Optimizer *optimizer, const Config *config, double lr, DevFloats gradient);
+/* What the next update takes, at learning rate `lr`: the gradient's norm is clipped to train.clip. Host memory, to be
+ * brought into the backend's. */
+Update optimizer_next(const Optimizer *optimizer, const Config *config, double lr);
+
+/* Asks for one update of everything, by kernels alone, which leave the gradient's sum of squares in squares (1). Where
+ * it is not finite nothing is changed; else the caller adds one to `steps`. */
+void optimizer_update(const Optimizer *optimizer, DevUpdate update, DevFloats gradient, DevDoubles squares);
 
 #endif

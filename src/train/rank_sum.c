@@ -251,20 +251,23 @@ static void close_fast(RankSum *s) {
     for (int i = s->first_node; i < end; i++) s->backend->kernels->release(s->backend, s->vector[i].address);
 }
 
-static void run_fast(RankSum *s, double *total_tail) {
-    static const char WHAT[] = "the sum of gradients";
+static const char THE_SUM[] = "the sum of gradients";
+
+bool rank_sum_is_fast(const RankSum *s) { return s->fast; }
+
+bool rank_sum_run_fast(RankSum *s, int rows, DevDoubles tails) {
+    const Kernels *kernels = s->backend->kernels;
     const int end = s->first_node + nodes_of(s, s->rank);
     const DevFloats behind = dev_floats_at(s->total, s->count);
-    float tail[RANK_SUM_TAIL_MOST] = {0};
-    for (int i = s->first_node; i < end; i++) {
-        if (i > s->first_node) s->backend->kernels->add(s->backend, s->count, s->total, s->vector[i], s->total);
-        for (int t = 0; t < s->tail; t++) tail[t] += (float)tail_of(s, i)[t];
-    }
-    s->backend->kernels->upload(s->backend, behind.address, tail, (size_t)s->tail * sizeof *tail);
-    comm_nccl_sum(s->nccl, s->total.address, s->count + s->tail, s->backend->stream, WHAT);
-    comm_nccl_wait(s->nccl, s->backend->stream, WHAT);
-    s->backend->kernels->download(s->backend, tail, behind.address, (size_t)s->tail * sizeof *tail);
-    for (int t = 0; t < s->tail; t++) total_tail[t] = tail[t];
+    for (int i = s->first_node + 1; i < end; i++) kernels->add(s->backend, s->count, s->total, s->vector[i], s->total);
+    kernels->sum_rows(s->backend, rows, s->tail, tails, behind);
+    if (!comm_nccl_sum(s->nccl, s->total.address, s->count + s->tail, s->backend->stream, THE_SUM)) return false;
+    kernels->widen(s->backend, s->tail, behind, tails);
+    return true;
+}
+
+void rank_sum_wait(RankSum *s) {
+    if (s->fast) comm_nccl_wait(s->nccl, s->backend->stream, THE_SUM);
 }
 
 /* --- */
@@ -310,10 +313,7 @@ double *rank_sum_tail(const RankSum *s, int i) { return tail_of(s, s->first_node
 DevFloats rank_sum_total(const RankSum *s) { return s->total; }
 
 void rank_sum_run(RankSum *s, double *total_tail) {
-    if (s->fast) {
-        run_fast(s, total_tail);
-        return;
-    }
+    require(!s->fast);
     if (s->shared)
         run_shared(s);
     else if (s->ranks > 1 && s->nccl)

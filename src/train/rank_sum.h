@@ -6,8 +6,8 @@
  *   by messages from GPU to GPU  with NCCL opened for exchanges
  *   by messages of MPI           else, from and to copies on the host where the backend's memory is not the host's
  *
- * With NCCL opened for sums the vectors meet in NCCL's order instead. Owns the nodes' vectors and tails, the total and
- * the messages' memory. Must not know leaves, nor what is summed. */
+ * With NCCL opened for sums vectors and tails meet in NCCL's order instead, on the GPU alone. Owns the nodes' vectors
+ * and tails, the total and the messages' memory. Must not know leaves, nor what is summed. */
 #ifndef RAM_TRAIN_RANK_SUM_H
 #define RAM_TRAIN_RANK_SUM_H
 
@@ -31,8 +31,19 @@ double *rank_sum_tail(const RankSum *sum, int i);
 /* (count): the sum over all nodes after a run, until the next one begins; not to be written. */
 DevFloats rank_sum_total(const RankSum *sum);
 
-/* Sums the vectors to the total, and the tails to total_tail (tail), host memory: the same on every rank. @collective
+/* Whether vectors and tails are summed in NCCL's order, by rank_sum_run_fast, or in that of the tree, by rank_sum_run.
  */
+bool rank_sum_is_fast(const RankSum *sum);
+
+/* Sums the vectors to the total, and the nodes' tails to total_tail (tail), host memory: the same on every rank.
+ * @collective */
 void rank_sum_run(RankSum *sum, double *total_tail);
+
+/* Asks for the same, as for a kernel. tails (rows, tail), backend memory: row 0 becomes the sum of all rows of all
+ * ranks, rounded to floats. False: it is being recorded, and NCCL refuses (comm_nccl_sum). @collective */
+bool rank_sum_run_fast(RankSum *sum, int rows, DevDoubles tails);
+
+/* Where NCCL sums: until it has, within the limit of comm.timeout. Else what is asked of the backend next may wait. */
+void rank_sum_wait(RankSum *sum);
 
 #endif

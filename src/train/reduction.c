@@ -16,6 +16,8 @@ struct Reduction {
     LaneNode *leaf;         /* (leaves): subtrees that make up the nodes */
     DevFloats *leaf_vector; /* (leaves) */
     RankSum *ranks;         /* has the nodes' vectors and tails */
+    double *tails;          /* (this rank's lanes, tail), host, of a run between ranks; */
+    double *total_tail;     /* (tail), and what came of it */
 };
 
 /* The node that leaf `leaf` belongs to; whether it is its first one. */
@@ -54,6 +56,8 @@ Reduction *reduction_new(Comm *comm, CommNccl *nccl, Backend *backend, int lanes
     r->nodes = lane_tree_nodes(lanes, r->mine.first, r->mine.count, r->node);
     r->leaf = memory_new((size_t)leaves, sizeof *r->leaf);
     memcpy(r->leaf, leaf, (size_t)leaves * sizeof *leaf);
+    r->tails = memory_new((size_t)r->mine.count * (size_t)tail, sizeof *r->tails);
+    r->total_tail = memory_new((size_t)tail, sizeof *r->total_tail);
     open_leaves(r);
     return r;
 }
@@ -63,6 +67,8 @@ void reduction_free(Reduction *r) {
     close_leaves(r);
     rank_sum_free(r->ranks);
     free(r->leaf);
+    free(r->tails);
+    free(r->total_tail);
     free(r);
 }
 
@@ -95,8 +101,33 @@ static void sum_tails(Reduction *r, const double *tails) {
     }
 }
 
-void reduction_run(Reduction *r, const double *tails, double *total_tail) {
+static bool is_alone(const Reduction *r) { return r->mine.count == r->lanes; }
+
+bool reduction_is_recordable(const Reduction *r) { return rank_sum_is_fast(r->ranks) || is_alone(r); }
+
+static void download(Reduction *r, DevDoubles from, int count, double *to) {
+    r->backend->kernels->download(r->backend, to, from.address, (size_t)count * sizeof *to);
+}
+
+bool reduction_run(Reduction *r, DevDoubles tails) {
     sum_nodes(r);
-    sum_tails(r, tails);
-    rank_sum_run(r->ranks, total_tail);
+    if (rank_sum_is_fast(r->ranks)) return rank_sum_run_fast(r->ranks, r->mine.count, tails);
+    if (is_alone(r)) return true;
+    download(r, tails, r->mine.count * r->tail, r->tails);
+    sum_tails(r, r->tails);
+    rank_sum_run(r->ranks, r->total_tail);
+    return true;
+}
+
+void reduction_tail(Reduction *r, DevDoubles from, int more, double *tails, double *total) {
+    rank_sum_wait(r->ranks);
+    download(r, from, r->mine.count * r->tail + more, tails);
+    if (rank_sum_is_fast(r->ranks)) {
+        memcpy(total, tails, (size_t)r->tail * sizeof *total);
+    } else if (is_alone(r)) {
+        sum_tails(r, tails);
+        rank_sum_run(r->ranks, total);
+    } else {
+        memcpy(total, r->total_tail, (size_t)r->tail * sizeof *total);
+    }
 }

@@ -23,8 +23,17 @@ DevFloats reduction_vector(const Reduction *reduction, int leaf);
 /* (count): the sum over all lanes after a run, until the next one begins; not to be written. */
 DevFloats reduction_total(const Reduction *reduction);
 
-/* Sums the vectors to the total, and tails (this rank's lanes, tail) to total_tail (tail), both host memory: the same
- * on every rank. In NCCL's order the tails travel behind the vector, as floats. @collective */
-void reduction_run(Reduction *reduction, const double *tails, double *total_tail);
+/* Whether a run needs no host, so that it can be recorded with what comes before and after it: on one rank, and in
+ * NCCL's order. */
+bool reduction_is_recordable(const Reduction *reduction);
+
+/* Sums the vectors to the total, and what it can without the host of tails (this rank's lanes, tail), backend memory:
+ * reduction_tail does the rest. In NCCL's order the tails travel behind the vector, as floats. False: it is being
+ * recorded, and cannot be. @collective, when it is played too */
+bool reduction_run(Reduction *reduction, DevDoubles tails);
+
+/* After a run: waits until it is done, downloads the tails' memory to `tails` (this rank's lanes, tail) with `more`
+ * doubles behind it, and sets total (tail) to the sum over all lanes: the same on every rank. */
+void reduction_tail(Reduction *reduction, DevDoubles from, int more, double *tails, double *total);
 
 #endif

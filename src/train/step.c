@@ -3,6 +3,8 @@
 #include "train/feed.h"
 #include "train/reduction.h"
 
+#include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,19 +13,30 @@ enum { TAIL_STOP = SUMS, TAIL_SAVE, TAIL };
 /* Memory for the passes of a span: lanes beyond it are summed span by span. */
 static const size_t SPAN_BYTES = (size_t)32 << 20;
 
+/* All that changes from step to step, besides the batch: one upload. */
+typedef struct {
+    double tail[TAIL]; /* of each lane to begin with: sums of nothing, and this rank's wishes */
+    Update update;
+    int32_t epoch;
+    float moving_average;
+} Inputs;
+
 struct Step {
-    const Experiment *experiment;
+    Experiment *experiment;
+    Optimizer *optimizer;
     Feed feed;
-    Loss loss;      /* but its number of rows */
-    DevInts epoch;  /* (1) */
-    int span_lanes; /* most of a span */
-    Pass *pass;     /* (workers, span_lanes) */
+    uint8_t *inputs; /* an Inputs in the backend's memory */
+    Span lanes;      /* of the batch that is computed */
+    Loss loss;       /* but its number of rows */
+    int span_lanes;  /* most of a span */
+    Pass *pass;      /* (workers, span_lanes) */
     int spans;
     LaneNode *span; /* (spans): this rank's, ascending */
     Reduction *reduction;
-    DevDoubles sums; /* (lanes of this rank, SUMS) */
-    double *tails;   /* (lanes of this rank, TAIL), host */
-    BackendRecord *record;
+    DevDoubles tails; /* (lanes of this rank, TAIL), then the gradient's squares: one download */
+    double *fetched;  /* the same, host */
+    bool whole;       /* a step is one record; else one before the reduction and one after it */
+    BackendRecord *record, *before, *after;
 };
 
 /* As many lanes side by side as fit into SPAN_BYTES: a power of two, at most those of the batch. */
@@ -34,21 +47,36 @@ static int choose_span_lanes(const Ram *ram, const Span *lanes, int64_t rows) {
     return most;
 }
 
-Step *step_new(const Experiment *experiment) {
+static DevInts epoch_of(const Step *step) { return (DevInts){(void *)(step->inputs + offsetof(Inputs, epoch))}; }
+
+static DevUpdate update_of(const Step *step) { return (DevUpdate){(void *)(step->inputs + offsetof(Inputs, update))}; }
+
+/* Lanes of this rank in any batch. */
+static int lane_count(const Step *step) {
+    const LaneNode *last = &step->span[step->spans - 1];
+    return last->first + last->count - step->span[0].first;
+}
+
+static DevDoubles squares_of(const Step *step) {
+    return (DevDoubles){step->tails.address + (int64_t)lane_count(step) * TAIL};
+}
+
+Step *step_new(Experiment *experiment, Optimizer *optimizer) {
     const Config *config = &experiment->config;
     Backend *backend = experiment->backend;
     Step *step = memory_new(1, sizeof *step);
-    const Span lanes = experiment_lanes(experiment, config->train_batch, (int)config->train_samples);
+    const Span lanes = experiment_training_lanes(experiment, config->train_batch, (int)config->train_samples);
     const int64_t rows = span_lane_rows_most(lanes.batch, lanes.lanes, 1) * lanes.samples;
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
     step->experiment = experiment;
+    step->optimizer = optimizer;
     feed_open(&step->feed, experiment, SPLIT_TRAIN, lanes.batch);
+    step->inputs = backend->kernels->allocate(backend, sizeof(Inputs));
     step->loss = (Loss){.baseline = (Baseline)config->train_baseline,
-                        .moving_average = backend_floats(backend, 1),
+                        .moving_average = {(void *)(step->inputs + offsetof(Inputs, moving_average))},
                         .reinforce_weight = config->train_reinforce_weight,
                         .reward = (Reward)config->train_reward,
                         .glimpse_nll = config->train_glimpse_nll};
-    step->epoch.address = backend->kernels->allocate(backend, sizeof *step->epoch.address);
     step->span_lanes = choose_span_lanes(&experiment->ram, &lanes, rows);
     step->pass = memory_new((size_t)(backend->workers * step->span_lanes), sizeof *step->pass);
     for (int i = 0; i < backend->workers * step->span_lanes; i++)
@@ -57,8 +85,10 @@ Step *step_new(const Experiment *experiment) {
     step->spans = backend_spans(backend, &lanes, step->span_lanes, step->span);
     step->reduction =
         reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, step->spans, step->span);
-    step->sums.address = backend->kernels->allocate(backend, (size_t)lanes.lane_count * SUMS * sizeof(double));
-    step->tails = memory_new((size_t)lanes.lane_count * TAIL, sizeof(double));
+    const size_t doubles = (size_t)lanes.lane_count * TAIL + 1;
+    step->tails.address = backend->kernels->allocate(backend, doubles * sizeof(double));
+    step->fetched = memory_new(doubles, sizeof *step->fetched);
+    step->whole = reduction_is_recordable(step->reduction);
     return step;
 }
 
@@ -68,13 +98,14 @@ void step_free(Step *step) {
     for (int i = 0; i < backend->workers * step->span_lanes; i++) pass_close(&step->pass[i], &step->experiment->ram);
     feed_close(&step->feed);
     backend_forget(backend, step->record);
-    backend->kernels->release(backend, step->loss.moving_average.address);
-    backend->kernels->release(backend, step->epoch.address);
+    backend_forget(backend, step->before);
+    backend_forget(backend, step->after);
+    backend->kernels->release(backend, step->inputs);
     reduction_free(step->reduction);
-    backend->kernels->release(backend, step->sums.address);
+    backend->kernels->release(backend, step->tails.address);
     free(step->pass);
     free(step->span);
-    free(step->tails);
+    free(step->fetched);
     free(step);
 }
 
@@ -85,7 +116,7 @@ static void compute_lane(const Step *step, const Span *lane, const Loss *loss, P
     const Experiment *experiment = step->experiment;
     const Ram *ram = &experiment->ram;
     Backend *backend = experiment->backend;
-    const Draws draws = {.seed = (uint64_t)experiment->config._seed, .space = SPLIT_TRAIN, .epoch = step->epoch};
+    const Draws draws = {.seed = (uint64_t)experiment->config._seed, .space = SPLIT_TRAIN, .epoch = epoch_of(step)};
     const int64_t place = lane->first_lane - step->span[0].first;
     pass->pictures = feed_pictures(&step->feed, lane);
     backend->kernels->draw(backend, lane, &draws, &pass->pictures, ram->dims.glimpses, pass->location, pass->noise);
@@ -93,12 +124,11 @@ static void compute_lane(const Step *step, const Span *lane, const Loss *loss, P
     ram_forward(ram, lane, POLICY_SAMPLE, loss->glimpse_nll > 0, pass);
     backend_range_end(backend);
     backend_range(backend, "backward");
-    ram_backward(ram, lane, loss, pass, (DevDoubles){step->sums.address + place * SUMS});
+    ram_backward(ram, lane, loss, pass, (DevDoubles){step->tails.address + place * TAIL});
     backend_range_end(backend);
 }
 
-/* One span: what a worker does without waiting for anyone. All that changes from step to step it finds in the backend's
- * memory, so that it can be recorded. */
+/* One span: what a worker does without waiting for anyone. */
 static void compute_span(void *context, int worker, const Span *span) {
     const Step *step = context;
     Pass *pass = &step->pass[worker * step->span_lanes];
@@ -115,34 +145,88 @@ static void compute_span(void *context, int worker, const Span *span) {
     backend_range_end(step->experiment->backend);
 }
 
-StepSums step_run(Step *step, uint32_t epoch, const int32_t *samples, int64_t n, float moving_average, bool stop,
-                  bool save) {
-    const Experiment *experiment = step->experiment;
+/* --- the three pieces of a step. What changes from step to step they find in the backend's memory, so that they can be
+ * recorded. */
+
+static bool compute_gradient(void *context) {
+    const Step *step = context;
+    Experiment *experiment = step->experiment;
     Backend *backend = experiment->backend;
-    const Span lanes = experiment_lanes(experiment, n, (int)experiment->config.train_samples);
-    const size_t count = (size_t)lanes.lane_count;
-    double zero[LANES_MOST * SUMS] = {0}, sums[LANES_MOST * SUMS], total[TAIL];
-    const int32_t epoch_number = (int32_t)epoch;
-    backend_range(backend, "step");
-    feed_lanes(&step->feed, &lanes, epoch, samples);
-    backend->kernels->upload(backend, step->epoch.address, &epoch_number, sizeof epoch_number);
-    backend->kernels->upload(backend, step->loss.moving_average.address, &moving_average, sizeof moving_average);
-    backend->kernels->upload(backend, step->sums.address, zero, count * SUMS * sizeof(double));
-    if (experiment->config.train_graph)
-        backend_run_recorded(backend, &step->record, lanes, step->span_lanes, compute_span, step);
+    ram_load(&experiment->ram, optimizer_parameters(step->optimizer));
+    backend->kernels->repeat_row(backend, lane_count(step), TAIL,
+                                 (DevDoubles){(void *)(step->inputs + offsetof(Inputs, tail))}, step->tails);
+    backend->kernels->run(backend, step->lanes, step->span_lanes, compute_span, context);
+    return true;
+}
+
+static bool reduce(void *context) {
+    const Step *step = context;
+    backend_range(step->experiment->backend, "reduction");
+    const bool asked = reduction_run(step->reduction, step->tails);
+    backend_range_end(step->experiment->backend);
+    return asked;
+}
+
+static bool update(void *context) {
+    const Step *step = context;
+    optimizer_update(step->optimizer, update_of(step), step_gradient(step), squares_of(step));
+    return true;
+}
+
+static bool compute_all(void *context) { return compute_gradient(context) && reduce(context) && update(context); }
+
+/* --- */
+
+/* Played where it can be, else as it is. */
+static void play(Step *step, BackendRecord **record, RecordedWork work) {
+    if (!backend_run_recorded(step->experiment->backend, record, step->lanes, work, step)) work(step);
+}
+
+static void play_step(Step *step) {
+    Backend *backend = step->experiment->backend;
+    step->whole = step->whole && backend_run_recorded(backend, &step->record, step->lanes, compute_all, step);
+    if (step->whole) return;
+    play(step, &step->before, compute_gradient);
+    reduce(step);
+    play(step, &step->after, update);
+}
+
+static void compute_piece_by_piece(Step *step, const StepInput *input) {
+    compute_gradient(step);
+    reduce(step);
+    if (input->spoil) input->spoil(input->context, step_gradient(step));
+    update(step);
+}
+
+static void upload_inputs(const Step *step, const StepInput *input) {
+    Backend *backend = step->experiment->backend;
+    Inputs inputs;
+    memset(&inputs, 0, sizeof inputs);
+    inputs.tail[TAIL_STOP] = input->stop;
+    inputs.tail[TAIL_SAVE] = input->save;
+    inputs.update = optimizer_next(step->optimizer, &step->experiment->config, input->lr);
+    inputs.epoch = (int32_t)input->epoch;
+    inputs.moving_average = input->moving_average;
+    backend->kernels->upload(backend, step->inputs, &inputs, sizeof inputs);
+}
+
+StepSums step_run(Step *step, const StepInput *input) {
+    const Experiment *experiment = step->experiment;
+    double total[TAIL];
+    backend_range(experiment->backend, "step");
+    step->lanes = experiment_training_lanes(experiment, input->n, (int)experiment->config.train_samples);
+    feed_lanes(&step->feed, &step->lanes, input->epoch, input->samples);
+    upload_inputs(step, input);
+    if (experiment->config.train_graph && !input->spoil)
+        play_step(step);
     else
-        backend->kernels->run(backend, lanes, step->span_lanes, compute_span, step);
-    backend->kernels->download(backend, sums, step->sums.address, count * SUMS * sizeof(double));
-    for (size_t lane = 0; lane < count; lane++) {
-        memcpy(step->tails + lane * TAIL, sums + lane * SUMS, SUMS * sizeof(double));
-        step->tails[lane * TAIL + TAIL_STOP] = stop;
-        step->tails[lane * TAIL + TAIL_SAVE] = save;
-    }
-    backend_range(backend, "reduction");
-    reduction_run(step->reduction, step->tails, total);
-    backend_range_end(backend);
-    backend_range_end(backend);
-    StepSums result = {.stop = total[TAIL_STOP] > 0, .save = total[TAIL_SAVE] > 0};
+        compute_piece_by_piece(step, input);
+    reduction_tail(step->reduction, step->tails, 1, step->fetched, total);
+    backend_range_end(experiment->backend);
+    StepSums result = {.norm = sqrt(step->fetched[lane_count(step) * TAIL]),
+                       .stop = total[TAIL_STOP] > 0,
+                       .save = total[TAIL_SAVE] > 0};
     memcpy(result.sum, total, sizeof result.sum);
+    if (isfinite(result.norm)) step->optimizer->steps++;
     return result;
 }

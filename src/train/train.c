@@ -103,7 +103,7 @@ static Status open_training(Training *t) {
     if (t->options->own) TRY(take_up(t));
     TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->order = memory_new((size_t)samples, sizeof *t->order);
-    t->step = step_new(experiment);
+    t->step = step_new(experiment, &t->optimizer);
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
@@ -208,6 +208,11 @@ static void strike(const Training *t, NumericFault kind, int64_t step, DevFloats
                        &experiment->ram.parameters.layout, values);
 }
 
+static void spoil_gradient(void *context, DevFloats gradient) {
+    const Training *t = context;
+    strike(t, FAULT_NAN, t->begun, gradient);
+}
+
 /* One batch: gradient, update, sums. */
 static Status train_batch(Training *t, bool *stop) {
     Experiment *experiment = t->experiment;
@@ -219,17 +224,23 @@ static Status train_batch(Training *t, bool *stop) {
         config->checkpoint_seconds > 0 && progress_clock() - t->saved_at >= config->checkpoint_seconds;
     const double started = progress_clock();
     t->begun = s->step + 1;
-    ram_load(&experiment->ram, optimizer_parameters(&t->optimizer));
-    const StepSums sums = step_run(t->step, (uint32_t)s->epoch, t->order + first, n, (float)s->moving_average,
-                                   stop_wanted(&t->stop), save_now && comm_rank(experiment->comm) == 0);
-    if (!isfinite(sums.sum[SUM_NLL] + sums.sum[SUM_GLIMPSE_NLL] + sums.sum[SUM_BASELINE] + sums.sum[SUM_REINFORCE]))
-        return not_finite(t, "the loss");
-    strike(t, FAULT_NAN, t->begun, step_gradient(t->step));
     /* the middle of the step, so that neither a warm-up's first nor a decay's last step is without effect */
     const double at = (double)(s->epoch - 1) + ((double)s->batch + 0.5) / (double)t->batches;
     t->rate = s->rate_factor * schedule_rate(config, &s->schedule, at);
-    if (!isfinite(optimizer_step(&t->optimizer, config, t->rate, step_gradient(t->step))))
-        return not_finite(t, "the gradient");
+    const bool spoilt = train_fault_is_due(t->fault, FAULT_NAN, t->begun, comm_rank(experiment->comm));
+    const StepInput input = {.epoch = (uint32_t)s->epoch,
+                             .samples = t->order + first,
+                             .n = n,
+                             .moving_average = (float)s->moving_average,
+                             .lr = t->rate,
+                             .stop = stop_wanted(&t->stop),
+                             .save = save_now && comm_rank(experiment->comm) == 0,
+                             .spoil = spoilt ? spoil_gradient : NULL,
+                             .context = t};
+    const StepSums sums = step_run(t->step, &input);
+    if (!isfinite(sums.sum[SUM_NLL] + sums.sum[SUM_GLIMPSE_NLL] + sums.sum[SUM_BASELINE] + sums.sum[SUM_REINFORCE]))
+        return not_finite(t, "the loss");
+    if (!isfinite(sums.norm)) return not_finite(t, "the gradient");
     strike(t, FAULT_FLIP, t->begun, optimizer_parameters(&t->optimizer));
     s->moving_average = 0.9 * s->moving_average + 0.1 * sums.sum[SUM_REWARD] / sums.sum[SUM_ROWS];
     for (int i = 0; i < SUMS; i++) s->sum[i] += sums.sum[i];

@@ -2,6 +2,7 @@
  * lane of ROWS rows (16) and six glimpses, with bf16 products where it is said: median time, and GFLOP/s of products or
  * GB/s of what is read and written once. Beside it the peak of this core: the product of 16 x 256 x 256, and a copy of
  * the same size as the parameters. */
+#include "backend/element/update.h"
 #include "base/memory.h"
 #include "model/ram.h"
 
@@ -95,9 +96,10 @@ static void draw(Bench *b) {
 static void locate(Bench *b) { b->kernels->locate(b->backend, &b->span, POLICY_SAMPLE, 0.05f, b->a, b->b, b->c, b->d); }
 static void log_softmax(Bench *b) { b->kernels->log_softmax(b->backend, &b->span, 1, CLASSES, b->c); }
 static void adam(Bench *b) {
-    const Adam adam_options = {
-        .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .gradient_scale = 1, .step = 1};
-    b->kernels->adam(b->backend, &adam_options, PARAMETERS, b->a, b->b, b->c, b->d);
+    const Adam options = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .step = 1};
+    Update update = {.adam = update_adam_terms(&options)};
+    double squares = 1;
+    b->kernels->adam(b->backend, (DevUpdate){&update}, (DevDoubles){&squares}, PARAMETERS, b->a, b->b, b->c, b->d);
 }
 static void tree_sum(Bench *b) {
     enum { VECTORS = 2 * LANES };

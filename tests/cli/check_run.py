@@ -4,6 +4,7 @@
   learned RUN ERROR                     the test error is at most ERROR percent, the last loss below the first
   same RUN RUN                          equal metrics but for seconds; equal latest and best, every bit of every array
   weights RUN RUN                       equal latest vectors, every bit
+  near RUN RUN SHARE                    other weights, apart by at most SHARE of how far they are from zero
   differ RUN RUN                        other weights
   within RUN                            the latest checkpoint stands within an epoch
   rates RUN BATCHES KIND EPOCHS LR WARMUP [FACTOR PATIENCE]   the learning rate of each epoch's last step
@@ -111,6 +112,15 @@ def weights(one, other):
 def differ(one, other):
     a, b = arrays(one, "latest")[0], arrays(other, "latest")[0]
     assert any(a[name].tobytes() != b[name].tobytes() for name in a if name.startswith("param/"))
+
+
+def near(one, other, share):
+    a, b = (arrays(run, "latest")[0] for run in (one, other))
+    differ(one, other)
+    names = [name for name in a if name.startswith("param/")]
+    apart = math.sqrt(sum(np.square(a[name] - b[name]).sum() for name in names))
+    size = math.sqrt(sum(np.square(a[name]).sum() for name in names))
+    assert apart <= float(share) * size, apart / size
 
 
 def within(run):

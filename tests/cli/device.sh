@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # device.sh RAM_DIST [cpu-check|cuda]: the whole program on another device than the CPU: training, evaluation, traces and
 # going on. Results on cpu-check, the backend that keeps its memory apart from the host's, have the bits of the CPU's; a
-# GPU repeats its own, with a step's kernels recorded or one by one. What a run begins on one device goes on on another.
+# GPU repeats its own, with a step's kernels recorded or one by one; in the lanes' order they are those of any number of
+# ranks, in no order of the lanes they are near. What a run begins on one device goes on on another.
 # shellcheck disable=SC1091,SC2154 # checks.bash sets work, ram_dist, here and python
 . "$(dirname "$0")/checks.bash"
 blobs data 300 103
@@ -37,12 +38,53 @@ for variant in "${variants[@]}"; do
 done
 
 # Ranks whose memory is not the host's send copies of it.
-run 0 --config small.yaml --set train.epochs=2 --run-dir alone --device "$same_as"
+run 0 --config small.yaml --set train.epochs=2 --set train.reduction=tree --run-dir alone --device "$same_as"
 for np in 2 3; do
     run 0 --np $np --config small.yaml --set train.epochs=2 --set train.reduction=tree --run-dir ranks$np --device "$device"
     quiet
     check weights alone ranks$np
 done
+
+# A GPU computes a rank's rows as one lane where nothing else is asked for, and the ranks make a tree.
+if [ "$device" = cuda ]; then
+    for np in 1 2 3; do
+        run 0 --np $np --config small.yaml --set train.epochs=2 --run-dir fast$np --device cuda
+        says out "a training batch is cut into $((np == 3 ? 8 : np)) lane"
+        if [ $np -eq 3 ]; then
+            check weights alone fast$np # no tree of three lanes, and no NCCL here
+        else
+            check near alone fast$np 0.02
+            run 0 --np $np --config small.yaml --set train.epochs=2 --set train.reduction=fast --comm mpi --run-dir again$np --device cuda
+            check weights fast$np again$np
+        fi
+    done
+    for np in 1 2 3; do # NCCL's sum as a part of the record, between two, and of a step kernel by kernel
+        settings=(--np $np --config small.yaml --set train.epochs=2 --set train.ema=0.9 --comm nccl --device cuda)
+        EMULATED_NCCL=yes run 0 "${settings[@]}" --run-dir whole$np
+        quiet
+        says out "gradients are summed by NCCL"
+        lacks out "not captured"
+        EMULATED_NCCL=uncaptured run 0 "${settings[@]}" --run-dir pieces$np
+        [ "$(grep -c "the sum of gradients is not captured" out)" -eq 1 ] || fail "it is not told once"
+        EMULATED_NCCL=yes run 0 "${settings[@]}" --set train.graph=false --run-dir single$np
+        check same whole$np pieces$np
+        check same whole$np single$np
+        [ $np -eq 1 ] || check near whole1 whole$np 0.02
+    done
+    for np in 2 3; do
+        EMULATED_NCCL=yes run 0 --np $np --config small.yaml --set train.epochs=2 --set train.reduction=tree --run-dir sent$np --device cuda
+        says out "sent from GPU to GPU by NCCL"
+        check weights alone sent$np
+    done
+else
+    refuses 64 "train.reduction is fast" --config small.yaml --set train.reduction=fast --run-dir none --device "$device"
+fi
+
+# A fault strikes between the pieces of a step.
+RAM_FAULT=nan:12 run 0 --config small.yaml --set train.epochs=2 --set train.reduction=tree --set train.on_nan=rollback \
+    --run-dir struck --device "$device"
+says err "the gradient is not finite at step 12"
+check weights alone struck
 
 # From one device to the other and back, at an epoch's end.
 run 0 --config small.yaml --run-dir whole --set train.epochs=3 --device cpu

@@ -95,9 +95,9 @@ for ranks in 1 2; do
     refuses 74 "file" "${start[@]}" --run-dir file/run
     refuses 64 "run.dir" "${start[@]}" --run-dir "$(printf '%0600d' 0)"
     refuses 64 "comm.backend" "${start[@]}" --comm nccl --device cpu
-    refuses 64 "train.reduction" "${start[@]}" --comm mpi --set train.reduction=fast
+    refuses 64 "train.reduction" "${start[@]}" --device cpu --set train.reduction=fast
     CUDA_VISIBLE_DEVICES='' refuses 69 "comm.backend nccl needs a GPU" "${start[@]}" --comm nccl
-    CUDA_VISIBLE_DEVICES='' refuses 69 "train.reduction fast" "${start[@]}" --set train.reduction=fast
+    CUDA_VISIBLE_DEVICES='' refuses 64 "train.reduction is fast" "${start[@]}" --set train.reduction=fast
     RAM_FAULT=rust:1 refuses 64 "rust" "${start[@]}"
 done
 refuses 64 "comm.backend" --np 2 "${small[@]}" --set comm.backend=self

@@ -71,18 +71,21 @@ static int64_t batch_images(const Config *config, int step) {
 static void train(Experiment *experiment, Optimizer *optimizer, Figures *figures) {
     const Config *config = &experiment->config;
     int32_t *order = memory_new((size_t)experiment->dataset.count[SPLIT_TRAIN], sizeof *order);
-    Step *step = step_new(experiment);
+    Step *step = step_new(experiment, optimizer);
     double moving_average = 0;
     for (int i = 0; i < STEPS; i++) {
         const uint32_t epoch = (uint32_t)i / 2 + 1;
         const int64_t first = i % 2 * config->train_batch;
         dataset_order(&experiment->dataset, SPLIT_TRAIN, (uint64_t)config->_seed, epoch, order);
-        ram_load(&experiment->ram, optimizer_parameters(optimizer));
-        const StepSums sums =
-            step_run(step, epoch, order + first, batch_images(config, i), (float)moving_average, false, false);
+        const StepInput input = {.epoch = epoch,
+                                 .samples = order + first,
+                                 .n = batch_images(config, i),
+                                 .moving_average = (float)moving_average,
+                                 .lr = config->train_lr};
+        const StepSums sums = step_run(step, &input);
         require(!sums.stop && !sums.save);
         require(sums.sum[SUM_ROWS] == (double)(batch_images(config, i) * config->train_samples));
-        add_figure(figures, optimizer_step(optimizer, config, config->train_lr, step_gradient(step)));
+        add_figure(figures, sums.norm);
         moving_average = 0.9 * moving_average + 0.1 * sums.sum[SUM_REWARD] / sums.sum[SUM_ROWS];
         for (int s = 0; s < SUMS; s++) add_figure(figures, sums.sum[s]);
     }
@@ -91,15 +94,14 @@ static void train(Experiment *experiment, Optimizer *optimizer, Figures *figures
 }
 
 /* One rank's wish to stop or to save reaches all, whichever rank it is. */
-static void check_wishes(Experiment *experiment, const Optimizer *optimizer) {
+static void check_wishes(Experiment *experiment, Optimizer *optimizer) {
     const int32_t samples[6] = {0, 1, 2, 3, 4, 5};
-    Step *step = step_new(experiment);
-    ram_load(&experiment->ram, optimizer_parameters(optimizer));
+    Step *step = step_new(experiment, optimizer);
     for (int rank = 0; rank < comm_size(experiment->comm); rank++) {
         const bool mine = rank == comm_rank(experiment->comm);
-        StepSums sums = step_run(step, 1, samples, 6, 0, mine, false);
+        StepSums sums = step_run(step, &(StepInput){.epoch = 1, .samples = samples, .n = 6, .stop = mine});
         require(sums.stop && !sums.save);
-        sums = step_run(step, 1, samples, 6, 0, false, mine);
+        sums = step_run(step, &(StepInput){.epoch = 1, .samples = samples, .n = 6, .save = mine});
         require(!sums.stop && sums.save);
     }
     step_free(step);

@@ -73,4 +73,18 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
     return cudaSuccess;
 }
 
+static int *the_capture(void) {
+    static int capturing;
+    return &capturing;
+}
+
+void nccl_ranks_capture(int begin) { *the_capture() = begin; }
+
+int nccl_ranks_is_capturing(void) { return *the_capture(); }
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status) {
+    *status = nccl_ranks_is_capturing() ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return stream ? cudaSuccess : cudaErrorInvalidValue;
+}
+
 const char *cudaGetErrorString(cudaError_t error) { return error == cudaErrorNotReady ? "not ready" : "an error"; }

@@ -37,6 +37,7 @@ one_error_has() {
 for np in 1 3 4; do
     ranks 0 $np "" own nccl
     says "$np ranks sum by NCCL"
+    says "a sum under capture is taken"
     quiet
     [ "$(grep -c '^rank . on .*: Fake, GPU-0[0-3]000000-0000-0000-0000-000000000000$' "$work/out")" -eq $np ] ||
         fail "no table of $np ranks and GPUs"
@@ -45,6 +46,10 @@ ranks 0 2 "" own mpi possible
 says "2 ranks sum by Open MPI"
 says "2 ranks sum by NCCL"
 NCCL_ALGO=ring ranks 0 1 "" own nccl # the user's own choice
+ranks 0 3 uncaptured own nccl
+says "NCCL's sum is no part of a recorded step"
+says "a sum under capture is refused"
+says "3 ranks sum by NCCL"
 
 # The tree: nothing goes through the host, and the bits are those of messages that do, for any number of ranks.
 bits() { grep -E '^[0-9]+ places: [0-9a-f]{32}$' "$work/out"; }

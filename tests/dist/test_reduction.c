@@ -72,7 +72,9 @@ static void reduce(Comm *comm, Backend *backend, int lanes, int64_t count, int l
     LaneNode leaf[LANES_MOST];
     const Span span = {.batch = lanes, .lanes = lanes, .first_lane = mine.first, .lane_count = mine.count};
     const int leaves = backend_spans(backend, &span, leaf_most, leaf);
-    double *tails = memory_new((size_t)mine.count * TAIL, sizeof *tails), total_tail[TAIL];
+    const size_t bytes = (size_t)mine.count * TAIL * sizeof(double);
+    double *tails = memory_new(bytes, 1), total_tail[TAIL];
+    const DevDoubles device = {backend->kernels->allocate(backend, bytes)};
     Reduction *reduction = reduction_new(comm, NULL, backend, lanes, count, TAIL, leaves, leaf);
     for (int v = 0; v < leaves && backend->host_memory; v++) /* on cache lines */
         assert_int_equal((uintptr_t)reduction_vector(reduction, v).address % 64, 0);
@@ -82,10 +84,13 @@ static void reduce(Comm *comm, Backend *backend, int lanes, int64_t count, int l
         for (int lane = 0; lane < mine.count; lane++)
             for (int i = 0; i < TAIL; i++) tails[lane * TAIL + i] = any_value(&c, mine.first + lane, -1 - i);
         memset(total_tail, 0xff, sizeof total_tail);
-        reduction_run(reduction, tails, total_tail);
+        backend->kernels->upload(backend, device.address, tails, bytes);
+        assert_true(reduction_run(reduction, device));
+        reduction_tail(reduction, device, 0, tails, total_tail);
         check_sums(&c, backend, reduction_total(reduction), total_tail);
     }
     reduction_free(reduction);
+    backend->kernels->release(backend, device.address);
     free(tails);
 }
 

@@ -62,6 +62,8 @@ cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t 
 /* Runs `work` on its argument now; under capture, whenever the graph is launched, on a copy of it. */
 void emulate_call(void (*work)(const void *argument), const void *argument, size_t bytes);
 
+bool emulate_is_capturing(void);
+
 #ifdef __cplusplus
 }
 #include <functional>

@@ -144,6 +144,8 @@ void emulate_call(void (*work)(const void *argument), const void *argument, size
     ask([=]() { work(copy.data()); });
 }
 
+bool emulate_is_capturing() { return captured != nullptr; }
+
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
     if (captured) std::abort();
     captured = new EmulatedGraph;
@@ -189,12 +191,16 @@ cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
     *properties = cudaDeviceProp();
     std::strcpy(properties->name, "emulated GPU");
+    /* with NCCL each rank has a GPU of its own */
+    const char *rank = std::getenv("OMPI_COMM_WORLD_RANK");
+    if (std::getenv("EMULATED_NCCL") && rank) properties->uuid.bytes[0] = (char)std::atoi(rank);
     properties->major = 8;
     properties->minor = 0;
     return cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
-    *stream = nullptr;
+    static char only_one; /* all streams are in order */
+    *stream = reinterpret_cast<cudaStream_t>(&only_one);
     return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) {

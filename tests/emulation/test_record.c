@@ -15,19 +15,20 @@ typedef struct {
     Backend *backend;
     DevFloats sum, step; /* (COUNT) */
     int calls;
+    bool refused; /* the work does half of what it is to do, and says so */
 } Adding;
 
-static void add(void *context, int worker, const Span *span) {
+static bool add(void *context) {
     Adding *adding = context;
-    (void)worker, (void)span;
     adding->calls++;
     adding->backend->kernels->add(adding->backend, COUNT, adding->sum, adding->step, adding->sum);
+    return !adding->refused;
 }
 
 static void check(Adding *adding, BackendRecord **record, int64_t batch, int calls, float sum) {
     const Span lanes = {.batch = batch, .lanes = 1, .lane_count = 1, .samples = 1};
     float values[COUNT];
-    backend_run_recorded(adding->backend, record, lanes, 1, add, adding);
+    assert_int_equal(backend_run_recorded(adding->backend, record, lanes, add, adding), !adding->refused);
     adding->backend->kernels->download(adding->backend, values, adding->sum.address, sizeof values);
     assert_int_equal(adding->calls, calls);
     for (int i = 0; i < COUNT; i++) assert_float_equal((double)values[i], (double)sum, 0);
@@ -60,11 +61,19 @@ static void test_record(void **state) {
     check(&adding, &record, 8, 4, 43);
     check(&adding, &record, 5, 4, 53);
     const DevFloats large = backend_zeros(adding.backend, LARGE);
-    kernels->sum_squares(adding.backend, LARGE, large); /* the kernels' scratch memory moves */
+    const DevDoubles squares = {kernels->allocate(adding.backend, sizeof(double))};
+    kernels->sum_squares(adding.backend, LARGE, large, squares); /* the kernels' scratch memory moves */
     check(&adding, &record, 8, 5, 63);
     check(&adding, &record, 8, 5, 73);
     check(&adding, &record, 5, 6, 83);
+    check(&adding, &record, 3, 7, 93);
+    adding.refused = true;
+    check(&adding, &record, 3, 8, 93); /* nothing is done of what cannot be recorded */
+    adding.refused = false;
+    check(&adding, &record, 3, 9, 103);
+    check(&adding, &record, 3, 9, 113);
     backend_forget(adding.backend, record);
+    kernels->release(adding.backend, squares.address);
     kernels->release(adding.backend, large.address);
     kernels->release(adding.backend, adding.sum.address);
     kernels->release(adding.backend, adding.step.address);

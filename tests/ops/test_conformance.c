@@ -1,6 +1,7 @@
 /* test_conformance cpu-check|cuda: every kernel on that backend against the CPU's, whose kernels the other tests of
  * this folder judge: the same random inputs, odd sizes, lanes of unequal and no rows, NaN among the inputs, guards
  * around and between the rows of every array. */
+#include "backend/element/update.h"
 #include "device.h"
 #include "base/memory.h"
 #include "twin.h"
@@ -389,6 +390,44 @@ static void check_tree(Twins *twins, int64_t count, int lanes, int most, int int
     for (int i = 0; i < nodes; i++) twin_close(twins, &vector[i], 0, "tree_sum");
 }
 
+/* Of step `step`; a gradient of norm 1 is halved. */
+static Update any_update(int step, bool nesterov) {
+    const Adam adam = {0.01, 0.9, 0.999, 1e-8, 0.1, step};
+    const Sgd sgd = {0.02, 0.9, 0.1, nesterov};
+    return (Update){.clip = 0.5,
+                    .adam = update_adam_terms(&adam),
+                    .sgd = update_sgd_terms(&sgd),
+                    .average = update_average_terms(0.75)};
+}
+
+/* With squares (1) that are finite, and then not. */
+static void update_all(Twins *twins, int side, double squares, Twin *p, Twin *g, Twin *m, Twin *v, Twin *speed) {
+    Backend *backend = twins->backend[side];
+    const int64_t count = p->columns;
+    const DevUpdate update = {backend->kernels->allocate(backend, sizeof(Update))};
+    const DevDoubles at = {backend->kernels->allocate(backend, sizeof squares)};
+    backend->kernels->upload(backend, at.address, &squares, sizeof squares);
+    for (int step = 1; step <= 3; step++) {
+        const Update terms = any_update(step, step == 2);
+        backend->kernels->upload(backend, update.address, &terms, sizeof terms);
+        CALL(side, adam, update, at, count, p->at[side], g->at[side], m->at[side], v->at[side]);
+        CALL(side, sgd, update, at, count, p->at[side], g->at[side], speed->at[side]);
+        CALL(side, average, update, at, count, v->at[side], p->at[side]);
+    }
+    backend->kernels->release(backend, update.address);
+    backend->kernels->release(backend, at.address);
+}
+
+static double squares_of(Twins *twins, int side, const Twin *values) {
+    Backend *backend = twins->backend[side];
+    const DevDoubles sum = {backend->kernels->allocate(backend, sizeof(double))};
+    double squares;
+    CALL(side, sum_squares, values->columns, values->at[side], sum);
+    backend->kernels->download(backend, &squares, sum.address, sizeof squares);
+    backend->kernels->release(backend, sum.address);
+    return squares;
+}
+
 static void test_vectors(void **state) {
     Twins *twins = *state;
     for (int k = 0; k < COUNT_KINDS; k++) {
@@ -399,13 +438,10 @@ static void test_vectors(void **state) {
         Twin sum = twin_fill(twins, 1, count, count, NAN), speed = twin_random(twins, 1, count, count, false);
         double squares[SIDES];
         for (int side = 0; side < SIDES; side++) {
-            squares[side] = CALL(side, sum_squares, count, m.at[side]);
-            for (int step = 1; step <= 3; step++)
-                CALL(side, adam, &(Adam){0.01, 0.9, 0.999, 1e-8, 0.1, 0.5, step}, count, p.at[side], g.at[side],
-                     m.at[side], v.at[side]);
-            for (int nesterov = 0; nesterov < 2; nesterov++)
-                CALL(side, sgd, &(Sgd){0.02, 0.9, 0.1, 0.5, nesterov}, count, p.at[side], g.at[side], speed.at[side]);
-            CALL(side, average, 0.75, count, v.at[side], p.at[side]);
+            squares[side] = squares_of(twins, side, &m);
+            update_all(twins, side, 1, &p, &g, &m, &v, &speed);
+            if (side == TESTED) update_all(twins, side, INFINITY, &p, &g, &m, &v, &speed);
+            if (side == TESTED) update_all(twins, side, NAN, &p, &g, &m, &v, &speed);
             CALL(side, add, count, p.at[side], m.at[side], sum.at[side]);
             CALL(side, add, count, p.at[side], m.at[side], p.at[side]);
             assert_true(k % 2 == 0 || !isnan(squares[side]));
@@ -414,6 +450,30 @@ static void test_vectors(void **state) {
         Twin *all[] = {&p, &g, &m, &v, &sum, &speed};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) twin_close(twins, all[i], CLOSE, "vectors");
     }
+}
+
+/* A step's sums, laid out, added up, and back. */
+static void test_sums(void **state) {
+    Twins *twins = *state;
+    enum { LINES = 37, COLUMNS = 8 };
+    double row[COLUMNS], wide[SIDES][COLUMNS];
+    for (int c = 0; c < COLUMNS; c++) row[c] = dice_signed(&twins->dice);
+    for (int side = 0; side < SIDES; side++) {
+        Backend *backend = twins->backend[side];
+        const Kernels *kernels = backend->kernels;
+        const DevDoubles from = {kernels->allocate(backend, sizeof row)},
+                         sum = {kernels->allocate(backend, sizeof row)};
+        const DevDoubles rows = {kernels->allocate(backend, LINES * sizeof row)};
+        const DevFloats floats = backend_floats(backend, COLUMNS);
+        kernels->upload(backend, from.address, row, sizeof row);
+        CALL(side, repeat_row, LINES, COLUMNS, from, rows);
+        CALL(side, sum_rows, LINES, COLUMNS, rows, floats);
+        CALL(side, widen, COLUMNS, floats, sum);
+        kernels->download(backend, wide[side], sum.address, sizeof row);
+        void *all[] = {from.address, sum.address, rows.address, floats.address};
+        for (int i = 0; i < 4; i++) kernels->release(backend, all[i]);
+    }
+    assert_memory_equal(wide[TESTED], wide[EXPECTED], sizeof row);
 }
 
 /* A lane without images: nothing is touched, nothing fails. */
@@ -469,7 +529,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_prestate(test_policies, &twins),      cmocka_unit_test_prestate(test_retina, &twins),
         cmocka_unit_test_prestate(test_losses, &twins),        cmocka_unit_test_prestate(test_tall, &twins),
         cmocka_unit_test_prestate(test_transpose, &twins),     cmocka_unit_test_prestate(test_vectors, &twins),
-        cmocka_unit_test_prestate(test_no_rows, &twins),
+        cmocka_unit_test_prestate(test_no_rows, &twins),       cmocka_unit_test_prestate(test_sums, &twins),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int side = 0; side < SIDES; side++) backend_close(twins.backend[side]);

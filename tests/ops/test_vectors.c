@@ -1,5 +1,6 @@
 /* Kernels over whole parameter vectors: the lane tree, layouts of weights, norms, optimisers and averages against plain
  * formulas in double, with several threads and guards around every output. */
+#include "backend/element/update.h"
 #include "guarded.h"
 
 #include <math.h>
@@ -166,15 +167,23 @@ static void test_sum_squares(void **state) {
         Guarded values = guarded_random(1, COUNTS[k], COUNTS[k], &dice);
         double sum = 0;
         for (int64_t i = 0; i < COUNTS[k]; i++) sum += (double)values.at[i] * (double)values.at[i];
-        const double got = backend->kernels->sum_squares(backend, COUNTS[k], guarded_floats(&values));
+        double got = NAN, alone = NAN;
+        backend->kernels->sum_squares(backend, COUNTS[k], guarded_floats(&values), (DevDoubles){&got});
         near(got, sum, 1e-12 * sum, "sum of squares");
-        near(single->kernels->sum_squares(single, COUNTS[k], guarded_floats(&values)), got, 0, "with one thread");
+        single->kernels->sum_squares(single, COUNTS[k], guarded_floats(&values), (DevDoubles){&alone});
+        near(alone, got, 0, "with one thread");
         values.at[COUNTS[k] - 1] = NAN;
-        assert_true(isnan(backend->kernels->sum_squares(backend, COUNTS[k], guarded_floats(&values))));
+        backend->kernels->sum_squares(backend, COUNTS[k], guarded_floats(&values), (DevDoubles){&got});
+        assert_true(isnan(got));
         guarded_close(&values, "values");
     }
     backend_close(single);
 }
+
+/* A gradient of norm 1 that is multiplied by `scale`. */
+static double one = 1;
+static const DevDoubles ONE = {&one};
+static Update scaled(double scale) { return (Update){.clip = scale < 1 ? scale : 0}; }
 
 /* Adam of Kingma and Ba 2015, algorithm 1, with the decoupled decay of Loshchilov and Hutter 2019. */
 static void check_adam(Backend *backend, int64_t count, double weight_decay, double scale) {
@@ -189,9 +198,11 @@ static void check_adam(Backend *backend, int64_t count, double weight_decay, dou
     for (int step = 1; step <= 20; step++) {
         Guarded g = guarded_random(1, count, count, &dice);
         if (step % 3 == 0) g.at[0] = 0;
-        const Adam adam = {0.01, 0.9, 0.999, 1e-8, weight_decay, scale, step};
-        backend->kernels->adam(backend, &adam, count, guarded_floats(&p), guarded_floats(&g), guarded_floats(&m),
-                               guarded_floats(&v));
+        const Adam adam = {0.01, 0.9, 0.999, 1e-8, weight_decay, step};
+        Update update = scaled(scale);
+        update.adam = update_adam_terms(&adam);
+        backend->kernels->adam(backend, (DevUpdate){&update}, ONE, count, guarded_floats(&p), guarded_floats(&g),
+                               guarded_floats(&m), guarded_floats(&v));
         for (int64_t i = 0; i < count; i++) {
             const double slope = scale * (double)g.at[i];
             first[i] = 0.9 * first[i] + 0.1 * slope;
@@ -220,10 +231,46 @@ static void test_padding(void **state) {
     Backend *backend = *state;
     float zeros[4][8] = {{0}};
     const float nothing[8] = {0};
-    const Adam adam = {0.01, 0.9, 0.999, 1e-8, 0.1, 1, 1};
-    backend->kernels->adam(backend, &adam, 8, (DevFloats){zeros[0]}, (DevFloats){zeros[1]}, (DevFloats){zeros[2]},
-                           (DevFloats){zeros[3]});
+    const Adam adam = {0.01, 0.9, 0.999, 1e-8, 0.1, 1};
+    Update update = {.adam = update_adam_terms(&adam)};
+    backend->kernels->adam(backend, (DevUpdate){&update}, ONE, 8, (DevFloats){zeros[0]}, (DevFloats){zeros[1]},
+                           (DevFloats){zeros[2]}, (DevFloats){zeros[3]});
     for (int i = 0; i < 4; i++) assert_memory_equal(zeros[i], nothing, sizeof nothing);
+}
+
+/* The norm is brought down to `clip`, never up. */
+static void test_clipping(void **state) {
+    Backend *backend = *state;
+    const Sgd sgd = {.lr = 1};
+    static const double CLIP[] = {0, 0.5, 2, 8}, SCALE[] = {1, 0.125, 0.5, 1};
+    for (int i = 0; i < 4; i++) {
+        float parameter = 0, gradient = 4, velocity = 0;
+        double squares = 16;
+        Update update = {.clip = CLIP[i], .sgd = update_sgd_terms(&sgd)};
+        backend->kernels->sgd(backend, (DevUpdate){&update}, (DevDoubles){&squares}, 1, (DevFloats){&parameter},
+                              (DevFloats){&gradient}, (DevFloats){&velocity});
+        near((double)parameter, -4 * SCALE[i], 1e-6, "clipped");
+    }
+}
+
+/* Whatever the elements are: an update by a gradient that is not finite is none. */
+static void test_not_finite(void **state) {
+    Backend *backend = *state;
+    const Adam adam = {0.01, 0.9, 0.999, 1e-8, 0.1, 1};
+    const Sgd sgd = {.lr = 1};
+    const double nothing[] = {NAN, INFINITY};
+    for (int i = 0; i < 2; i++) {
+        float a = 1, b = 2, c = 3, g = 4;
+        double squares = nothing[i];
+        const DevDoubles at = {&squares};
+        Update update = {
+            .adam = update_adam_terms(&adam), .sgd = update_sgd_terms(&sgd), .average = update_average_terms(0.5)};
+        backend->kernels->adam(backend, (DevUpdate){&update}, at, 1, (DevFloats){&a}, (DevFloats){&g}, (DevFloats){&b},
+                               (DevFloats){&c});
+        backend->kernels->sgd(backend, (DevUpdate){&update}, at, 1, (DevFloats){&a}, (DevFloats){&g}, (DevFloats){&b});
+        backend->kernels->average(backend, (DevUpdate){&update}, at, 1, (DevFloats){&a}, (DevFloats){&b});
+        assert_true(a == 1 && b == 2 && c == 3);
+    }
 }
 
 static void check_sgd(Backend *backend, int64_t count, double momentum, bool nesterov, double weight_decay) {
@@ -236,8 +283,11 @@ static void check_sgd(Backend *backend, int64_t count, double momentum, bool nes
     }
     for (int step = 1; step <= 10; step++) {
         Guarded g = guarded_random(1, count, count, &dice);
-        const Sgd sgd = {0.02, momentum, weight_decay, 0.5, nesterov};
-        backend->kernels->sgd(backend, &sgd, count, guarded_floats(&p), guarded_floats(&g), guarded_floats(&velocity));
+        const Sgd sgd = {0.02, momentum, weight_decay, nesterov};
+        Update update = scaled(0.5);
+        update.sgd = update_sgd_terms(&sgd);
+        backend->kernels->sgd(backend, (DevUpdate){&update}, ONE, count, guarded_floats(&p), guarded_floats(&g),
+                              guarded_floats(&velocity));
         for (int64_t i = 0; i < count; i++) {
             const double slope = 0.5 * (double)g.at[i];
             speed[i] = momentum * speed[i] + slope;
@@ -268,7 +318,9 @@ static void test_average(void **state) {
         Guarded average = guarded_random(1, count, count, &dice), values = guarded_random(1, count, count, &dice);
         double *before = malloc((size_t)count * sizeof *before);
         for (int64_t i = 0; i < count; i++) before[i] = (double)average.at[i];
-        backend->kernels->average(backend, 0.75, count, guarded_floats(&average), guarded_floats(&values));
+        Update update = {.average = update_average_terms(0.75)};
+        backend->kernels->average(backend, (DevUpdate){&update}, ONE, count, guarded_floats(&average),
+                                  guarded_floats(&values));
         for (int64_t i = 0; i < count; i++)
             near((double)average.at[i], 0.75 * before[i] + 0.25 * (double)values.at[i], 1e-6, "average");
         free(before);
@@ -277,12 +329,34 @@ static void test_average(void **state) {
     }
 }
 
+/* A step's sums: rows laid out, added up, and back. */
+static void test_sums(void **state) {
+    Backend *backend = *state;
+    enum { ROWS = 5, COLUMNS = 8 };
+    double row[COLUMNS], rows[ROWS * COLUMNS + 1], wide[COLUMNS + 1] = {0};
+    float sum[COLUMNS + 1] = {0};
+    for (int c = 0; c < COLUMNS; c++) row[c] = 0.1 * c;
+    rows[ROWS * COLUMNS] = wide[COLUMNS] = 7;
+    sum[COLUMNS] = 7;
+    backend->kernels->repeat_row(backend, ROWS, COLUMNS, (DevDoubles){row}, (DevDoubles){rows});
+    for (int i = 0; i < ROWS * COLUMNS; i++) assert_true(rows[i] == row[i % COLUMNS]);
+    rows[COLUMNS] = 1e8; /* is added as a double: the others count */
+    rows[2 * COLUMNS] = 3;
+    backend->kernels->sum_rows(backend, ROWS, COLUMNS, (DevDoubles){rows}, (DevFloats){sum});
+    assert_true(sum[0] == (float)(1e8 + 3));
+    for (int c = 1; c < COLUMNS; c++) near((double)sum[c], ROWS * row[c], 1e-6, "sum of rows");
+    backend->kernels->widen(backend, COLUMNS, (DevFloats){sum}, (DevDoubles){wide});
+    for (int c = 0; c < COLUMNS; c++) assert_true(wide[c] == (double)sum[c]);
+    assert_true(rows[ROWS * COLUMNS] == 7 && wide[COLUMNS] == 7 && sum[COLUMNS] == 7);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nodes),    cmocka_unit_test(test_any_ranks), cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_tree_sum), cmocka_unit_test(test_transpose), cmocka_unit_test(test_add),
-        cmocka_unit_test(test_adam),     cmocka_unit_test(test_padding),   cmocka_unit_test(test_sum_squares),
-        cmocka_unit_test(test_sgd),      cmocka_unit_test(test_average),
+        cmocka_unit_test(test_nodes),    cmocka_unit_test(test_any_ranks),  cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_tree_sum), cmocka_unit_test(test_transpose),  cmocka_unit_test(test_add),
+        cmocka_unit_test(test_adam),     cmocka_unit_test(test_padding),    cmocka_unit_test(test_sum_squares),
+        cmocka_unit_test(test_sgd),      cmocka_unit_test(test_average),    cmocka_unit_test(test_clipping),
+        cmocka_unit_test(test_sums),     cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, backend_set_up, backend_tear_down);
 }

@@ -98,10 +98,12 @@ static void test_uuid(void **state) {
     assert_string_equal(text, "GPU-5f1ed2a4-0b1c-0001-0203-fffefd090807");
 }
 
+/* wanted: a LinkWish, or -1 where it is refused */
 static void assert_wish(CommChoice backend, ReductionChoice reduction, DeviceChoice device, int ranks, int wanted) {
     LinkWish wish;
     const Status status = device_link_wish(backend, reduction, device, ranks, &wish);
-    assert_int_equal(status.code, wanted < 0 ? RAM_UNAVAILABLE : RAM_OK);
+    const int refusal = backend == COMM_NCCL ? RAM_UNAVAILABLE : RAM_USAGE;
+    assert_int_equal(status.code, wanted < 0 ? refusal : RAM_OK);
     if (wanted >= 0) assert_int_equal(wish, wanted);
     if (wanted < 0) assert_non_null(strstr(status.message, backend == COMM_NCCL ? "comm.backend" : "train.reduction"));
 }
@@ -114,7 +116,8 @@ static void test_wish(void **state) {
         assert_wish(COMM_AUTO, REDUCTION_TREE, DEVICE_CUDA, ranks, possible);
         assert_wish(COMM_MPI, REDUCTION_AUTO, DEVICE_CUDA, ranks, LINK_MPI);
         assert_wish(COMM_MPI, REDUCTION_TREE, DEVICE_CUDA, ranks, LINK_MPI);
-        assert_wish(COMM_AUTO, REDUCTION_FAST, DEVICE_CUDA, ranks, LINK_NCCL);
+        assert_wish(COMM_AUTO, REDUCTION_FAST, DEVICE_CUDA, ranks, possible);
+        assert_wish(COMM_MPI, REDUCTION_FAST, DEVICE_CUDA, ranks, LINK_MPI);
         assert_wish(COMM_NCCL, REDUCTION_AUTO, DEVICE_CUDA, ranks, LINK_NCCL);
         assert_wish(COMM_NCCL, REDUCTION_FAST, DEVICE_CUDA, ranks, LINK_NCCL);
         assert_wish(COMM_NCCL, REDUCTION_TREE, DEVICE_CUDA, ranks, LINK_NCCL);
@@ -123,6 +126,7 @@ static void test_wish(void **state) {
         assert_wish(COMM_NCCL, REDUCTION_AUTO, DEVICE_CPU, ranks, -1);
         assert_wish(COMM_NCCL, REDUCTION_TREE, DEVICE_CPU, ranks, -1);
         assert_wish(COMM_AUTO, REDUCTION_FAST, DEVICE_CPU, ranks, -1);
+        assert_wish(COMM_MPI, REDUCTION_FAST, DEVICE_CPU, ranks, -1);
     }
     assert_wish(COMM_SELF, REDUCTION_AUTO, DEVICE_CUDA, 1, LINK_MPI);
 }

@@ -75,10 +75,14 @@ void cpu_transpose(Backend *, int count, const Transpose *work);
 void cpu_add(Backend *, int64_t count, DevFloats a, DevFloats b, DevFloats out);
 void cpu_tree_sum(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
                   DevFloats out);
-double cpu_sum_squares(Backend *, int64_t count, DevFloats values);
-void cpu_adam(Backend *, const Adam *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
-              DevFloats v);
-void cpu_sgd(Backend *, const Sgd *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats velocity);
-void cpu_average(Backend *, double decay, int64_t count, DevFloats average, DevFloats values);
+void cpu_sum_squares(Backend *, int64_t count, DevFloats values, DevDoubles sum);
+void cpu_adam(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats parameters, DevFloats gradient,
+              DevFloats m, DevFloats v);
+void cpu_sgd(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats parameters, DevFloats gradient,
+             DevFloats velocity);
+void cpu_average(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats average, DevFloats values);
+void cpu_repeat_row(Backend *, int rows, int columns, DevDoubles row, DevDoubles out);
+void cpu_sum_rows(Backend *, int rows, int columns, DevDoubles values, DevFloats out);
+void cpu_widen(Backend *, int count, DevFloats values, DevDoubles out);
 
 #endif

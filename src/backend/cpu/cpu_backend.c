@@ -99,6 +99,9 @@ static const Kernels CPU_KERNELS = {
     .adam = cpu_adam,
     .sgd = cpu_sgd,
     .average = cpu_average,
+    .repeat_row = cpu_repeat_row,
+    .sum_rows = cpu_sum_rows,
+    .widen = cpu_widen,
 };
 
 void *cpu_scratch(Backend *backend, size_t bytes) {

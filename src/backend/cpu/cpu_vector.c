@@ -117,46 +117,54 @@ static void square_block(const void *context, int64_t begin, int64_t end) {
     squares->partial[begin / BLOCK] = sum[0];
 }
 
-double cpu_sum_squares(Backend *backend, int64_t count, DevFloats values) {
+void cpu_sum_squares(Backend *backend, int64_t count, DevFloats values, DevDoubles sum) {
     const int64_t blocks = (count + BLOCK - 1) / BLOCK;
     Squares squares = {values.address, cpu_scratch(backend, (size_t)blocks * sizeof(double))};
     cpu_for_blocks(backend, count, BLOCK, square_block, &squares);
-    double sum = 0;
-    for (int64_t i = 0; i < blocks; i++) sum += squares.partial[i];
-    return sum;
+    *sum.address = 0;
+    for (int64_t i = 0; i < blocks; i++) *sum.address += squares.partial[i];
 }
 
 typedef struct {
     AdamTerms terms;
+    float scale;
     float *parameters, *m, *v;
     const float *gradient;
 } AdamBlock;
 
 static void adam_block(const void *context, int64_t begin, int64_t end) {
     const AdamBlock a = *(const AdamBlock *)context;
-    for (int64_t i = begin; i < end; i++) update_adam(a.terms, a.gradient[i], &a.parameters[i], &a.m[i], &a.v[i]);
+    for (int64_t i = begin; i < end; i++)
+        update_adam(a.terms, a.scale, a.gradient[i], &a.parameters[i], &a.m[i], &a.v[i]);
 }
 
-void cpu_adam(Backend *backend, const Adam *adam, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
-              DevFloats v) {
-    const AdamBlock block = {update_adam_terms(adam), parameters.address, m.address, v.address, gradient.address};
+void cpu_adam(Backend *backend, DevUpdate update, DevDoubles squares, int64_t count, DevFloats parameters,
+              DevFloats gradient, DevFloats m, DevFloats v) {
+    if (!isfinite(*squares.address)) return;
+    const Update *u = update.address;
+    const float scale = update_gradient_scale(u->clip, *squares.address);
+    const AdamBlock block = {u->adam, scale, parameters.address, m.address, v.address, gradient.address};
     cpu_for_blocks(backend, count, BLOCK, adam_block, &block);
 }
 
 typedef struct {
     SgdTerms terms;
+    float scale;
     float *parameters, *velocity;
     const float *gradient;
 } SgdBlock;
 
 static void sgd_block(const void *context, int64_t begin, int64_t end) {
     const SgdBlock s = *(const SgdBlock *)context;
-    for (int64_t i = begin; i < end; i++) update_sgd(s.terms, s.gradient[i], &s.parameters[i], &s.velocity[i]);
+    for (int64_t i = begin; i < end; i++) update_sgd(s.terms, s.scale, s.gradient[i], &s.parameters[i], &s.velocity[i]);
 }
 
-void cpu_sgd(Backend *backend, const Sgd *sgd, int64_t count, DevFloats parameters, DevFloats gradient,
-             DevFloats velocity) {
-    const SgdBlock block = {update_sgd_terms(sgd), parameters.address, velocity.address, gradient.address};
+void cpu_sgd(Backend *backend, DevUpdate update, DevDoubles squares, int64_t count, DevFloats parameters,
+             DevFloats gradient, DevFloats velocity) {
+    if (!isfinite(*squares.address)) return;
+    const Update *u = update.address;
+    const float scale = update_gradient_scale(u->clip, *squares.address);
+    const SgdBlock block = {u->sgd, scale, parameters.address, velocity.address, gradient.address};
     cpu_for_blocks(backend, count, BLOCK, sgd_block, &block);
 }
 
@@ -171,7 +179,30 @@ static void average_block(const void *context, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; i++) a.average[i] = update_average(a.terms, a.average[i], a.values[i]);
 }
 
-void cpu_average(Backend *backend, double decay, int64_t count, DevFloats average, DevFloats values) {
-    const AverageBlock block = {update_average_terms(decay), average.address, values.address};
+void cpu_average(Backend *backend, DevUpdate update, DevDoubles squares, int64_t count, DevFloats average,
+                 DevFloats values) {
+    if (!isfinite(*squares.address)) return;
+    const AverageBlock block = {update.address->average, average.address, values.address};
     cpu_for_blocks(backend, count, BLOCK, average_block, &block);
+}
+
+/* --- a step's sums */
+
+void cpu_repeat_row(Backend *backend, int rows, int columns, DevDoubles row, DevDoubles out) {
+    (void)backend;
+    for (int i = 0; i < rows * columns; i++) out.address[i] = row.address[i % columns];
+}
+
+void cpu_sum_rows(Backend *backend, int rows, int columns, DevDoubles values, DevFloats out) {
+    (void)backend;
+    for (int column = 0; column < columns; column++) {
+        double sum = 0;
+        for (int row = 0; row < rows; row++) sum += values.address[row * columns + column];
+        out.address[column] = (float)sum;
+    }
+}
+
+void cpu_widen(Backend *backend, int count, DevFloats values, DevDoubles out) {
+    (void)backend;
+    for (int i = 0; i < count; i++) out.address[i] = (double)values.address[i];
 }

@@ -108,6 +108,7 @@ static void cuda_free(Backend *backend) {
     cuda_blas_close(cuda->blas);
     cuda_release(backend, cuda->workspace);
     cuda_release(backend, cuda->scratch);
+    cuda_tables_free(cuda);
     CUDA_TRY(cudaFreeHost(cuda->staging));
     CUDA_TRY(cudaStreamDestroy(cuda->stream));
     free(cuda);
@@ -149,6 +150,9 @@ static const Kernels CUDA_KERNELS = {
     .adam = cuda_adam,
     .sgd = cuda_sgd,
     .average = cuda_average,
+    .repeat_row = cuda_repeat_row,
+    .sum_rows = cuda_sum_rows,
+    .widen = cuda_widen,
 };
 
 static Status unavailable(cudaError_t error) {

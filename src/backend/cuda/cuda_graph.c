@@ -1,5 +1,5 @@
-/* Work that comes again and again as a CUDA graph: a step of RAM is some hundred small kernels, each of which would
- * cost more to launch than to run. */
+/* Work that comes again and again as a CUDA graph: a training step of RAM is some hundred small kernels, each of which
+ * would cost more to launch than to run. */
 #include "backend/cuda/cuda_parts.h"
 #include "base/memory.h"
 
@@ -33,31 +33,35 @@ static void drop_graph(BackendRecord *record) {
     record->graph = NULL;
 }
 
-/* Relaxed: other threads (MPI's, NCCL's) may call CUDA meanwhile. */
-static void record_graph(CudaBackend *cuda, BackendRecord *record, int lanes_most, SpanWork work, void *context) {
-    cudaGraph_t graph;
+/* Relaxed: other threads (MPI's, NCCL's) may call CUDA meanwhile. False: the capture, or a part of the work in it, has
+ * failed; nothing of it is left. */
+static bool record_graph(CudaBackend *cuda, BackendRecord *record, RecordedWork work, void *context) {
+    cudaGraph_t graph = NULL;
     cuda->recording = true;
     CUDA_TRY(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeRelaxed));
-    cuda_run(&cuda->base, record->lanes, lanes_most, work, context);
-    CUDA_TRY(cudaStreamEndCapture(cuda->stream, &graph));
+    const bool asked = work(context);
+    const bool captured = cudaStreamEndCapture(cuda->stream, &graph) == cudaSuccess;
     cuda->recording = false;
-    CUDA_TRY(cudaGraphInstantiateWithFlags(&record->graph, graph, 0));
-    CUDA_TRY(cudaGraphDestroy(graph));
+    if (asked && captured)
+        CUDA_TRY(cudaGraphInstantiateWithFlags(&record->graph, graph, 0));
+    else
+        cudaGetLastError(); /* forget it */
+    if (graph) CUDA_TRY(cudaGraphDestroy(graph));
     record->scratch_moves = cuda->scratch_moves;
+    return record->graph != NULL;
 }
 
-void cuda_run_recorded(Backend *backend, BackendRecord **list, Span lanes, int lanes_most, SpanWork work,
-                       void *context) {
+bool cuda_run_recorded(Backend *backend, BackendRecord **list, Span lanes, RecordedWork work, void *context) {
     CudaBackend *cuda = (CudaBackend *)backend;
     BackendRecord *record = find(list, &lanes);
     if (!record->warm) {
-        cuda_run(backend, lanes, lanes_most, work, context);
         record->warm = true;
-        return;
+        return work(context);
     }
     if (record->scratch_moves != cuda->scratch_moves) drop_graph(record);
-    if (!record->graph) record_graph(cuda, record, lanes_most, work, context);
+    if (!record->graph && !record_graph(cuda, record, work, context)) return false;
     CUDA_TRY(cudaGraphLaunch(record->graph, cuda->stream));
+    return true;
 }
 
 void cuda_forget(Backend *backend, BackendRecord *record) {

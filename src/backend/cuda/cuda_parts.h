@@ -8,6 +8,8 @@
 
 #include <cuda_runtime_api.h>
 
+typedef struct CudaTable CudaTable;
+
 typedef struct {
     Backend base;
     cudaStream_t stream;
@@ -19,6 +21,7 @@ typedef struct {
     size_t scratch_bytes;
     int scratch_moves;           /* how often it got another address */
     bool recording;              /* what is asked for goes into a graph: kernels alone */
+    CudaTable *tables;           /* cuda_table's */
     char library[32], note[120]; /* base.library, base.note */
 } CudaBackend;
 
@@ -52,6 +55,11 @@ void cuda_failed(const char *file, int line, const char *call, const char *reaso
  * most that was asked for, so that a step allocates nothing once the first is done. */
 void *cuda_scratch(CudaBackend *cuda, size_t bytes);
 
+/* Tables that kernels read, in the GPU's memory until the backend is closed. One of the same bytes is found again and
+ * not uploaded, so that a record may know its address. */
+const void *cuda_table(CudaBackend *cuda, const void *table, size_t bytes);
+void cuda_tables_free(CudaBackend *cuda);
+
 /* Asks the GPU for one of this program's kernels: cudaErrorNoKernelImageForDevice, cudaErrorInvalidDeviceFunction where
  * it has no code for that GPU. */
 cudaError_t cuda_find_code(void);
@@ -82,7 +90,7 @@ void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats 
 void cuda_sum_lanes(CudaBackend *cuda, int lanes, int64_t count, const float *from, int64_t stride, float *out);
 
 void cuda_run(Backend *, Span lanes, int lanes_most, SpanWork work, void *context);
-void cuda_run_recorded(Backend *, BackendRecord **record, Span lanes, int lanes_most, SpanWork work, void *context);
+bool cuda_run_recorded(Backend *, BackendRecord **record, Span lanes, RecordedWork work, void *context);
 void cuda_forget(Backend *, BackendRecord *record);
 
 void cuda_upload(Backend *, void *device, const void *host, size_t bytes);
@@ -117,11 +125,15 @@ void cuda_transpose(Backend *, int count, const Transpose *work);
 void cuda_add(Backend *, int64_t count, DevFloats a, DevFloats b, DevFloats out);
 void cuda_tree_sum(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
                    DevFloats out);
-double cuda_sum_squares(Backend *, int64_t count, DevFloats values);
-void cuda_adam(Backend *, const Adam *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
-               DevFloats v);
-void cuda_sgd(Backend *, const Sgd *, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats velocity);
-void cuda_average(Backend *, double decay, int64_t count, DevFloats average, DevFloats values);
+void cuda_sum_squares(Backend *, int64_t count, DevFloats values, DevDoubles sum);
+void cuda_adam(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats parameters, DevFloats gradient,
+               DevFloats m, DevFloats v);
+void cuda_sgd(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats parameters, DevFloats gradient,
+              DevFloats velocity);
+void cuda_average(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats average, DevFloats values);
+void cuda_repeat_row(Backend *, int rows, int columns, DevDoubles row, DevDoubles out);
+void cuda_sum_rows(Backend *, int rows, int columns, DevDoubles values, DevFloats out);
+void cuda_widen(Backend *, int count, DevFloats values, DevDoubles out);
 
 #ifdef __cplusplus
 }

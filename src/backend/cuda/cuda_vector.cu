@@ -2,6 +2,8 @@
 #include "backend/cuda/cuda_parts.h"
 #include "backend/element/update.h"
 
+#include <string.h>
+
 /* --- layout of the weights for the forward pass */
 
 enum { TILE = 32, TILE_ROWS = 8, MATRICES = 16 /* of one launch: their places travel as its argument */ };
@@ -104,11 +106,11 @@ void cuda_tree_sum(Backend *backend, int lanes, int nodes, const LaneNode *node,
                    DevFloats out) {
     CudaBackend *cuda = (CudaBackend *)backend;
     TreePlan plan;
+    memset(&plan, 0, sizeof plan); /* what is not used is equal too */
     if (nodes < 1 || nodes > lanes || lanes > LANES_MOST || !plan_tree(nodes, node, vector, &plan))
         cuda_failed(__FILE__, __LINE__, "tree_sum", "the nodes are no tree");
     if (count == 0) return;
-    TreePlan *there = (TreePlan *)cuda_scratch(cuda, sizeof plan);
-    cuda_upload(backend, there, &plan, sizeof plan);
+    const TreePlan *there = (const TreePlan *)cuda_table(cuda, &plan, sizeof plan);
     CUDA_LAUNCH(tree_kernel, cuda_blocks(count), CUDA_THREADS, cuda, nodes, there, count, out.address);
 }
 
@@ -152,63 +154,106 @@ static __global__ void __launch_bounds__(CUDA_THREADS)
 }
 
 /* One block adds the partial sums. */
-static __global__ void __launch_bounds__(CUDA_THREADS) partials_kernel(int64_t count, double *partial) {
+static __global__ void __launch_bounds__(CUDA_THREADS)
+    partials_kernel(int64_t count, const double *partial, double *total) {
     __shared__ double shared[CUDA_THREADS];
     double sum = 0;
     for (int64_t i = threadIdx.x; i < count; i += CUDA_THREADS) sum += partial[i];
     sum = cuda_block_sum<double, CUDA_THREADS>(sum, shared);
-    if (threadIdx.x == 0) partial[count] = sum;
+    if (threadIdx.x == 0) *total = sum;
 }
 
-double cuda_sum_squares(Backend *backend, int64_t count, DevFloats values) {
+void cuda_sum_squares(Backend *backend, int64_t count, DevFloats values, DevDoubles sum) {
     CudaBackend *cuda = (CudaBackend *)backend;
     const int64_t blocks = (count + SQUARES - 1) / SQUARES;
-    double *partial = (double *)cuda_scratch(cuda, (size_t)(blocks + 1) * sizeof(double)), sum = 0;
-    if (count == 0) return 0;
-    CUDA_LAUNCH(squares_kernel, (unsigned)blocks, CUDA_THREADS, cuda, count, values.address, partial);
-    CUDA_LAUNCH(partials_kernel, 1, CUDA_THREADS, cuda, blocks, partial);
-    cuda_download(backend, &sum, partial + blocks, sizeof sum);
-    return sum;
+    double *partial = (double *)cuda_scratch(cuda, (size_t)blocks * sizeof(double));
+    if (count > 0) CUDA_LAUNCH(squares_kernel, (unsigned)blocks, CUDA_THREADS, cuda, count, values.address, partial);
+    CUDA_LAUNCH(partials_kernel, 1, CUDA_THREADS, cuda, blocks, partial, sum.address);
 }
 
 /* 28 bytes an element. */
-static __global__ void adam_kernel(AdamTerms terms, int64_t count, float *parameters, const float *gradient, float *m,
-                                   float *v) {
+static __global__ void adam_kernel(const Update *update, const double *squares, int64_t count, float *parameters,
+                                   const float *gradient, float *m, float *v) {
     const int64_t i = cuda_index();
-    if (i < count) update_adam(terms, gradient[i], parameters + i, m + i, v + i);
+    if (i >= count || !isfinite(*squares)) return;
+    const float scale = update_gradient_scale(update->clip, *squares);
+    update_adam(update->adam, scale, gradient[i], parameters + i, m + i, v + i);
 }
 
-void cuda_adam(Backend *backend, const Adam *adam, int64_t count, DevFloats parameters, DevFloats gradient, DevFloats m,
-               DevFloats v) {
+void cuda_adam(Backend *backend, DevUpdate update, DevDoubles squares, int64_t count, DevFloats parameters,
+               DevFloats gradient, DevFloats m, DevFloats v) {
     if (count == 0) return;
-    CUDA_LAUNCH(adam_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, update_adam_terms(adam), count,
-                parameters.address, gradient.address, m.address, v.address);
+    CUDA_LAUNCH(adam_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, update.address, squares.address,
+                count, parameters.address, gradient.address, m.address, v.address);
 }
 
 /* 20 bytes an element. */
-static __global__ void sgd_kernel(SgdTerms terms, int64_t count, float *parameters, const float *gradient,
-                                  float *velocity) {
+static __global__ void sgd_kernel(const Update *update, const double *squares, int64_t count, float *parameters,
+                                  const float *gradient, float *velocity) {
     const int64_t i = cuda_index();
-    if (i < count) update_sgd(terms, gradient[i], parameters + i, velocity + i);
+    if (i >= count || !isfinite(*squares)) return;
+    const float scale = update_gradient_scale(update->clip, *squares);
+    update_sgd(update->sgd, scale, gradient[i], parameters + i, velocity + i);
 }
 
-void cuda_sgd(Backend *backend, const Sgd *sgd, int64_t count, DevFloats parameters, DevFloats gradient,
-              DevFloats velocity) {
+void cuda_sgd(Backend *backend, DevUpdate update, DevDoubles squares, int64_t count, DevFloats parameters,
+              DevFloats gradient, DevFloats velocity) {
     if (count == 0) return;
-    CUDA_LAUNCH(sgd_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, update_sgd_terms(sgd), count,
-                parameters.address, gradient.address, velocity.address);
+    CUDA_LAUNCH(sgd_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, update.address, squares.address,
+                count, parameters.address, gradient.address, velocity.address);
 }
 
 /* 12 bytes an element. */
-static __global__ void average_kernel(AverageTerms terms, int64_t count, float *average, const float *values) {
+static __global__ void average_kernel(const Update *update, const double *squares, int64_t count, float *average,
+                                      const float *values) {
     const int64_t i = cuda_index();
-    if (i < count) average[i] = update_average(terms, average[i], values[i]);
+    if (i < count && isfinite(*squares)) average[i] = update_average(update->average, average[i], values[i]);
 }
 
-void cuda_average(Backend *backend, double decay, int64_t count, DevFloats average, DevFloats values) {
+void cuda_average(Backend *backend, DevUpdate update, DevDoubles squares, int64_t count, DevFloats average,
+                  DevFloats values) {
     if (count == 0) return;
-    CUDA_LAUNCH(average_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, update_average_terms(decay),
-                count, average.address, values.address);
+    CUDA_LAUNCH(average_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, update.address,
+                squares.address, count, average.address, values.address);
+}
+
+/* --- a step's sums: one thread a number, or a column, 8 bytes each */
+
+static __global__ void repeat_row_kernel(int count, int columns, const double *row, double *out) {
+    const int64_t i = cuda_index();
+    if (i < count) out[i] = row[i % columns];
+}
+
+void cuda_repeat_row(Backend *backend, int rows, int columns, DevDoubles row, DevDoubles out) {
+    const int count = rows * columns;
+    if (count == 0) return;
+    CUDA_LAUNCH(repeat_row_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, count, columns,
+                row.address, out.address);
+}
+
+static __global__ void sum_rows_kernel(int rows, int columns, const double *values, float *out) {
+    const int64_t column = cuda_index();
+    if (column >= columns) return;
+    double sum = 0;
+    for (int row = 0; row < rows; row++) sum += values[row * columns + column];
+    out[column] = (float)sum;
+}
+
+void cuda_sum_rows(Backend *backend, int rows, int columns, DevDoubles values, DevFloats out) {
+    if (columns == 0) return;
+    CUDA_LAUNCH(sum_rows_kernel, cuda_blocks(columns), CUDA_THREADS, (CudaBackend *)backend, rows, columns,
+                values.address, out.address);
+}
+
+static __global__ void widen_kernel(int count, const float *values, double *out) {
+    const int64_t i = cuda_index();
+    if (i < count) out[i] = values[i];
+}
+
+void cuda_widen(Backend *backend, int count, DevFloats values, DevDoubles out) {
+    if (count == 0) return;
+    CUDA_LAUNCH(widen_kernel, cuda_blocks(count), CUDA_THREADS, (CudaBackend *)backend, count, values.address,
+                out.address);
 }
 
 /* --- whether there is code for the GPU at all */

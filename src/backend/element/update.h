@@ -8,10 +8,17 @@
 
 #include <math.h>
 
+/* What a gradient is multiplied by, so that its norm is at most `clip`. */
+RAM_DEVICE float update_gradient_scale(double clip, double squares) {
+    const double norm = sqrt(squares);
+    return clip > 0 && norm > clip ? (float)(clip / norm) : 1.0f;
+}
+
 /* Adam of Kingma and Ba 2015, with the decoupled decay of Loshchilov and Hutter 2019. */
 typedef struct {
-    float decay, beta1, beta2, step_size, epsilon, root_correction, gradient_scale;
-} AdamTerms;
+    double lr, beta1, beta2, epsilon, weight_decay;
+    int64_t step; /* 1 for the first, for the bias correction */
+} Adam;
 
 static inline AdamTerms update_adam_terms(const Adam *adam) {
     AdamTerms terms;
@@ -21,12 +28,11 @@ static inline AdamTerms update_adam_terms(const Adam *adam) {
     terms.step_size = (float)(adam->lr / (1.0 - pow(adam->beta1, (double)adam->step)));
     terms.epsilon = (float)adam->epsilon;
     terms.root_correction = (float)(1.0 / sqrt(1.0 - pow(adam->beta2, (double)adam->step)));
-    terms.gradient_scale = (float)adam->gradient_scale;
     return terms;
 }
 
-RAM_DEVICE void update_adam(AdamTerms a, float gradient, float *parameter, float *first, float *second) {
-    const float g = gradient * a.gradient_scale;
+RAM_DEVICE void update_adam(AdamTerms a, float scale, float gradient, float *parameter, float *first, float *second) {
+    const float g = gradient * scale;
     const float m = a.beta1 * *first + (1.0f - a.beta1) * g;
     const float v = a.beta2 * *second + (1.0f - a.beta2) * g * g;
     *first = m;
@@ -35,30 +41,25 @@ RAM_DEVICE void update_adam(AdamTerms a, float gradient, float *parameter, float
 }
 
 typedef struct {
-    float lr, decay, momentum, gradient_scale;
+    double lr, momentum, weight_decay;
     bool nesterov;
-} SgdTerms;
+} Sgd;
 
 static inline SgdTerms update_sgd_terms(const Sgd *sgd) {
     SgdTerms terms;
     terms.lr = (float)sgd->lr;
     terms.decay = (float)(1.0 - sgd->lr * sgd->weight_decay);
     terms.momentum = (float)sgd->momentum;
-    terms.gradient_scale = (float)sgd->gradient_scale;
     terms.nesterov = sgd->nesterov;
     return terms;
 }
 
-RAM_DEVICE void update_sgd(SgdTerms s, float gradient, float *parameter, float *velocity) {
-    const float g = gradient * s.gradient_scale;
+RAM_DEVICE void update_sgd(SgdTerms s, float scale, float gradient, float *parameter, float *velocity) {
+    const float g = gradient * scale;
     const float moved = s.momentum * *velocity + g;
     *velocity = moved;
     *parameter = *parameter * s.decay - s.lr * (s.nesterov ? g + s.momentum * moved : moved);
 }
-
-typedef struct {
-    float keep, take;
-} AverageTerms;
 
 static inline AverageTerms update_average_terms(double decay) {
     AverageTerms terms;
