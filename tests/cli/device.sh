@@ -59,7 +59,7 @@ if [ "$device" = cuda ]; then
         fi
     done
     for np in 1 2 3; do # NCCL's sum as a part of the record, between two, and of a step kernel by kernel
-        settings=(--np $np --config small.yaml --set train.epochs=2 --set train.ema=0.9 --comm nccl --device cuda)
+        settings=(--np "$np" --config small.yaml --set train.epochs=2 --set train.ema=0.9 --comm nccl --device cuda)
         EMULATED_NCCL=yes run 0 "${settings[@]}" --run-dir whole$np
         quiet
         says out "gradients are summed by NCCL"
