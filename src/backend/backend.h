@@ -97,6 +97,17 @@ typedef struct {
     DevBytes label;  /* (images) */
 } Pictures;
 
+/* Which pictures a batch is: a part of an order of samples. */
+typedef struct {
+    DevInts order; /* (count): sample numbers */
+    int64_t count;
+    DevInts first;  /* (1): place in `order` of the batch's first image; changes from step to step */
+    int64_t offset; /* of the first image that is chosen, in the batch */
+    DevBytes label; /* (labels): of all samples */
+    int64_t labels;
+    bool drawn; /* the pixels are one picture for each chosen image, in their order, not those of all samples */
+} Choice;
+
 /* Where random locations come from (base/philox.h). What changes from step to step lies in backend memory, here and
  * below, so that a step's kernels have the same arguments each time. */
 typedef struct {
@@ -208,6 +219,8 @@ typedef struct {
 
     /* --- forward. Stacked matrices have `glimpses` blocks of span_rows(span) rows. */
 
+    /* chosen: picture, sample and label (images) of `images` images. Called by one thread. */
+    void (*choose)(Backend *, const Choice *, int64_t images, const Pictures *chosen);
     /* location (rows, 2) = l_0, noise (glimpses, rows, 2): standard normal; for the random policy uniform locations. */
     void (*draw)(Backend *, const Span *, const Draws *, const Pictures *, int glimpses, DevFloats location,
                  DevFloats noise);

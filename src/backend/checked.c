@@ -155,6 +155,22 @@ static void checked_wait(Backend *backend) { inner_of(backend)->kernels->wait(in
         check_guards(backend, #name);                                                                                  \
     } while (0)
 
+static void checked_choose(Backend *backend, const Choice *choice, int64_t images, const Pictures *chosen) {
+    const int64_t ints = (int64_t)sizeof(int32_t);
+    Choice revealed = *choice;
+    revealed.order.address = reveal(backend, choice->order.address, choice->count * ints);
+    revealed.first.address = reveal(backend, choice->first.address, ints);
+    revealed.label.address = reveal(backend, choice->label.address, choice->labels);
+    const int64_t begin = revealed.first.address[0] + choice->offset;
+    require(begin >= 0 && begin + images <= choice->count);
+    for (int64_t i = begin; i < begin + images; i++)
+        require(revealed.order.address[i] >= 0 && revealed.order.address[i] < choice->labels);
+    const Pictures places = {.picture = {reveal(backend, chosen->picture.address, images * ints)},
+                             .sample = {reveal(backend, chosen->sample.address, images * ints)},
+                             .label = {reveal(backend, chosen->label.address, images)}};
+    PASS_ON(choose, &revealed, images, &places);
+}
+
 static void checked_draw(Backend *backend, const Span *span, const Draws *draws, const Pictures *pictures, int glimpses,
                          DevFloats location, DevFloats noise) {
     const Pictures seen = pictures_of(backend, span, pictures, NULL);
@@ -359,6 +375,7 @@ static const Kernels CHECKED_KERNELS = {
     .withdraw = checked_release,
     .run = checked_run,
     .wait = checked_wait,
+    .choose = checked_choose,
     .draw = checked_draw,
     .retina = checked_retina,
     .linear = checked_linear,

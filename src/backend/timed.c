@@ -59,6 +59,7 @@ static double product_flops(const Span *span, int glimpses, int in, int out) {
     return 2.0 * (double)glimpses * (double)span_rows(span) * in * out;
 }
 
+KERNEL(choose);
 KERNEL(draw);
 KERNEL(retina);
 KERNEL(linear);
@@ -127,6 +128,9 @@ static void timed_run(Backend *backend, Span lanes, int lanes_most, SpanWork wor
 
 static void timed_wait(Backend *backend) { inner_of(backend)->kernels->wait(inner_of(backend)); }
 
+static void timed_choose(Backend *backend, const Choice *choice, int64_t images, const Pictures *chosen) {
+    TIMED(choose, 0, 0, 0, choice, images, chosen);
+}
 static void timed_draw(Backend *backend, const Span *span, const Draws *draws, const Pictures *pictures, int glimpses,
                        DevFloats location, DevFloats noise) {
     TIMED(draw, 0, 0, 0, span, draws, pictures, glimpses, location, noise);
@@ -236,6 +240,7 @@ static const Kernels TIMED_KERNELS = {
     .withdraw = timed_withdraw,
     .run = timed_run,
     .wait = timed_wait,
+    .choose = timed_choose,
     .draw = timed_draw,
     .retina = timed_retina,
     .linear = timed_linear,

@@ -107,11 +107,12 @@ static void steps_run(Steps *steps, int64_t count) {
     for (int64_t end = steps->done + count; steps->done < end; steps->done++) {
         const int64_t batch = steps->done % per_epoch;
         const uint32_t epoch = (uint32_t)(steps->done / per_epoch + 1);
-        if (batch == 0) dataset_order(&experiment->dataset, SPLIT_TRAIN, (uint64_t)config->_seed, epoch, steps->order);
-        const StepInput input = {.epoch = epoch,
-                                 .samples = steps->order + batch * config->train_batch,
-                                 .n = config->train_batch,
-                                 .lr = config->train_lr};
+        if (batch == 0) {
+            dataset_order(&experiment->dataset, SPLIT_TRAIN, (uint64_t)config->_seed, epoch, steps->order);
+            step_order(steps->step, steps->order);
+        }
+        const StepInput input = {
+            .epoch = epoch, .first = batch * config->train_batch, .n = config->train_batch, .lr = config->train_lr};
         step_run(steps->step, &input);
     }
     experiment->backend->kernels->wait(experiment->backend);

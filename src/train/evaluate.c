@@ -40,6 +40,7 @@ Evaluator *evaluator_new(const Experiment *experiment, Split split) {
     evaluator->split = split;
     evaluator->images_most = span_lane_rows_most(lanes.batch, lanes.lanes, 1);
     feed_open(&evaluator->feed, experiment, split, lanes.batch);
+    feed_order(&evaluator->feed, experiment->dataset.sample[split]);
     evaluator->pass = memory_new(workers, sizeof *evaluator->pass);
     evaluator->tally = memory_new(workers, sizeof *evaluator->tally);
     evaluator->probability = memory_new(workers, sizeof *evaluator->probability);
@@ -171,7 +172,7 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
         const int64_t n = images - first < batch ? images - first : batch;
         Work work = {evaluator, policy, rollouts, experiment->dataset.sample[evaluator->split] + first};
         const Span lanes = experiment_lanes(experiment, n, 1);
-        feed_lanes(&evaluator->feed, &lanes, 0, work.samples);
+        feed_lanes(&evaluator->feed, &lanes, first);
         experiment->backend->kernels->run(experiment->backend, lanes, 1, evaluate_span, &work);
     }
     backend_range_end(experiment->backend);

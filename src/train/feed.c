@@ -29,11 +29,13 @@ void feed_open(Feed *feed, const Experiment *experiment, Split split, int64_t im
     const Images *images = dataset_images(&experiment->dataset, split);
     const size_t most = (size_t)images_most;
     *feed = (Feed){.experiment = experiment, .split = split, .drawn = !task_is_identity(&experiment->task, split)};
-    feed->shown.picture.address = kernels->allocate(backend, most * sizeof *feed->picture);
+    feed->shown.picture.address = kernels->allocate(backend, most * sizeof(int32_t));
     feed->shown.sample.address = kernels->allocate(backend, most * sizeof(int32_t));
     feed->shown.label.address = kernels->allocate(backend, most);
-    feed->picture = memory_new(most, sizeof *feed->picture);
-    feed->label = memory_new(most, 1);
+    feed->place.address = kernels->allocate(backend, sizeof(int32_t));
+    feed->choice = (Choice){.count = experiment->dataset.count[split], .labels = images->count, .drawn = feed->drawn};
+    feed->choice.order.address = kernels->allocate(backend, (size_t)feed->choice.count * sizeof(int32_t));
+    feed->choice.label.address = kernels->present(backend, images->labels, (size_t)images->count);
     if (feed->drawn)
         open_canvases(feed, most);
     else
@@ -49,12 +51,19 @@ void feed_close(Feed *feed) {
         close_canvases(feed);
     else
         kernels->withdraw(backend, feed->shown.pixels.address);
+    kernels->withdraw(backend, feed->choice.label.address);
+    kernels->release(backend, feed->choice.order.address);
+    kernels->release(backend, feed->place.address);
     kernels->release(backend, feed->shown.picture.address);
     kernels->release(backend, feed->shown.sample.address);
     kernels->release(backend, feed->shown.label.address);
-    free(feed->picture);
-    free(feed->label);
     *feed = (Feed){0};
+}
+
+void feed_order(Feed *feed, const int32_t *order) {
+    Backend *backend = feed->experiment->backend;
+    feed->order = order;
+    backend->kernels->upload(backend, feed->choice.order.address, order, (size_t)feed->choice.count * sizeof *order);
 }
 
 typedef struct {
@@ -73,25 +82,31 @@ static void draw_canvases(void *context, int worker, const Span *span) {
                   feed->canvas + (size_t)(i - feed->first) * picture_bytes(task));
 }
 
-void feed_lanes(Feed *feed, const Span *lanes, uint32_t epoch, const int32_t *samples) {
+void feed_draw(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first) {
     Backend *backend = feed->experiment->backend;
-    const Kernels *kernels = backend->kernels;
-    const uint8_t *labels = dataset_images(&feed->experiment->dataset, feed->split)->labels;
     feed->first = span_first_image(lanes);
-    const int32_t *sample = samples + feed->first;
-    const size_t n = (size_t)span_images(lanes);
-    for (size_t i = 0; i < n; i++) {
-        feed->label[i] = labels[sample[i]];
-        feed->picture[i] = feed->drawn ? (int32_t)i : sample[i];
-    }
-    kernels->upload(backend, feed->shown.picture.address, feed->picture, n * sizeof *feed->picture);
-    kernels->upload(backend, feed->shown.sample.address, sample, n * sizeof *sample);
-    kernels->upload(backend, feed->shown.label.address, feed->label, n);
     if (!feed->drawn) return;
-    Drawing drawing = {feed, epoch, samples};
-    kernels->run(backend, *lanes, 1, draw_canvases, &drawing);
+    Drawing drawing = {feed, epoch, feed->order + first};
+    backend->kernels->run(backend, *lanes, 1, draw_canvases, &drawing);
     if (!backend->host_memory)
-        kernels->upload(backend, feed->shown.pixels.address, feed->canvas, n * picture_bytes(&feed->experiment->task));
+        backend->kernels->upload(backend, feed->shown.pixels.address, feed->canvas,
+                                 (size_t)span_images(lanes) * picture_bytes(&feed->experiment->task));
+}
+
+void feed_choose(const Feed *feed, const Span *lanes, DevInts first) {
+    Backend *backend = feed->experiment->backend;
+    Choice choice = feed->choice;
+    choice.first = first;
+    choice.offset = span_first_image(lanes);
+    backend->kernels->choose(backend, &choice, span_images(lanes), &feed->shown);
+}
+
+void feed_lanes(Feed *feed, const Span *lanes, int64_t first) {
+    Backend *backend = feed->experiment->backend;
+    const int32_t place = (int32_t)first;
+    feed_draw(feed, lanes, 0, first);
+    backend->kernels->upload(backend, feed->place.address, &place, sizeof place);
+    feed_choose(feed, lanes, feed->place);
 }
 
 Pictures feed_pictures(const Feed *feed, const Span *lane) {

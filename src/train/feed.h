@@ -9,22 +9,29 @@
 typedef struct {
     const Experiment *experiment; /* borrowed */
     Split split;
-    bool drawn;        /* canvases, not the data set's pictures */
-    Pictures shown;    /* of the fed images; pixels: the data set's, presented to the backend, or the canvases */
-    int64_t first;     /* number of the first fed image in its batch */
-    int32_t *picture;  /* (images_most), host: place of each picture among the pixels */
-    uint8_t *label;    /* (images_most), host */
-    uint8_t *canvas;   /* (images_most, H, W, C), host; the same memory where the backend's is the host's */
-    uint8_t **scratch; /* (workers): of task_draw */
+    bool drawn;           /* canvases, not the data set's pictures */
+    Pictures shown;       /* of the fed images; pixels: the data set's, presented to the backend, or the canvases */
+    int64_t first;        /* number of the first fed image in its batch */
+    const int32_t *order; /* (count), host, borrowed: the samples that batches are cut from */
+    Choice choice;        /* the same for the backend, but the batch's own part of it */
+    DevInts place;        /* (1): choice.first of feed_lanes */
+    uint8_t *canvas;      /* (images_most, H, W, C), host; the same memory where the backend's is the host's */
+    uint8_t **scratch;    /* (workers): of task_draw */
 } Feed;
 
 /* images_most: of one feed_lanes. */
 void feed_open(Feed *feed, const Experiment *experiment, Split split, int64_t images_most);
 void feed_close(Feed *feed); /* a zeroed one is allowed */
 
-/* Takes the images of `lanes` of a batch in place of those before. samples (lanes->batch): the batch, indices into the
- * split's file. Called by one thread while no worker computes. */
-void feed_lanes(Feed *feed, const Span *lanes, uint32_t epoch, const int32_t *samples);
+/* The samples that batches are cut from, from now on: order (all of the split), indices into its file. Borrowed. */
+void feed_order(Feed *feed, const int32_t *order);
+
+/* Takes the images of `lanes` of a batch, which begins at place `first` of the order, in place of those before: at
+ * once, and at epoch 0; or in two parts, the host's and one of kernels alone (the same for the same lanes and at the
+ * same address of `first`, which says the place when they run). Called by one thread while no worker computes. */
+void feed_lanes(Feed *feed, const Span *lanes, int64_t first);
+void feed_draw(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first);
+void feed_choose(const Feed *feed, const Span *lanes, DevInts first);
 
 /* The images of a lane, or some lanes, of those fed: arrays of its images. Borrowed, at the same place for the same
  * lanes until feed_close. */

@@ -13,11 +13,11 @@ enum { TAIL_STOP = SUMS, TAIL_SAVE, TAIL };
 /* Memory for the passes of a span: lanes beyond it are summed span by span. */
 static const size_t SPAN_BYTES = (size_t)32 << 20;
 
-/* All that changes from step to step, besides the batch: one upload. */
+/* All that changes from step to step, besides pictures that are drawn: one upload. */
 typedef struct {
     double tail[TAIL]; /* of each lane to begin with: sums of nothing, and this rank's wishes */
     Update update;
-    int32_t epoch;
+    int32_t first, epoch;
     float moving_average;
 } Inputs;
 
@@ -46,6 +46,8 @@ static int choose_span_lanes(const Ram *ram, const Span *lanes, int64_t rows) {
     while (2 * most <= lanes->lanes && 2 * (size_t)most * bytes <= SPAN_BYTES) most *= 2;
     return most;
 }
+
+static DevInts first_of(const Step *step) { return (DevInts){(void *)(step->inputs + offsetof(Inputs, first))}; }
 
 static DevInts epoch_of(const Step *step) { return (DevInts){(void *)(step->inputs + offsetof(Inputs, epoch))}; }
 
@@ -152,6 +154,7 @@ static bool compute_gradient(void *context) {
     const Step *step = context;
     Experiment *experiment = step->experiment;
     Backend *backend = experiment->backend;
+    feed_choose(&step->feed, &step->lanes, first_of(step));
     ram_load(&experiment->ram, optimizer_parameters(step->optimizer));
     backend->kernels->repeat_row(backend, lane_count(step), TAIL,
                                  (DevDoubles){(void *)(step->inputs + offsetof(Inputs, tail))}, step->tails);
@@ -205,17 +208,20 @@ static void upload_inputs(const Step *step, const StepInput *input) {
     inputs.tail[TAIL_STOP] = input->stop;
     inputs.tail[TAIL_SAVE] = input->save;
     inputs.update = optimizer_next(step->optimizer, &step->experiment->config, input->lr);
+    inputs.first = (int32_t)input->first;
     inputs.epoch = (int32_t)input->epoch;
     inputs.moving_average = input->moving_average;
     backend->kernels->upload(backend, step->inputs, &inputs, sizeof inputs);
 }
+
+void step_order(Step *step, const int32_t *order) { feed_order(&step->feed, order); }
 
 StepSums step_run(Step *step, const StepInput *input) {
     const Experiment *experiment = step->experiment;
     double total[TAIL];
     backend_range(experiment->backend, "step");
     step->lanes = experiment_training_lanes(experiment, input->n, (int)experiment->config.train_samples);
-    feed_lanes(&step->feed, &step->lanes, input->epoch, input->samples);
+    feed_draw(&step->feed, &step->lanes, input->epoch, input->first);
     upload_inputs(step, input);
     if (experiment->config.train_graph && !input->spoil)
         play_step(step);

@@ -12,8 +12,7 @@ typedef struct Step Step;
 
 typedef struct {
     uint32_t epoch;
-    const int32_t *samples; /* (n): the global batch, indices into the training file */
-    int64_t n;
+    int64_t first, n;     /* the global batch: places of the epoch's order */
     float moving_average; /* m of before the step */
     double lr;
     bool stop, save; /* this rank's wishes */
@@ -33,6 +32,9 @@ typedef struct {
 /* Both are borrowed until step_free. @collective */
 Step *step_new(Experiment *experiment, Optimizer *optimizer);
 void step_free(Step *step); /* NULL is allowed. @collective */
+
+/* An epoch's order: order (all training samples), indices into their file. Borrowed until the next one. */
+void step_order(Step *step, const int32_t *order);
 
 /* Computes on the optimiser's parameters and updates them. Whoever computes with the experiment's ram afterwards loads
  * it anew. @collective */

@@ -42,6 +42,7 @@ Tracer *tracer_new(const Experiment *experiment, const TracePlan *plan) {
                                  .classes = dims->classes};
     feed_open(&tracer->feed, experiment, plan->split,
               experiment->config.eval_batch < count ? experiment->config.eval_batch : count);
+    feed_order(&tracer->feed, experiment->dataset.sample[plan->split]);
     tracer->pass = memory_new((size_t)workers, sizeof *tracer->pass);
     tracer->readout = memory_new((size_t)workers, sizeof *tracer->readout);
     for (int i = 0; i < workers; i++) {
@@ -173,7 +174,7 @@ static void fill_rows(void *context, const TraceRows *rows) {
         const int64_t from = rows->first > first ? rows->first - first : 0, to = end - first < n ? end - first : n;
         Work work = {tracer, rows, experiment->dataset.sample[tracer->plan.split] + first, first};
         const Span lanes = lanes_of(experiment, n, from, to);
-        feed_lanes(&tracer->feed, &lanes, 0, work.samples);
+        feed_lanes(&tracer->feed, &lanes, first);
         backend->kernels->run(backend, lanes, 1, trace_span, &work);
     }
 }

@@ -229,7 +229,7 @@ static Status train_batch(Training *t, bool *stop) {
     t->rate = s->rate_factor * schedule_rate(config, &s->schedule, at);
     const bool spoilt = train_fault_is_due(t->fault, FAULT_NAN, t->begun, comm_rank(experiment->comm));
     const StepInput input = {.epoch = (uint32_t)s->epoch,
-                             .samples = t->order + first,
+                             .first = first,
                              .n = n,
                              .moving_average = (float)s->moving_average,
                              .lr = t->rate,
@@ -303,6 +303,7 @@ static Status train_epoch(Training *t, bool *stopped) {
     SavedState *s = &t->state;
     dataset_order(&t->experiment->dataset, SPLIT_TRAIN, (uint64_t)t->experiment->config._seed, (uint32_t)s->epoch,
                   t->order);
+    step_order(t->step, t->order);
     while (s->batch < t->batches && !*stopped) {
         TRY(train_batch(t, stopped));
         const ProgressPoint point = progress_point(t);

@@ -77,8 +77,9 @@ static void train(Experiment *experiment, Optimizer *optimizer, Figures *figures
         const uint32_t epoch = (uint32_t)i / 2 + 1;
         const int64_t first = i % 2 * config->train_batch;
         dataset_order(&experiment->dataset, SPLIT_TRAIN, (uint64_t)config->_seed, epoch, order);
+        step_order(step, order);
         const StepInput input = {.epoch = epoch,
-                                 .samples = order + first,
+                                 .first = first,
                                  .n = batch_images(config, i),
                                  .moving_average = (float)moving_average,
                                  .lr = config->train_lr};
@@ -95,13 +96,13 @@ static void train(Experiment *experiment, Optimizer *optimizer, Figures *figures
 
 /* One rank's wish to stop or to save reaches all, whichever rank it is. */
 static void check_wishes(Experiment *experiment, Optimizer *optimizer) {
-    const int32_t samples[6] = {0, 1, 2, 3, 4, 5};
     Step *step = step_new(experiment, optimizer);
+    step_order(step, experiment->dataset.sample[SPLIT_TRAIN]);
     for (int rank = 0; rank < comm_size(experiment->comm); rank++) {
         const bool mine = rank == comm_rank(experiment->comm);
-        StepSums sums = step_run(step, &(StepInput){.epoch = 1, .samples = samples, .n = 6, .stop = mine});
+        StepSums sums = step_run(step, &(StepInput){.epoch = 1, .n = 6, .stop = mine});
         require(sums.stop && !sums.save);
-        sums = step_run(step, &(StepInput){.epoch = 1, .samples = samples, .n = 6, .save = mine});
+        sums = step_run(step, &(StepInput){.epoch = 1, .n = 6, .save = mine});
         require(!sums.stop && sums.save);
     }
     step_free(step);

@@ -200,6 +200,52 @@ static void shown_close(Twins *twins, Shown *shown) {
     twin_bytes_close(twins, shown->pixels);
 }
 
+static void check_choose(Twins *twins, int images, bool drawn) {
+    enum { COUNT = 300, LABELS = 400, FIRST = 11, OFFSET = 5 };
+    int32_t order[COUNT];
+    uint8_t label[LABELS], bytes[COUNT];
+    static const int32_t PLACE = FIRST;
+    void *orders[SIDES], *labels[SIDES], *first[SIDES], *picture[SIDES], *sample[SIDES], *chosen[SIDES];
+    for (int i = 0; i < COUNT; i++) order[i] = (int32_t)(dice_bits(&twins->dice) % LABELS);
+    for (int i = 0; i < LABELS; i++) label[i] = (uint8_t)dice_bits(&twins->dice);
+    memset(bytes, 0xff, sizeof bytes);
+    twin_bytes(twins, order, sizeof order, orders);
+    twin_bytes(twins, label, sizeof label, labels);
+    twin_bytes(twins, &PLACE, sizeof PLACE, first);
+    twin_bytes(twins, order, (size_t)images * sizeof *order, picture);
+    twin_bytes(twins, order, (size_t)images * sizeof *order, sample);
+    twin_bytes(twins, bytes, (size_t)images, chosen);
+    int32_t got_sample[COUNT], got_picture[COUNT];
+    uint8_t got_label[COUNT];
+    for (int side = 0; side < SIDES; side++) {
+        const Choice choice = {.order = {orders[side]},
+                               .count = COUNT,
+                               .first = {first[side]},
+                               .offset = OFFSET,
+                               .label = {labels[side]},
+                               .labels = LABELS,
+                               .drawn = drawn};
+        const Pictures pictures = {.picture = {picture[side]}, .sample = {sample[side]}, .label = {chosen[side]}};
+        CALL(side, choose, &choice, images, &pictures);
+        CALL(side, download, got_sample, sample[side], (size_t)images * sizeof *got_sample);
+        CALL(side, download, got_picture, picture[side], (size_t)images * sizeof *got_picture);
+        CALL(side, download, got_label, chosen[side], (size_t)images);
+        for (int i = 0; i < images; i++) {
+            const int32_t expected = order[FIRST + OFFSET + i];
+            assert_int_equal(got_sample[i], expected);
+            assert_int_equal(got_picture[i], drawn ? i : expected);
+            assert_int_equal(got_label[i], label[expected]);
+        }
+    }
+    void **all[] = {orders, labels, first, picture, sample, chosen};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) twin_bytes_close(twins, all[i]);
+}
+
+static void test_choose(void **state) {
+    for (int i = 0; i < ROW_COUNTS; i++)
+        for (int drawn = 0; drawn < 2; drawn++) check_choose(*state, ROWS[i], drawn);
+}
+
 static void check_draw(Twins *twins, int images, int samples, Policy policy) {
     enum { T = 5 };
     const Span span = one_lane(images, samples);
@@ -526,10 +572,11 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_products, &twins),      cmocka_unit_test_prestate(test_large_gradient, &twins),
         cmocka_unit_test_prestate(test_relu_backward, &twins), cmocka_unit_test_prestate(test_lstm, &twins),
-        cmocka_unit_test_prestate(test_policies, &twins),      cmocka_unit_test_prestate(test_retina, &twins),
-        cmocka_unit_test_prestate(test_losses, &twins),        cmocka_unit_test_prestate(test_tall, &twins),
-        cmocka_unit_test_prestate(test_transpose, &twins),     cmocka_unit_test_prestate(test_vectors, &twins),
-        cmocka_unit_test_prestate(test_no_rows, &twins),       cmocka_unit_test_prestate(test_sums, &twins),
+        cmocka_unit_test_prestate(test_choose, &twins),        cmocka_unit_test_prestate(test_policies, &twins),
+        cmocka_unit_test_prestate(test_retina, &twins),        cmocka_unit_test_prestate(test_losses, &twins),
+        cmocka_unit_test_prestate(test_tall, &twins),          cmocka_unit_test_prestate(test_transpose, &twins),
+        cmocka_unit_test_prestate(test_vectors, &twins),       cmocka_unit_test_prestate(test_no_rows, &twins),
+        cmocka_unit_test_prestate(test_sums, &twins),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int side = 0; side < SIDES; side++) backend_close(twins.backend[side]);

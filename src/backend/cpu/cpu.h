@@ -48,6 +48,7 @@ void cpu_sum_products(int lanes, int in, int out, LaneProduct product, const voi
 void cpu_finish_linear(int64_t rows, int columns, const float *bias, Activation activation, Matrix y);
 
 /* The kernels, one file a family; shapes in backend.h. */
+void cpu_choose(Backend *, const Choice *, int64_t images, const Pictures *chosen);
 void cpu_draw(Backend *, const Span *, const Draws *, const Pictures *, int glimpses, DevFloats location,
               DevFloats noise);
 void cpu_retina(Backend *, const Span *, const Retina *, const Pictures *, DevFloats location, DevFloats glimpse);

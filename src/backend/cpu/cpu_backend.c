@@ -77,6 +77,7 @@ static const Kernels CPU_KERNELS = {
     .withdraw = cpu_withdraw,
     .run = cpu_run,
     .wait = cpu_wait,
+    .choose = cpu_choose,
     .draw = cpu_draw,
     .retina = cpu_retina,
     .linear = cpu_linear,

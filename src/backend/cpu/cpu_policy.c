@@ -1,6 +1,11 @@
-/* The location policy: random draws, sampling, and its gradient by REINFORCE. */
+/* Which pictures; the location policy: random draws, sampling, and its gradient by REINFORCE. */
 #include "backend/cpu/cpu.h"
 #include "backend/element/policy.h"
+
+void cpu_choose(Backend *backend, const Choice *choice, int64_t images, const Pictures *chosen) {
+    (void)backend;
+    for (int64_t i = 0; i < images; i++) policy_choose(choice, i, chosen);
+}
 
 void cpu_draw(Backend *backend, const Span *span, const Draws *draws, const Pictures *pictures, int glimpses,
               DevFloats location, DevFloats noise) {

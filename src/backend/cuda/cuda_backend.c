@@ -128,6 +128,7 @@ static const Kernels CUDA_KERNELS = {
     .forget = cuda_forget,
     .wait = cuda_wait,
     .range = cuda_range,
+    .choose = cuda_choose,
     .draw = cuda_draw,
     .retina = cuda_retina,
     .linear = cuda_linear,

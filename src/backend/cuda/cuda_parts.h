@@ -98,6 +98,7 @@ void cuda_download(Backend *, void *host, const void *device, size_t bytes);
 
 void cuda_range(Backend *, const char *name);
 
+void cuda_choose(Backend *, const Choice *, int64_t images, const Pictures *chosen);
 void cuda_draw(Backend *, const Span *, const Draws *, const Pictures *, int glimpses, DevFloats location,
                DevFloats noise);
 void cuda_retina(Backend *, const Span *, const Retina *, const Pictures *, DevFloats location, DevFloats glimpse);

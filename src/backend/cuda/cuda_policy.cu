@@ -1,6 +1,17 @@
-/* The location policy on the GPU: random draws, sampling, and its gradient by REINFORCE. */
+/* Which pictures, and the location policy, on the GPU: random draws, sampling, and its gradient by REINFORCE. */
 #include "backend/cuda/cuda_parts.h"
 #include "backend/element/policy.h"
+
+/* One thread an image: 14 bytes. */
+static __global__ void choose_kernel(Choice choice, int64_t images, Pictures chosen) {
+    const int64_t i = cuda_index();
+    if (i < images) policy_choose(&choice, i, &chosen);
+}
+
+void cuda_choose(Backend *backend, const Choice *choice, int64_t images, const Pictures *chosen) {
+    if (images == 0) return;
+    CUDA_LAUNCH(choose_kernel, cuda_blocks(images), CUDA_THREADS, (CudaBackend *)backend, *choice, images, *chosen);
+}
 
 /* One thread a pair of numbers: block 0 of rows the starts, then the glimpses. Ten rounds of Philox, 8 bytes written.
  */

@@ -1,12 +1,20 @@
-/* The location policy, one row or one (glimpse, row) at a time: random draws, sampling, log-density, and the REINFORCE
- * and baseline terms (Williams 1992; Mnih et al. 2014, eq. 8-10), for every backend. Must not know who computes which
- * row. Nothing is collective. */
+/* Which pictures are looked at, and the location policy, one row or one (glimpse, row) at a time: random draws,
+ * sampling, log-density, and the REINFORCE and baseline terms (Williams 1992; Mnih et al. 2014, eq. 8-10), for every
+ * backend. Must not know who computes which row. Nothing is collective. */
 #ifndef RAM_BACKEND_ELEMENT_POLICY_H
 #define RAM_BACKEND_ELEMENT_POLICY_H
 
 #include "backend/backend.h"
 #include "base/device.h"
 #include "base/philox.h"
+
+/* Image i of those that are chosen. */
+RAM_DEVICE void policy_choose(const Choice *choice, int64_t i, const Pictures *chosen) {
+    const int32_t sample = choice->order.address[choice->first.address[0] + choice->offset + i];
+    chosen->sample.address[i] = sample;
+    chosen->label.address[i] = choice->label.address[sample];
+    chosen->picture.address[i] = choice->drawn ? (int32_t)i : sample;
+}
 
 /* Names the draws of row r: `sample` is the number of the row's image. */
 RAM_DEVICE DrawKey policy_key(const Draws *draws, int32_t sample, int64_t r, int samples) {
