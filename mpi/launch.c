@@ -230,6 +230,9 @@ void launch_prepare_mpi(void) {
 void launch_prepare_nccl(void) {
     /* Sums inside the switch are not repeatable, and what is fast is to be so (train.reduction). */
     if (!getenv("NCCL_ALGO")) setenv("NCCL_NVLS_ENABLE", "0", 0);
+    /* NCCL may register the buffers of sums that a CUDA graph holds, and cut these otherwise: a recorded sum is to have
+     * the bits of one that is not. */
+    setenv("NCCL_GRAPH_REGISTER", "0", 0);
 }
 
 /* --- the user's own variables */

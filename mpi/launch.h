@@ -67,7 +67,8 @@ int64_t launch_job_end(void);            /* $SLURM_JOB_END_TIME, seconds since 1
  * user's settings. comm_mpi_new calls it. */
 void launch_prepare_mpi(void);
 
-/* The same for NCCL, before its first call: NVLS is off unless NCCL_ALGO or NCCL_NVLS_ENABLE is the user's. */
+/* The same for NCCL, before its first call: NVLS is off unless NCCL_ALGO or NCCL_NVLS_ENABLE is the user's, and so is
+ * the registration of recorded buffers unless NCCL_GRAPH_REGISTER is. */
 void launch_prepare_nccl(void);
 
 #endif

@@ -310,8 +310,8 @@ struct Backend {
     int workers;         /* independent workspaces that `run` needs */
     bool host_memory;    /* its addresses are the host's */
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
-    const char *library; /* of the products, with its version */
-    const char *note;    /* e.g. the instruction set of the products; must be equal on all ranks */
+    const char *library; /* of the products, with its version; must be equal on all ranks */
+    const char *note;    /* e.g. the instruction set of the products; must be equal on all ranks too */
     void *stream;        /* CUDA's, on which all is done in order; NULL elsewhere */
 };
 

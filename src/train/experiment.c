@@ -106,7 +106,7 @@ static Status open_model(Experiment *experiment, DeviceChoice device) {
 /* What must be equal on all ranks, or they would compute different things, or wait for each other for ever. */
 typedef struct {
     char program[128];            /* version, revision, compiler */
-    char products[64];            /* the instruction set: equal bits are promised for one */
+    char products[192];           /* library and instruction set or GPU: equal bits are promised for one */
     char config[HASH_TEXT];       /* of all values */
     char data[SPLITS][HASH_TEXT]; /* of the files and the split */
 } Premises;
@@ -121,7 +121,8 @@ static Premises own_premises(const Experiment *experiment) {
     memcpy(premises.data, experiment->dataset.hash, sizeof premises.data);
     snprintf(premises.program, sizeof premises.program, "%s, revision %s, %s", version_number(), version_revision(),
              version_compiler());
-    snprintf(premises.products, sizeof premises.products, "%s", experiment->backend->note);
+    snprintf(premises.products, sizeof premises.products, "%s (%s)", experiment->backend->library,
+             experiment->backend->note);
     return premises;
 }
 
@@ -140,8 +141,9 @@ static Status check_premises(const Experiment *experiment) {
             status = status_error(
                 RAM_UNAVAILABLE, "rank 0 computes with %s, rank %d with %s: the ranks of a run need %s",
                 all[0].products, rank, all[rank].products,
-                experiment->backend->stream ? "GPUs of one model"
-                                            : "one instruction set (LIBXSMM_TARGET=hsw on all hosts makes them equal)");
+                experiment->backend->stream
+                    ? "GPUs of one model and one cuBLAS"
+                    : "one library and one instruction set (LIBXSMM_TARGET=hsw on all hosts makes these equal)");
         else if (strcmp(all[0].config, all[rank].config) != 0)
             status = status_error(RAM_USAGE,
                                   "rank 0 and rank %d read different configurations: give all hosts the same files and "

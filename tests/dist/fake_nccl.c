@@ -205,6 +205,7 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataTyp
     const char *nvls = getenv("NCCL_NVLS_ENABLE");
     ncclResult_t answer;
     if (!getenv("NCCL_ALGO") && (!nvls || strcmp(nvls, "0") != 0)) return ncclInvalidUsage;
+    if (!getenv("NCCL_GRAPH_REGISTER")) return ncclInvalidUsage;
     if (nccl_ranks_is_capturing() && is_mode("uncaptured")) return ncclInvalidUsage;
     if (fails(comm, &answer)) return answer;
     float *floats = nccl_ranks_host(to);

@@ -7,7 +7,7 @@ mpirun=$(dirname "$0")/../mpirun.sh
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failures=0
-unset NCCL_ALGO NCCL_NVLS_ENABLE
+unset NCCL_ALGO NCCL_NVLS_ENABLE NCCL_GRAPH_REGISTER
 
 fail() {
     echo "FAILED: $*"

@@ -8,8 +8,8 @@ static __global__ void finish_kernel(int64_t count, int columns, const float *bi
                                      int64_t stride) {
     const int64_t i = cuda_index();
     if (i >= count) return;
-    const int column = (int)(i % columns);
-    float *at = y + i / columns * stride + column;
+    const int64_t row = cuda_quotient(i, columns), column = i - row * columns;
+    float *at = y + row * stride + column;
     const float value = *at + bias[column];
     *at = activation == ACTIVATION_RELU ? units_relu(value) : activation == ACTIVATION_TANH ? tanhf(value) : value;
 }
@@ -25,7 +25,7 @@ static __global__ void relu_backward_kernel(int64_t count, int columns, const fl
                                             int64_t dy_stride) {
     const int64_t i = cuda_index();
     if (i >= count) return;
-    const int64_t row = i / columns, column = i % columns;
+    const int64_t row = cuda_quotient(i, columns), column = i - row * columns;
     float *at = dy + row * dy_stride + column;
     *at = units_relu_backward(y[row * y_stride + column], *at);
 }
@@ -48,15 +48,16 @@ typedef struct {
     } lane[LANE_GROUP];
 } ColumnLanes;
 
-/* A block takes TILE columns of one chunk (blockIdx.y) of one lane (blockIdx.z), a thread every TILE-th row of its
- * column; the sums of a column's threads are added in a fixed tree. out (lanes, chunks, columns). 4 bytes an element.
+/* A block takes TILE columns (blockIdx.y) of one chunk (blockIdx.x) of one lane (blockIdx.z), a thread every TILE-th
+ * row of its column; the sums of a column's threads are added in a fixed tree. out (lanes, chunks, columns). 4 bytes an
+ * element.
  */
 static __global__ void __launch_bounds__(TILE *TILE) columns_kernel(ColumnLanes lanes, int columns, float *out) {
     __shared__ float shared[TILE][TILE + 1];
-    const int column = (int)(blockIdx.x * TILE + threadIdx.x);
+    const int column = (int)(blockIdx.y * TILE + threadIdx.x);
     const float *at = lanes.lane[blockIdx.z].at;
     const int64_t stride = lanes.lane[blockIdx.z].stride, rows = lanes.lane[blockIdx.z].rows;
-    const int64_t first = (int64_t)blockIdx.y * CHUNK, end = first + CHUNK < rows ? first + CHUNK : rows;
+    const int64_t first = (int64_t)blockIdx.x * CHUNK, end = first + CHUNK < rows ? first + CHUNK : rows;
     float sum = 0.0f;
     if (column < columns)
         for (int64_t r = first + threadIdx.y; r < end; r += TILE) sum += at[r * stride + column];
@@ -66,7 +67,7 @@ static __global__ void __launch_bounds__(TILE *TILE) columns_kernel(ColumnLanes 
         if (threadIdx.y < half) shared[threadIdx.y][threadIdx.x] += shared[threadIdx.y + half][threadIdx.x];
     }
     if (threadIdx.y == 0 && column < columns)
-        out[((int64_t)blockIdx.z * gridDim.y + blockIdx.y) * columns + column] = shared[0][threadIdx.x];
+        out[((int64_t)blockIdx.z * gridDim.x + blockIdx.x) * columns + column] = shared[0][threadIdx.x];
 }
 
 /* One thread a column: the chunks of a lane one after the other, the lanes in the order of their tree. 4 bytes a chunk.
@@ -101,7 +102,7 @@ void cuda_linear_backward_bias(Backend *backend, const Span *span, int glimpses,
             group.lane[i].stride = dy[first + i].stride;
             group.lane[i].rows = glimpses * span_rows(&one);
         }
-        CUDA_LAUNCH(columns_kernel, dim3((unsigned)(out + TILE - 1) / TILE, (unsigned)chunks, (unsigned)count),
+        CUDA_LAUNCH(columns_kernel, dim3((unsigned)chunks, (unsigned)(out + TILE - 1) / TILE, (unsigned)count),
                     dim3(TILE, TILE), cuda, group, out, sums + first * chunks * out);
     }
     if (!whole)

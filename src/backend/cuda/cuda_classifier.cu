@@ -55,7 +55,8 @@ static __global__ void __launch_bounds__(CUDA_SUM_THREADS)
     const int classes = loss.classes;
     double last_sum = 0, earlier_sum = 0, correct = 0;
     for (int64_t i = first + threadIdx.x; i < end; i += CUDA_SUM_THREADS) {
-        const int t = (int)(i / rows), label = labels[i % rows / samples];
+        const int64_t t = cuda_quotient(i, rows);
+        const int label = labels[(i - t * rows) / samples];
         const double nll = -(double)log_prob[i * classes + label];
         if (t == loss.glimpses - 1) {
             last_sum += nll;
@@ -64,7 +65,7 @@ static __global__ void __launch_bounds__(CUDA_SUM_THREADS)
             earlier_sum += nll;
         }
         if (d_logits)
-            classifier_gradient(classes, classifier_scale(&loss, t), label, log_prob + i * classes,
+            classifier_gradient(classes, classifier_scale(&loss, (int)t), label, log_prob + i * classes,
                                 d_logits + i * classes);
     }
     cuda_sums_give(&sums, 0, last_sum, shared);

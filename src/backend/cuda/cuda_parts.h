@@ -142,6 +142,11 @@ void cuda_widen(Backend *, int count, DevFloats values, DevDoubles out);
 /* A thread's number among all of a one-dimensional launch. */
 static __device__ inline int64_t cuda_index(void) { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
 
+/* i / n: 32 bits, which nearly all arrays fit in, take a fraction of the instructions. */
+static __device__ inline int64_t cuda_quotient(int64_t i, int64_t n) {
+    return (uint64_t)(i | n) >> 32 ? i / n : (int64_t)((uint32_t)i / (uint32_t)n);
+}
+
 /* The sum of `value` over the THREADS (a power of two) threads of a block, in a fixed order; thread 0 gets it. `shared`
  * (THREADS) is free again afterwards. */
 template <typename Number, int THREADS> static __device__ inline Number cuda_block_sum(Number value, Number *shared) {

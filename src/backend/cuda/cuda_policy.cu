@@ -19,8 +19,8 @@ static __global__ void draw_kernel(Draws draws, int64_t count, int64_t rows, int
                                    float *location, float *noise) {
     const int64_t i = cuda_index();
     if (i >= count) return;
-    const int64_t row = i % rows;
-    const int t = (int)(i / rows) - 1;
+    const int64_t block = cuda_quotient(i, rows), row = i - block * rows;
+    const int t = (int)block - 1;
     const DrawKey key = policy_key(&draws, sample[row / samples], row, samples);
     if (t < 0)
         policy_start(&draws, key, location + 2 * row);
@@ -63,7 +63,7 @@ static __global__ void __launch_bounds__(CUDA_SUM_THREADS)
     const ReinforceScale scale = policy_scale(&loss);
     double baseline_sum = 0, reinforce_sum = 0, reward_sum = 0;
     for (int64_t i = first + threadIdx.x; i < end; i += CUDA_SUM_THREADS) {
-        const int64_t r = i % rows;
+        const int64_t r = i - cuda_quotient(i, rows) * rows;
         b[i] = policy_baseline(&loss, reward, r, samples, b[i]);
         const float advantage = reward[r] - b[i];
         if (loss.baseline == BASELINE_LEARNED) baseline_sum += (double)advantage * (double)advantage;

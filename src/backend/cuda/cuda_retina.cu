@@ -9,8 +9,8 @@ static __global__ void retina_kernel(Retina retina, int64_t count, int features,
                                      const int32_t *picture, const float *location, float *glimpse) {
     const int64_t i = cuda_index();
     if (i >= count) return;
-    const int64_t row = i / features, bytes = (int64_t)retina.height * retina.width * retina.channels;
-    const int cell = (int)(i % features), patch = retina.patch;
+    const int64_t row = cuda_quotient(i, features), bytes = (int64_t)retina.height * retina.width * retina.channels;
+    const int cell = (int)(i - row * features), patch = retina.patch;
     const int x = cell % patch, y = cell / patch % patch, plane_number = cell / (patch * patch);
     const int channel = plane_number % retina.channels, scale = plane_number / retina.channels;
     int factor = 1;
