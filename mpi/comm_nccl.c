@@ -90,6 +90,7 @@ struct CommNccl {
     void *first; /* memory of the first use, with its stream */
     cudaStream_t stream;
     NcclUse use;
+    bool records;
     int rank, ranks;
     double seconds;
 };
@@ -204,6 +205,7 @@ static Status join(CommNccl *n, const ncclUniqueId *id) {
     config.blocking = 0;
     const ncclResult_t result = n->library.ncclCommInitRankConfig(&n->nccl, n->ranks, *id, n->rank, &config);
     TRY(settle(n, result, "joining the ranks"));
+    if (n->event) return status_ok(); /* joined anew */
     const cudaError_t error = cudaEventCreateWithFlags(&n->event, cudaEventDisableTiming);
     return error == cudaSuccess ? status_ok() : cuda_failed(n, error, "joining the ranks");
 }
@@ -224,20 +226,55 @@ static void release_first(CommNccl *n) {
     n->first = NULL;
 }
 
-/* A sum of ones over `count` floats, the first of them checked. */
-static Status first_sum(CommNccl *n, int64_t count) {
-    static const char WHAT[] = "the first sum";
-    float one = 1, sum = 0;
-    TRY(take_first(n, (size_t)count * sizeof(float), WHAT));
-    cudaError_t error = cudaMemcpyAsync(n->first, &one, sizeof one, cudaMemcpyHostToDevice, n->stream);
-    if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
-    TRY(start_sum(n, n->first, count, n->stream, WHAT));
-    TRY(wait_for(n, n->stream, WHAT));
-    error = cudaMemcpy(&sum, n->first, sizeof sum, cudaMemcpyDeviceToHost);
-    if (error != cudaSuccess) return cuda_failed(n, error, WHAT);
+static Status set_one(CommNccl *n, const char *what) {
+    const float one = 1;
+    const cudaError_t error = cudaMemcpyAsync(n->first, &one, sizeof one, cudaMemcpyHostToDevice, n->stream);
+    return error == cudaSuccess ? status_ok() : cuda_failed(n, error, what);
+}
+
+/* Waits for the sum of ones. */
+static Status check_ones(CommNccl *n, const char *what) {
+    float sum = 0;
+    TRY(wait_for(n, n->stream, what));
+    const cudaError_t error = cudaMemcpy(&sum, n->first, sizeof sum, cudaMemcpyDeviceToHost);
+    if (error != cudaSuccess) return cuda_failed(n, error, what);
     if (sum == (float)n->ranks) return status_ok();
     return status_error(RAM_UNAVAILABLE, "NCCL sums ones of %d ranks to %g on rank %d: take --comm mpi", n->ranks, sum,
                         n->rank);
+}
+
+/* A sum of ones over `count` floats, the first of them checked. */
+static Status first_sum(CommNccl *n, int64_t count) {
+    static const char WHAT[] = "the first sum";
+    TRY(take_first(n, (size_t)count * sizeof(float), WHAT));
+    TRY(set_one(n, WHAT));
+    TRY(start_sum(n, n->first, count, n->stream, WHAT));
+    return check_ones(n, WHAT);
+}
+
+/* The same as a graph. *playable: NULL where NCCL, or CUDA with it, refuses to be recorded, for the reason *refusal;
+ * then NCCL can be used no more. */
+static Status record_sum(CommNccl *n, int64_t count, cudaGraphExec_t *playable, Status *refusal, const char *what) {
+    cudaGraph_t graph = NULL;
+    *playable = NULL;
+    *refusal = status_ok();
+    cudaError_t error = cudaStreamBeginCapture(n->stream, cudaStreamCaptureModeRelaxed);
+    if (error != cudaSuccess) return cuda_failed(n, error, what);
+    const Status asked = start_sum(n, n->first, count, n->stream, what);
+    error = cudaStreamEndCapture(n->stream, &graph);
+    if (!status_failed(&asked) && error == cudaSuccess) error = cudaGraphInstantiateWithFlags(playable, graph, 0);
+    if (graph) cudaGraphDestroy(graph);
+    if (asked.code == RAM_TIMEOUT || *playable) return asked;
+    cudaGetLastError(); /* forget it */
+    *refusal = status_failed(&asked) ? asked : cuda_failed(n, error, what);
+    return status_ok();
+}
+
+static Status play_sum(CommNccl *n, cudaGraphExec_t playable, const char *what) {
+    TRY(set_one(n, what));
+    const cudaError_t error = cudaGraphLaunch(playable, n->stream);
+    if (error != cudaSuccess) return cuda_failed(n, error, what);
+    return check_ones(n, what);
 }
 
 /* number (ranks) and message (2 * ranks) are room for it. */
@@ -322,13 +359,39 @@ static Status agree_on(CommNccl *n, Comm *comm, Status mine) {
     return comm_agree(comm, mine);
 }
 
-static Status open_agreed(CommNccl *n, Comm *comm, const CommNcclOptions *options) {
+static Status join_all(CommNccl *n, Comm *comm, const CommNcclOptions *options) {
     ncclUniqueId id;
     memset(&id, 0, sizeof id);
     TRY(agree_on(n, comm, begin(n, options->gpu, &id)));
     comm_broadcast(comm, &id, sizeof id, 0);
     TRY(agree_on(n, comm, join(n, &id)));
     return agree_on(n, comm, n->use == NCCL_SUMS ? first_sum(n, options->count) : first_exchange(n));
+}
+
+/* Finds out whether sums can be recorded, once and for all ranks: they have to record together. A communicator that
+ * does not block answers nothing but its refusal afterwards, so that where one refuses all join anew. */
+static Status find_records(CommNccl *n, Comm *comm, const CommNcclOptions *options) {
+    static const char WHAT[] = "the first recorded sum";
+    cudaGraphExec_t playable;
+    Status refusal, status = agree_on(n, comm, record_sum(n, options->count, &playable, &refusal, WHAT));
+    if (!status_failed(&status)) {
+        refusal = comm_agree(comm, refusal);
+        n->records = !status_failed(&refusal);
+    }
+    if (n->records) status = play_sum(n, playable, WHAT);
+    if (playable) cudaGraphExecDestroy(playable); /* before NCCL is left, which would wait for that */
+    TRY(agree_on(n, comm, status));
+    if (n->records) return status;
+    log_info("NCCL's sums are no part of a recorded step, which is played in two pieces around them: %s",
+             refusal.message);
+    leave(n);
+    release_first(n);
+    return join_all(n, comm, options);
+}
+
+static Status open_agreed(CommNccl *n, Comm *comm, const CommNcclOptions *options) {
+    TRY(join_all(n, comm, options));
+    return n->use == NCCL_SUMS ? find_records(n, comm, options) : status_ok();
 }
 
 Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **nccl) {
@@ -360,19 +423,12 @@ static _Noreturn void give_up(CommNccl *n, const Status *status) {
 
 NcclUse comm_nccl_use(const CommNccl *n) { return n->use; }
 
-/* Where a call only describes work, one that fails has done nothing to what is summed. */
-static bool is_captured(cudaStream_t stream) {
-    enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-    return cudaStreamIsCapturing(stream, &capture) == cudaSuccess && capture != cudaStreamCaptureStatusNone;
-}
+bool comm_nccl_records(const CommNccl *n) { return n->records; }
 
-bool comm_nccl_sum(CommNccl *n, float *floats, int64_t count, void *stream, const char *what) {
+void comm_nccl_sum(CommNccl *n, float *floats, int64_t count, void *stream, const char *what) {
     require(n->use == NCCL_SUMS);
     const Status status = start_sum(n, floats, count, stream, what);
-    if (!status_failed(&status)) return true;
-    if (status.code == RAM_TIMEOUT || !is_captured(stream)) give_up(n, &status);
-    log_info("NCCL's sum is no part of a recorded step, which is played in two pieces around it: %s", status.message);
-    return false;
+    if (status_failed(&status)) give_up(n, &status);
 }
 
 void comm_nccl_exchange(CommNccl *n, int sends, const Message *send, int receives, const Message *receive, void *stream,

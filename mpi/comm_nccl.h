@@ -30,18 +30,19 @@ typedef struct {
 } CommNcclOptions;
 
 /* One rank per GPU, of the ranks of `comm`; one rank alone is allowed. Ends with the first use, whose result is
- * checked: a sum of ones, or a message from every rank to every rank. RAM_UNAVAILABLE, the same on all ranks: NCCL
- * cannot join them. @collective */
+ * checked: a sum of ones, at once and as part of a CUDA graph, or a message from every rank to every rank.
+ * RAM_UNAVAILABLE, the same on all ranks: NCCL cannot join them. @collective */
 Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **nccl);
 void comm_nccl_free(CommNccl *nccl); /* NULL is allowed. @collective */
 NcclUse comm_nccl_use(const CommNccl *nccl);
+/* Whether sums may be part of a CUDA graph: on all ranks, or on none, for a reason that the log tells. */
+bool comm_nccl_records(const CommNccl *nccl);
 
 /* floats (count), device memory, becomes the sum over all ranks when `stream` (a cudaStream_t) gets there. In an order
  * of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for the message. Where the stream is
- * under capture the sum becomes part of the graph. False: NCCL refuses that, for a reason that the log tells; the
- * capture is to be ended and thrown away, and the sum asked for again without one. @collective, when it is played too
- */
-bool comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what);
+ * under capture (comm_nccl_records), on all ranks alike, the sum is part of the graph. @collective, when it is played
+ * too */
+void comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what);
 
 /* As comm_exchange, between the GPUs: the messages' data is device memory, which is read and written when `stream` gets
  * there; the lists of messages are read at once. A message to oneself is allowed; those of no bytes are left out. Two

@@ -22,7 +22,12 @@ NcclUse comm_nccl_use(const CommNccl *nccl) {
     fatal("NCCL without NCCL");
 }
 
-bool comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what) {
+bool comm_nccl_records(const CommNccl *nccl) {
+    (void)nccl;
+    fatal("NCCL without NCCL");
+}
+
+void comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what) {
     (void)nccl, (void)floats, (void)count, (void)stream;
     fatal("%s: a sum by NCCL without NCCL", what);
 }

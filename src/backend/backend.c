@@ -72,9 +72,11 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
     return spans;
 }
 
-bool backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context) {
-    if (!backend->kernels->run_recorded) return work(context);
-    return backend->kernels->run_recorded(backend, record, lanes, work, context);
+void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context) {
+    if (backend->kernels->run_recorded)
+        backend->kernels->run_recorded(backend, record, lanes, work, context);
+    else
+        work(context);
 }
 
 void backend_forget(Backend *backend, BackendRecord *record) {

@@ -186,8 +186,8 @@ typedef struct Backend Backend;
 /* Called by a worker for each of its spans. `worker` in [0, workers): index of its private workspace. */
 typedef void (*SpanWork)(void *context, int worker, const Span *span);
 
-/* Called to ask for kernels that are to be recorded (backend_run_recorded). False: something among them cannot be. */
-typedef bool (*RecordedWork)(void *context);
+/* Called to ask for kernels that are to be recorded (backend_run_recorded). */
+typedef void (*RecordedWork)(void *context);
 
 /* What a backend keeps of work that comes again and again (backend_run_recorded). */
 typedef struct BackendRecord BackendRecord;
@@ -210,7 +210,7 @@ typedef struct {
     /* Gives the spans of `lanes` (backend_span) to the workers, returns when all are done. */
     void (*run)(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context);
     /* See backend_run_recorded; NULL where nothing is recorded. */
-    bool (*run_recorded)(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
+    void (*run_recorded)(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
     void (*forget)(Backend *backend, BackendRecord *record);
     /* Returns when all that was asked for is done: for those who measure. */
     void (*wait)(Backend *backend);
@@ -346,8 +346,8 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
 
 /* Calls `work`, which asks for kernels alone, no upload or download, and for the same lanes always for the same kernels
  * with the same arguments: a backend that is quicker at it plays a record of them (on a GPU a CUDA graph) in place of
- * the work. False: it cannot be recorded, and is not done. *record: NULL at first; backend_forget() it. */
-bool backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
+ * the work. *record: NULL at first; backend_forget() it. */
+void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
 void backend_forget(Backend *backend, BackendRecord *record); /* NULL is allowed */
 
 /* Allocation by element: undefined contents, or zeros. */

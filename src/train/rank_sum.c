@@ -255,15 +255,16 @@ static const char THE_SUM[] = "the sum of gradients";
 
 bool rank_sum_is_fast(const RankSum *s) { return s->fast; }
 
-bool rank_sum_run_fast(RankSum *s, int rows, DevDoubles tails) {
+bool rank_sum_is_recordable(const RankSum *s) { return s->fast && comm_nccl_records(s->nccl); }
+
+void rank_sum_run_fast(RankSum *s, int rows, DevDoubles tails) {
     const Kernels *kernels = s->backend->kernels;
     const int end = s->first_node + nodes_of(s, s->rank);
     const DevFloats behind = dev_floats_at(s->total, s->count);
     for (int i = s->first_node + 1; i < end; i++) kernels->add(s->backend, s->count, s->total, s->vector[i], s->total);
     kernels->sum_rows(s->backend, rows, s->tail, tails, behind);
-    if (!comm_nccl_sum(s->nccl, s->total.address, s->count + s->tail, s->backend->stream, THE_SUM)) return false;
+    comm_nccl_sum(s->nccl, s->total.address, s->count + s->tail, s->backend->stream, THE_SUM);
     kernels->widen(s->backend, s->tail, behind, tails);
-    return true;
 }
 
 void rank_sum_wait(RankSum *s) {

@@ -34,14 +34,16 @@ DevFloats rank_sum_total(const RankSum *sum);
 /* Whether vectors and tails are summed in NCCL's order, by rank_sum_run_fast, or in that of the tree, by rank_sum_run.
  */
 bool rank_sum_is_fast(const RankSum *sum);
+/* Whether what rank_sum_run_fast asks for can be recorded. */
+bool rank_sum_is_recordable(const RankSum *sum);
 
 /* Sums the vectors to the total, and the nodes' tails to total_tail (tail), host memory: the same on every rank.
  * @collective */
 void rank_sum_run(RankSum *sum, double *total_tail);
 
 /* Asks for the same, as for a kernel. tails (rows, tail), backend memory: row 0 becomes the sum of all rows of all
- * ranks, rounded to floats. False: it is being recorded, and NCCL refuses (comm_nccl_sum). @collective */
-bool rank_sum_run_fast(RankSum *sum, int rows, DevDoubles tails);
+ * ranks, rounded to floats. @collective */
+void rank_sum_run_fast(RankSum *sum, int rows, DevDoubles tails);
 
 /* Where NCCL sums: until it has, within the limit of comm.timeout. Else what is asked of the backend next may wait. */
 void rank_sum_wait(RankSum *sum);

@@ -103,20 +103,22 @@ static void sum_tails(Reduction *r, const double *tails) {
 
 static bool is_alone(const Reduction *r) { return r->mine.count == r->lanes; }
 
-bool reduction_is_recordable(const Reduction *r) { return rank_sum_is_fast(r->ranks) || is_alone(r); }
+bool reduction_is_recordable(const Reduction *r) { return is_alone(r) || rank_sum_is_recordable(r->ranks); }
 
 static void download(Reduction *r, DevDoubles from, int count, double *to) {
     r->backend->kernels->download(r->backend, to, from.address, (size_t)count * sizeof *to);
 }
 
-bool reduction_run(Reduction *r, DevDoubles tails) {
+void reduction_run(Reduction *r, DevDoubles tails) {
     sum_nodes(r);
-    if (rank_sum_is_fast(r->ranks)) return rank_sum_run_fast(r->ranks, r->mine.count, tails);
-    if (is_alone(r)) return true;
+    if (rank_sum_is_fast(r->ranks)) {
+        rank_sum_run_fast(r->ranks, r->mine.count, tails);
+        return;
+    }
+    if (is_alone(r)) return;
     download(r, tails, r->mine.count * r->tail, r->tails);
     sum_tails(r, r->tails);
     rank_sum_run(r->ranks, r->total_tail);
-    return true;
 }
 
 void reduction_tail(Reduction *r, DevDoubles from, int more, double *tails, double *total) {

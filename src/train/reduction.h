@@ -24,13 +24,13 @@ DevFloats reduction_vector(const Reduction *reduction, int leaf);
 DevFloats reduction_total(const Reduction *reduction);
 
 /* Whether a run needs no host, so that it can be recorded with what comes before and after it: on one rank, and in
- * NCCL's order. */
+ * NCCL's order where NCCL's sums can be recorded. */
 bool reduction_is_recordable(const Reduction *reduction);
 
 /* Sums the vectors to the total, and what it can without the host of tails (this rank's lanes, tail), backend memory:
- * reduction_tail does the rest. In NCCL's order the tails travel behind the vector, as floats. False: it is being
- * recorded, and cannot be. @collective, when it is played too */
-bool reduction_run(Reduction *reduction, DevDoubles tails);
+ * reduction_tail does the rest. In NCCL's order the tails travel behind the vector, as floats. @collective,
+ * when it is played too */
+void reduction_run(Reduction *reduction, DevDoubles tails);
 
 /* After a run: waits until it is done, downloads the tails' memory to `tails` (this rank's lanes, tail) with `more`
  * doubles behind it, and sets total (tail) to the sum over all lanes: the same on every rank. */

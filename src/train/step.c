@@ -33,10 +33,9 @@ struct Step {
     int spans;
     LaneNode *span; /* (spans): this rank's, ascending */
     Reduction *reduction;
-    DevDoubles tails; /* (lanes of this rank, TAIL), then the gradient's squares: one download */
-    double *fetched;  /* the same, host */
-    bool whole;       /* a step is one record; else one before the reduction and one after it */
-    BackendRecord *record, *before, *after;
+    DevDoubles tails;                       /* (lanes of this rank, TAIL), then the gradient's squares: one download */
+    double *fetched;                        /* the same, host */
+    BackendRecord *record, *before, *after; /* of a whole step, or before and after a reduction that needs the host */
 };
 
 /* As many lanes side by side as fit into SPAN_BYTES: a power of two, at most those of the batch. */
@@ -90,7 +89,6 @@ Step *step_new(Experiment *experiment, Optimizer *optimizer) {
     const size_t doubles = (size_t)lanes.lane_count * TAIL + 1;
     step->tails.address = backend->kernels->allocate(backend, doubles * sizeof(double));
     step->fetched = memory_new(doubles, sizeof *step->fetched);
-    step->whole = reduction_is_recordable(step->reduction);
     return step;
 }
 
@@ -150,7 +148,7 @@ static void compute_span(void *context, int worker, const Span *span) {
 /* --- the three pieces of a step. What changes from step to step they find in the backend's memory, so that they can be
  * recorded. */
 
-static bool compute_gradient(void *context) {
+static void compute_gradient(void *context) {
     const Step *step = context;
     Experiment *experiment = step->experiment;
     Backend *backend = experiment->backend;
@@ -159,36 +157,37 @@ static bool compute_gradient(void *context) {
     backend->kernels->repeat_row(backend, lane_count(step), TAIL,
                                  (DevDoubles){(void *)(step->inputs + offsetof(Inputs, tail))}, step->tails);
     backend->kernels->run(backend, step->lanes, step->span_lanes, compute_span, context);
-    return true;
 }
 
-static bool reduce(void *context) {
+static void reduce(void *context) {
     const Step *step = context;
     backend_range(step->experiment->backend, "reduction");
-    const bool asked = reduction_run(step->reduction, step->tails);
+    reduction_run(step->reduction, step->tails);
     backend_range_end(step->experiment->backend);
-    return asked;
 }
 
-static bool update(void *context) {
+static void update(void *context) {
     const Step *step = context;
     optimizer_update(step->optimizer, update_of(step), step_gradient(step), squares_of(step));
-    return true;
 }
 
-static bool compute_all(void *context) { return compute_gradient(context) && reduce(context) && update(context); }
+static void compute_all(void *context) {
+    compute_gradient(context);
+    reduce(context);
+    update(context);
+}
 
 /* --- */
 
-/* Played where it can be, else as it is. */
 static void play(Step *step, BackendRecord **record, RecordedWork work) {
-    if (!backend_run_recorded(step->experiment->backend, record, step->lanes, work, step)) work(step);
+    backend_run_recorded(step->experiment->backend, record, step->lanes, work, step);
 }
 
 static void play_step(Step *step) {
-    Backend *backend = step->experiment->backend;
-    step->whole = step->whole && backend_run_recorded(backend, &step->record, step->lanes, compute_all, step);
-    if (step->whole) return;
+    if (reduction_is_recordable(step->reduction)) {
+        play(step, &step->record, compute_all);
+        return;
+    }
     play(step, &step->before, compute_gradient);
     reduce(step);
     play(step, &step->after, update);

@@ -2,7 +2,8 @@
  * messages are files in the folder FAKE_NCCL_MAIL, and a group of them is in progress until all it receives have come.
  * FAKE_NCCL makes it fail: old (its version), refuse:R (rank R cannot join), wrong (sums and messages are), stuck (the
  * stream never ends after the first use), lost (then a peer is gone), hang (a call never ends), silent:R (rank R sends
- * nothing after the first use), dead (the end of it never comes), uncaptured (no sum is part of a graph). With
+ * nothing after the first use), dead (the end of it never comes), uncaptured:R (rank R takes no
+ * sum into a graph). With
  * FAKE_NCCL_DEAF ncclCommAbort does not return. */
 #include "nccl_ranks.h"
 
@@ -206,9 +207,14 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataTyp
     ncclResult_t answer;
     if (!getenv("NCCL_ALGO") && (!nvls || strcmp(nvls, "0") != 0)) return ncclInvalidUsage;
     if (!getenv("NCCL_GRAPH_REGISTER")) return ncclInvalidUsage;
-    if (nccl_ranks_is_capturing() && is_mode("uncaptured")) return ncclInvalidUsage;
-    if (fails(comm, &answer)) return answer;
     float *floats = nccl_ranks_host(to);
+    if (comm->state != ncclSuccess) return comm->state; /* as the real one, which goes on answering a failure */
+    if (nccl_ranks_is_capturing()) {
+        if (is_mode_of("uncaptured", comm->rank)) return comm->state = ncclInvalidUsage;
+        nccl_ranks_capture(floats, count);
+        return start(comm);
+    }
+    if (fails(comm, &answer)) return answer;
     nccl_ranks_sum(floats, count);
     if (is_mode("wrong")) floats[0] += 1;
     return start(comm);

@@ -37,7 +37,7 @@ one_error_has() {
 for np in 1 3 4; do
     ranks 0 $np "" own nccl
     says "$np ranks sum by NCCL"
-    says "a sum under capture is taken"
+    says "sums can be recorded"
     quiet
     [ "$(grep -c '^rank . on .*: Fake, GPU-0[0-3]000000-0000-0000-0000-000000000000$' "$work/out")" -eq $np ] ||
         fail "no table of $np ranks and GPUs"
@@ -46,10 +46,14 @@ ranks 0 2 "" own mpi possible
 says "2 ranks sum by Open MPI"
 says "2 ranks sum by NCCL"
 NCCL_ALGO=ring ranks 0 1 "" own nccl # the user's own choice
-ranks 0 3 uncaptured own nccl
-says "NCCL's sum is no part of a recorded step"
-says "a sum under capture is refused"
+ranks 0 3 uncaptured:0 own nccl # then all of them join anew
+says "NCCL's sums are no part of a recorded step"
+says "sums are not recorded"
+says "left NCCL"
 says "3 ranks sum by NCCL"
+ranks 0 3 uncaptured:2 own nccl
+says "played in two pieces around them: the first recorded sum by NCCL failed on rank 2 of 3"
+says "sums are not recorded"
 
 # The tree: nothing goes through the host, and the bits are those of messages that do, for any number of ranks.
 bits() { grep -E '^[0-9]+ places: [0-9a-f]{32}$' "$work/out"; }

@@ -46,21 +46,11 @@ static void check_sums(CommNccl *nccl, Backend *backend) {
     for (int turn = 0; turn < TURNS; turn++) {
         for (int i = 0; i < COUNT; i++) floats[i] = (float)((rank + 1) * (i + turn));
         upload(backend, device, floats, COUNT);
-        require(comm_nccl_sum(nccl, device.address, COUNT, backend->stream, "the test's sum"));
+        comm_nccl_sum(nccl, device.address, COUNT, backend->stream, "the test's sum");
         comm_nccl_wait(nccl, backend->stream, "the test's sum");
         download(backend, floats, device, COUNT);
         for (int i = 0; i < COUNT; i++) require(floats[i] == (float)(ranks * (ranks + 1) / 2 * (i + turn)));
     }
-    backend->kernels->release(backend, device.address);
-}
-
-/* One under capture: a refusal changes nothing for those that follow. */
-static void check_capture(CommNccl *nccl, Backend *backend) {
-    const DevFloats device = backend_zeros(backend, COUNT);
-    nccl_ranks_capture(true);
-    const bool asked = comm_nccl_sum(nccl, device.address, COUNT, backend->stream, "the captured sum");
-    nccl_ranks_capture(false);
-    log_info("a sum under capture is %s", asked ? "taken" : "refused");
     backend->kernels->release(backend, device.address);
 }
 
@@ -103,7 +93,7 @@ static void run_guarded(Reduction *r, Backend *backend, const CommNccl *nccl, De
     guarded.upload = refuse_upload;
     guarded.download = nccl && comm_nccl_use(nccl) == NCCL_SUMS ? refuse_download : refuse_vectors;
     if (nccl) backend->kernels = &guarded;
-    require(reduction_run(r, tails));
+    reduction_run(r, tails);
     backend->kernels = the_usual;
 }
 
@@ -183,7 +173,7 @@ static Status try_wish(const Devices *devices, Backend *backend, const char *nam
     TRY(device_link_open(the_comm, devices, read_wish(name), options, &nccl, how));
     if (nccl && options.use == NCCL_SUMS) {
         check_sums(nccl, backend);
-        check_capture(nccl, backend);
+        log_info("sums %s", comm_nccl_records(nccl) ? "can be recorded" : "are not recorded");
         check_fast(nccl, backend);
     }
     if (nccl && options.use == NCCL_EXCHANGES) check_tree(nccl, backend);

@@ -16,9 +16,9 @@ static inline void *nccl_ranks_device(const void *host) { return (void *)((uintp
 /* floats (count), on the host, becomes the sum over the ranks. @collective */
 void nccl_ranks_sum(float *floats, size_t count);
 
-/* Whether streams are under capture from now on, and whether they are. */
-void nccl_ranks_capture(int begin);
+/* Whether a stream is under capture; then this puts the sum of floats (count), on the host, into the graph. */
 int nccl_ranks_is_capturing(void);
+void nccl_ranks_capture(float *floats, size_t count);
 
 /* No event is reached from now on. */
 void nccl_ranks_stick(void);

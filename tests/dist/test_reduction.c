@@ -85,7 +85,7 @@ static void reduce(Comm *comm, Backend *backend, int lanes, int64_t count, int l
             for (int i = 0; i < TAIL; i++) tails[lane * TAIL + i] = any_value(&c, mine.first + lane, -1 - i);
         memset(total_tail, 0xff, sizeof total_tail);
         backend->kernels->upload(backend, device.address, tails, bytes);
-        assert_true(reduction_run(reduction, device));
+        reduction_run(reduction, device);
         reduction_tail(reduction, device, 0, tails, total_tail);
         check_sums(&c, backend, reduction_total(reduction), total_tail);
     }

@@ -83,10 +83,10 @@ static void *cuda_present(Backend *backend, const void *host, size_t bytes) {
 
 void *cuda_scratch(CudaBackend *cuda, size_t bytes) {
     if (cuda->scratch_bytes < bytes) {
-        cuda_release(&cuda->base, cuda->scratch);
-        cuda->scratch = allocate(bytes);
-        cuda->scratch_bytes = bytes;
-        cuda->scratch_moves++;
+        require(!cuda->recording && cuda->outgrown_count < SCRATCHES);
+        if (cuda->scratch) cuda->outgrown[cuda->outgrown_count++] = cuda->scratch;
+        cuda->scratch_bytes = bytes < 2 * cuda->scratch_bytes ? 2 * cuda->scratch_bytes : bytes;
+        cuda->scratch = allocate(cuda->scratch_bytes);
     }
     return cuda->scratch;
 }
@@ -108,6 +108,7 @@ static void cuda_free(Backend *backend) {
     cuda_blas_close(cuda->blas);
     cuda_release(backend, cuda->workspace);
     cuda_release(backend, cuda->scratch);
+    for (int i = 0; i < cuda->outgrown_count; i++) cuda_release(backend, cuda->outgrown[i]);
     cuda_tables_free(cuda);
     CUDA_TRY(cudaFreeHost(cuda->staging));
     CUDA_TRY(cudaStreamDestroy(cuda->stream));

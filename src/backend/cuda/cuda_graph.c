@@ -10,7 +10,6 @@ struct BackendRecord {
     Span lanes;
     bool warm;             /* has run as it is: libraries are loaded, and the scratch memory has its size */
     cudaGraphExec_t graph; /* NULL: not recorded */
-    int scratch_moves;     /* when it was recorded: its kernels know the scratch memory's address */
     BackendRecord *next;
 };
 
@@ -28,47 +27,36 @@ static BackendRecord *find(BackendRecord **list, const Span *lanes) {
     return record;
 }
 
-static void drop_graph(BackendRecord *record) {
-    if (record->graph) CUDA_TRY(cudaGraphExecDestroy(record->graph));
-    record->graph = NULL;
-}
-
-/* Relaxed: other threads (MPI's, NCCL's) may call CUDA meanwhile. False: the capture, or a part of the work in it, has
- * failed; nothing of it is left. */
-static bool record_graph(CudaBackend *cuda, BackendRecord *record, RecordedWork work, void *context) {
-    cudaGraph_t graph = NULL;
+/* Relaxed: other threads (MPI's, NCCL's) may call CUDA meanwhile. */
+static void record_graph(CudaBackend *cuda, BackendRecord *record, RecordedWork work, void *context) {
+    cudaGraph_t graph;
     cuda->recording = true;
     CUDA_TRY(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeRelaxed));
-    const bool asked = work(context);
-    const bool captured = cudaStreamEndCapture(cuda->stream, &graph) == cudaSuccess;
+    work(context);
+    CUDA_TRY(cudaStreamEndCapture(cuda->stream, &graph));
     cuda->recording = false;
-    if (asked && captured)
-        CUDA_TRY(cudaGraphInstantiateWithFlags(&record->graph, graph, 0));
-    else
-        cudaGetLastError(); /* forget it */
-    if (graph) CUDA_TRY(cudaGraphDestroy(graph));
-    record->scratch_moves = cuda->scratch_moves;
-    return record->graph != NULL;
+    CUDA_TRY(cudaGraphInstantiateWithFlags(&record->graph, graph, 0));
+    CUDA_TRY(cudaGraphDestroy(graph));
 }
 
-bool cuda_run_recorded(Backend *backend, BackendRecord **list, Span lanes, RecordedWork work, void *context) {
+/* When it is recorded depends on the batches alone, so that all ranks record a sum of theirs together. */
+void cuda_run_recorded(Backend *backend, BackendRecord **list, Span lanes, RecordedWork work, void *context) {
     CudaBackend *cuda = (CudaBackend *)backend;
     BackendRecord *record = find(list, &lanes);
     if (!record->warm) {
+        work(context);
         record->warm = true;
-        return work(context);
+        return;
     }
-    if (record->scratch_moves != cuda->scratch_moves) drop_graph(record);
-    if (!record->graph && !record_graph(cuda, record, work, context)) return false;
+    if (!record->graph) record_graph(cuda, record, work, context);
     CUDA_TRY(cudaGraphLaunch(record->graph, cuda->stream));
-    return true;
 }
 
 void cuda_forget(Backend *backend, BackendRecord *record) {
     backend->kernels->wait(backend); /* a graph may still run */
     while (record) {
         BackendRecord *next = record->next;
-        drop_graph(record);
+        if (record->graph) CUDA_TRY(cudaGraphExecDestroy(record->graph));
         free(record);
         record = next;
     }

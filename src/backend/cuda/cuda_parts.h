@@ -10,6 +10,8 @@
 
 typedef struct CudaTable CudaTable;
 
+enum { SCRATCHES = 48 /* each is at least twice the one before */ };
+
 typedef struct {
     Backend base;
     cudaStream_t stream;
@@ -19,7 +21,8 @@ typedef struct {
     size_t staged;    /* bytes of it that the stream may still have to read */
     void *scratch;    /* of the kernel that runs, cuda_scratch */
     size_t scratch_bytes;
-    int scratch_moves;           /* how often it got another address */
+    void *outgrown[SCRATCHES]; /* (outgrown_count): scratch memory of before, which records may know */
+    int outgrown_count;
     bool recording;              /* what is asked for goes into a graph: kernels alone */
     CudaTable *tables;           /* cuda_table's */
     char library[32], note[120]; /* base.library, base.note */
@@ -52,7 +55,8 @@ void cuda_failed(const char *file, int line, const char *call, const char *reaso
 #endif
 
 /* Memory of the kernel that asks, until the next one asks: undefined contents, aligned to 256 bytes. It grows to the
- * most that was asked for, so that a step allocates nothing once the first is done. */
+ * most that was asked for, so that a step allocates nothing once the first is done; what it was before stays, for the
+ * records that know its address. */
 void *cuda_scratch(CudaBackend *cuda, size_t bytes);
 
 /* Tables that kernels read, in the GPU's memory until the backend is closed. One of the same bytes is found again and
@@ -90,7 +94,7 @@ void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats 
 void cuda_sum_lanes(CudaBackend *cuda, int lanes, int64_t count, const float *from, int64_t stride, float *out);
 
 void cuda_run(Backend *, Span lanes, int lanes_most, SpanWork work, void *context);
-bool cuda_run_recorded(Backend *, BackendRecord **record, Span lanes, RecordedWork work, void *context);
+void cuda_run_recorded(Backend *, BackendRecord **record, Span lanes, RecordedWork work, void *context);
 void cuda_forget(Backend *, BackendRecord *record);
 
 void cuda_upload(Backend *, void *device, const void *host, size_t bytes);
