@@ -34,7 +34,7 @@ DevFloats rank_sum_total(const RankSum *sum);
 /* Whether vectors and tails are summed in NCCL's order, by rank_sum_run_fast, or in that of the tree, by rank_sum_run.
  */
 bool rank_sum_is_fast(const RankSum *sum);
-/* Whether what rank_sum_run_fast asks for can be recorded. */
+/* Then, whether what rank_sum_run_fast asks for can be recorded. */
 bool rank_sum_is_recordable(const RankSum *sum);
 
 /* Sums the vectors to the total, and the nodes' tails to total_tail (tail), host memory: the same on every rank.

@@ -103,7 +103,9 @@ static void sum_tails(Reduction *r, const double *tails) {
 
 static bool is_alone(const Reduction *r) { return r->mine.count == r->lanes; }
 
-bool reduction_is_recordable(const Reduction *r) { return is_alone(r) || rank_sum_is_recordable(r->ranks); }
+bool reduction_is_recordable(const Reduction *r) {
+    return rank_sum_is_fast(r->ranks) ? rank_sum_is_recordable(r->ranks) : is_alone(r);
+}
 
 static void download(Reduction *r, DevDoubles from, int count, double *to) {
     r->backend->kernels->download(r->backend, to, from.address, (size_t)count * sizeof *to);
