@@ -28,15 +28,17 @@ void feed_open(Feed *feed, const Experiment *experiment, Split split, int64_t im
     const Kernels *kernels = backend->kernels;
     const Images *images = dataset_images(&experiment->dataset, split);
     const size_t most = (size_t)images_most;
-    *feed = (Feed){.experiment = experiment, .split = split, .drawn = !task_is_identity(&experiment->task, split)};
+    *feed = (Feed){.experiment = experiment, .split = split};
     feed->shown.picture.address = kernels->allocate(backend, most * sizeof(int32_t));
     feed->shown.sample.address = kernels->allocate(backend, most * sizeof(int32_t));
     feed->shown.label.address = kernels->allocate(backend, most);
     feed->place.address = kernels->allocate(backend, sizeof(int32_t));
-    feed->choice = (Choice){.count = experiment->dataset.count[split], .labels = images->count, .drawn = feed->drawn};
+    feed->choice = (Choice){.count = experiment->dataset.count[split],
+                            .labels = images->count,
+                            .drawn = !task_is_identity(&experiment->task, split)};
     feed->choice.order.address = kernels->allocate(backend, (size_t)feed->choice.count * sizeof(int32_t));
     feed->choice.label.address = kernels->present(backend, images->labels, (size_t)images->count);
-    if (feed->drawn)
+    if (feed->choice.drawn)
         open_canvases(feed, most);
     else
         feed->shown.pixels.address =
@@ -47,7 +49,7 @@ void feed_close(Feed *feed) {
     if (!feed->experiment) return;
     Backend *backend = feed->experiment->backend;
     const Kernels *kernels = backend->kernels;
-    if (feed->drawn)
+    if (feed->choice.drawn)
         close_canvases(feed);
     else
         kernels->withdraw(backend, feed->shown.pixels.address);
@@ -85,7 +87,7 @@ static void draw_canvases(void *context, int worker, const Span *span) {
 void feed_draw(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first) {
     Backend *backend = feed->experiment->backend;
     feed->first = span_first_image(lanes);
-    if (!feed->drawn) return;
+    if (!feed->choice.drawn) return;
     Drawing drawing = {feed, epoch, feed->order + first};
     backend->kernels->run(backend, *lanes, 1, draw_canvases, &drawing);
     if (!backend->host_memory)

@@ -9,11 +9,10 @@
 typedef struct {
     const Experiment *experiment; /* borrowed */
     Split split;
-    bool drawn;           /* canvases, not the data set's pictures */
     Pictures shown;       /* of the fed images; pixels: the data set's, presented to the backend, or the canvases */
     int64_t first;        /* number of the first fed image in its batch */
     const int32_t *order; /* (count), host, borrowed: the samples that batches are cut from */
-    Choice choice;        /* the same for the backend, but the batch's own part of it */
+    Choice choice;        /* the same for the backend, but the batch's own part; drawn: canvases, not the data set's */
     DevInts place;        /* (1): choice.first of feed_lanes */
     uint8_t *canvas;      /* (images_most, H, W, C), host; the same memory where the backend's is the host's */
     uint8_t **scratch;    /* (workers): of task_draw */

@@ -2,8 +2,7 @@
  * messages are files in the folder FAKE_NCCL_MAIL, and a group of them is in progress until all it receives have come.
  * FAKE_NCCL makes it fail: old (its version), refuse:R (rank R cannot join), wrong (sums and messages are), stuck (the
  * stream never ends after the first use), lost (then a peer is gone), hang (a call never ends), silent:R (rank R sends
- * nothing after the first use), dead (the end of it never comes), uncaptured:R (rank R takes no
- * sum into a graph). With
+ * nothing after the first use), dead (the end of it never comes), uncaptured:R (rank R takes no sum into a graph). With
  * FAKE_NCCL_DEAF ncclCommAbort does not return. */
 #include "nccl_ranks.h"
 

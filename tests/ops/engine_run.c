@@ -194,9 +194,12 @@ static void open_inputs(Engine *e) {
     e->pictures.sample.address = copy_of(e->backend, number, images * sizeof *number);
     e->pictures.label.address = copy_of(e->backend, c->labels, images);
     e->epoch.address = copy_of(e->backend, &epoch, sizeof epoch);
-    e->loss = (Loss){c->baseline,         {copy_of(e->backend, &moving_average, sizeof moving_average)},
-                     c->reinforce_weight, c->reward,
-                     c->glimpse_nll,      plain_rows(c)};
+    e->loss = (Loss){.baseline = c->baseline,
+                     .moving_average = {copy_of(e->backend, &moving_average, sizeof moving_average)},
+                     .reinforce_weight = c->reinforce_weight,
+                     .reward = c->reward,
+                     .glimpse_nll = c->glimpse_nll,
+                     .rows = plain_rows(c)};
     free(number);
 }
 

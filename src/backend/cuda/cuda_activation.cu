@@ -49,9 +49,7 @@ typedef struct {
 } ColumnLanes;
 
 /* A block takes TILE columns (blockIdx.y) of one chunk (blockIdx.x) of one lane (blockIdx.z), a thread every TILE-th
- * row of its column; the sums of a column's threads are added in a fixed tree. out (lanes, chunks, columns). 4 bytes an
- * element.
- */
+ * row of its column; their sums are added in a fixed tree. out (lanes, chunks, columns). 4 bytes an element. */
 static __global__ void __launch_bounds__(TILE *TILE) columns_kernel(ColumnLanes lanes, int columns, float *out) {
     __shared__ float shared[TILE][TILE + 1];
     const int column = (int)(blockIdx.y * TILE + threadIdx.x);
