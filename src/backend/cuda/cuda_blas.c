@@ -1,28 +1,56 @@
 #include "backend/cuda/cuda_blas.h"
 #include "backend/cuda/cuda_parts.h"
+#include "base/log.h"
 #include "base/memory.h"
 
-#include <cublas_v2.h>
+#include <cublasLt.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TEXT_OF(number) #number
-#define LIBRARY(major)  "libcublas.so." TEXT_OF(major)
+#define LIBRARY(major)  "libcublasLt.so." TEXT_OF(major)
 
-enum { WHY = 300 };
+enum { WHY = 300, ALIGNMENT_MOST = 16 /* bytes: the widest access of a kernel */ };
+
+/* All that the library's choice of an algorithm may depend on. Numbers of one kind, so that no padding is compared. */
+typedef struct {
+    int64_t exact, trans_b, accumulate, m, n, k, lda, ldb, ldc, align_a, align_b, align_c;
+} Shape;
+
+/* The algorithm of a shape, chosen at its first product. */
+typedef struct Plan Plan;
+struct Plan {
+    Shape shape;
+    cublasLtMatmulDesc_t product;
+    cublasLtMatrixLayout_t a, b, c;
+    cublasLtMatmulAlgo_t algorithm;
+    Plan *next;
+};
 
 struct CudaBlas {
     void *library;
-    cublasHandle_t handle;
+    cublasLtHandle_t handle;
+    cudaStream_t stream;
+    void *workspace; /* borrowed */
+    size_t workspace_bytes;
     cublasComputeType_t compute;
-    __typeof__(cublasCreate_v2) *create;
-    __typeof__(cublasDestroy_v2) *destroy;
-    __typeof__(cublasGetVersion_v2) *get_version;
-    __typeof__(cublasSetStream_v2) *set_stream;
-    __typeof__(cublasSetWorkspace_v2) *set_workspace;
-    __typeof__(cublasGemmEx) *gemm;
-    __typeof__(cublasGetStatusString) *text;
+    Plan *plans;
+    __typeof__(cublasLtCreate) *create;
+    __typeof__(cublasLtDestroy) *destroy;
+    __typeof__(cublasLtGetVersion) *get_version;
+    __typeof__(cublasLtGetStatusString) *text;
+    __typeof__(cublasLtMatmulDescCreate) *desc_create;
+    __typeof__(cublasLtMatmulDescDestroy) *desc_destroy;
+    __typeof__(cublasLtMatmulDescSetAttribute) *desc_set;
+    __typeof__(cublasLtMatrixLayoutCreate) *layout_create;
+    __typeof__(cublasLtMatrixLayoutDestroy) *layout_destroy;
+    __typeof__(cublasLtMatmulPreferenceCreate) *preference_create;
+    __typeof__(cublasLtMatmulPreferenceDestroy) *preference_destroy;
+    __typeof__(cublasLtMatmulPreferenceSetAttribute) *preference_set;
+    __typeof__(cublasLtMatmulAlgoGetHeuristic) *choose;
+    __typeof__(cublasLtMatmul) *multiply;
 };
 
 #define CUBLAS_TRY(blas, call)                                                                                         \
@@ -55,13 +83,20 @@ static bool find(void *library, const char *name, void *function) {
 }
 
 static bool find_all(CudaBlas *blas) {
-    return find(blas->library, "cublasCreate_v2", &blas->create) &&
-           find(blas->library, "cublasDestroy_v2", &blas->destroy) &&
-           find(blas->library, "cublasGetVersion_v2", &blas->get_version) &&
-           find(blas->library, "cublasSetStream_v2", &blas->set_stream) &&
-           find(blas->library, "cublasSetWorkspace_v2", &blas->set_workspace) &&
-           find(blas->library, "cublasGemmEx", &blas->gemm) &&
-           find(blas->library, "cublasGetStatusString", &blas->text);
+    void *library = blas->library;
+    return find(library, "cublasLtCreate", &blas->create) && find(library, "cublasLtDestroy", &blas->destroy) &&
+           find(library, "cublasLtGetVersion", &blas->get_version) &&
+           find(library, "cublasLtGetStatusString", &blas->text) &&
+           find(library, "cublasLtMatmulDescCreate", &blas->desc_create) &&
+           find(library, "cublasLtMatmulDescDestroy", &blas->desc_destroy) &&
+           find(library, "cublasLtMatmulDescSetAttribute", &blas->desc_set) &&
+           find(library, "cublasLtMatrixLayoutCreate", &blas->layout_create) &&
+           find(library, "cublasLtMatrixLayoutDestroy", &blas->layout_destroy) &&
+           find(library, "cublasLtMatmulPreferenceCreate", &blas->preference_create) &&
+           find(library, "cublasLtMatmulPreferenceDestroy", &blas->preference_destroy) &&
+           find(library, "cublasLtMatmulPreferenceSetAttribute", &blas->preference_set) &&
+           find(library, "cublasLtMatmulAlgoGetHeuristic", &blas->choose) &&
+           find(library, "cublasLtMatmul", &blas->multiply);
 }
 
 Status cuda_blas_open(Precision precision, CudaBlas **blas) {
@@ -83,27 +118,110 @@ Status cuda_blas_open(Precision precision, CudaBlas **blas) {
 
 void cuda_blas_start(CudaBlas *blas, cudaStream_t stream, void *workspace, size_t workspace_bytes) {
     CUBLAS_TRY(blas, create(&blas->handle));
-    CUBLAS_TRY(blas, set_stream(blas->handle, stream)); /* before the workspace, which it would take away */
-    CUBLAS_TRY(blas, set_workspace(blas->handle, workspace, workspace_bytes));
+    blas->stream = stream;
+    blas->workspace = workspace;
+    blas->workspace_bytes = workspace_bytes;
 }
 
 void cuda_blas_close(CudaBlas *blas) {
     if (!blas) return;
+    while (blas->plans) {
+        Plan *plan = blas->plans;
+        blas->plans = plan->next;
+        CUBLAS_TRY(blas, layout_destroy(plan->a));
+        CUBLAS_TRY(blas, layout_destroy(plan->b));
+        CUBLAS_TRY(blas, layout_destroy(plan->c));
+        CUBLAS_TRY(blas, desc_destroy(plan->product));
+        free(plan);
+    }
     if (blas->handle) CUBLAS_TRY(blas, destroy(blas->handle));
     /* the library stays: others of CUDA's that it has brought may still have something to do at exit */
     free(blas);
 }
 
-int cuda_blas_version(const CudaBlas *blas) {
-    int version = 0;
-    CUBLAS_TRY(blas, get_version(blas->handle, &version));
-    return version;
+int cuda_blas_version(const CudaBlas *blas) { return (int)blas->get_version(); }
+
+/* The largest power of two, up to ALIGNMENT_MOST, that a matrix's address and its columns' distance are multiples of.
+ * So every run of columns of one matrix has the same, and a lane's product the same algorithm wherever the lane lies.
+ */
+static uint32_t alignment(const float *matrix, int64_t ld) {
+    const uintptr_t bits = (uintptr_t)matrix | (uintptr_t)ld * sizeof *matrix | ALIGNMENT_MOST;
+    return (uint32_t)(bits & -bits);
+}
+
+static void describe(CudaBlas *blas, Plan *plan) {
+    const Shape *s = &plan->shape;
+    const cublasOperation_t op_b = s->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const uint64_t m = (uint64_t)s->m, n = (uint64_t)s->n, k = (uint64_t)s->k;
+    CUBLAS_TRY(blas, desc_create(&plan->product, s->exact ? CUBLAS_COMPUTE_32F : blas->compute, CUDA_R_32F));
+    CUBLAS_TRY(blas, desc_set(plan->product, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b));
+    CUBLAS_TRY(blas, layout_create(&plan->a, CUDA_R_32F, m, k, s->lda));
+    CUBLAS_TRY(blas, layout_create(&plan->b, CUDA_R_32F, s->trans_b ? n : k, s->trans_b ? k : n, s->ldb));
+    CUBLAS_TRY(blas, layout_create(&plan->c, CUDA_R_32F, m, n, s->ldc));
+}
+
+/* Algorithms that split k are allowed where the parts are summed by a kernel of their own: in a fixed order. */
+static cublasLtMatmulPreference_t preference_new(CudaBlas *blas, const Shape *shape) {
+    const uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    const uint32_t a = (uint32_t)shape->align_a, b = (uint32_t)shape->align_b, c = (uint32_t)shape->align_c;
+    const struct {
+        cublasLtMatmulPreferenceAttributes_t name;
+        const void *value;
+        size_t bytes;
+    } set[] = {
+        {CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &blas->workspace_bytes, sizeof(uint64_t)},
+        {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reduction, sizeof reduction},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &a, sizeof a},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &b, sizeof b},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &c, sizeof c},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &c, sizeof c},
+    };
+    cublasLtMatmulPreference_t preference;
+    CUBLAS_TRY(blas, preference_create(&preference));
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+        CUBLAS_TRY(blas, preference_set(preference, set[i].name, set[i].value, set[i].bytes));
+    return preference;
+}
+
+/* By rules of the library, without a trial: the same on every GPU of one model. */
+static void choose_algorithm(CudaBlas *blas, Plan *plan) {
+    cublasLtMatmulPreference_t preference = preference_new(blas, &plan->shape);
+    cublasLtMatmulHeuristicResult_t best = {0};
+    int found = 0;
+    CUBLAS_TRY(blas,
+               choose(blas->handle, plan->product, plan->a, plan->b, plan->c, plan->c, preference, 1, &best, &found));
+    CUBLAS_TRY(blas, preference_destroy(preference));
+    require(found == 1);
+    plan->algorithm = best.algo;
+}
+
+static const Plan *plan_of(CudaBlas *blas, const Shape *shape) {
+    for (Plan *plan = blas->plans; plan; plan = plan->next)
+        if (memcmp(&plan->shape, shape, sizeof *shape) == 0) return plan;
+    Plan *plan = memory_new(1, sizeof *plan);
+    *plan = (Plan){.shape = *shape, .next = blas->plans};
+    describe(blas, plan);
+    choose_algorithm(blas, plan);
+    blas->plans = plan;
+    return plan;
 }
 
 void cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a, int64_t lda,
                        const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc) {
     const float alpha = 1.0f, beta = accumulate ? 1.0f : 0.0f;
-    CUBLAS_TRY(blas, gemm(blas->handle, CUBLAS_OP_N, trans_b ? CUBLAS_OP_T : CUBLAS_OP_N, m, n, k, &alpha, a,
-                          CUDA_R_32F, (int)lda, b, CUDA_R_32F, (int)ldb, &beta, c, CUDA_R_32F, (int)ldc,
-                          exact ? CUBLAS_COMPUTE_32F : blas->compute, CUBLAS_GEMM_DEFAULT));
+    const Shape shape = {.exact = exact,
+                         .trans_b = trans_b,
+                         .accumulate = accumulate,
+                         .m = m,
+                         .n = n,
+                         .k = k,
+                         .lda = lda,
+                         .ldb = ldb,
+                         .ldc = ldc,
+                         .align_a = alignment(a, lda),
+                         .align_b = alignment(b, ldb),
+                         .align_c = alignment(c, ldc)};
+    const Plan *plan = plan_of(blas, &shape);
+    CUBLAS_TRY(blas, multiply(blas->handle, plan->product, &alpha, a, plan->a, b, plan->b, &beta, c, plan->c, c,
+                              plan->c, &plan->algorithm, blas->workspace, blas->workspace_bytes, blas->stream));
 }

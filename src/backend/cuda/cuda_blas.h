@@ -1,6 +1,6 @@
-/* cuBLAS, loaded when a GPU is to be used and not before: its libraries are large, and a program that knows CUDA shall
- * start where they are not. Owns the handle. Must not know layers. Nothing is
- * collective. */
+/* Products by cuBLASLt, loaded when a GPU is to be used and not before: it is large, and a program that knows CUDA shall
+ * start where it is not. Products of one shape are computed by one algorithm, so their bits don't depend on where the
+ * matrices lie. Owns the handle and what describes the shapes. Must not know layers. Nothing is collective. */
 #ifndef RAM_BACKEND_CUDA_BLAS_H
 #define RAM_BACKEND_CUDA_BLAS_H
 
@@ -13,7 +13,7 @@
 typedef struct CudaBlas CudaBlas;
 
 /* Products on `stream`. RAM_UNAVAILABLE where the library is missing. `workspace` (workspace_bytes) is device memory,
- * borrowed: cuBLAS takes no other. */
+ * borrowed, aligned to 256 bytes: cuBLASLt takes no other. */
 Status cuda_blas_open(Precision precision, CudaBlas **blas);
 void cuda_blas_start(CudaBlas *blas, cudaStream_t stream, void *workspace, size_t workspace_bytes);
 void cuda_blas_close(CudaBlas *blas); /* NULL is allowed */

@@ -1,4 +1,4 @@
-/* Linear layers by cuBLAS, which is column-major; how row-major matrices are handed to it is told in cpu_linear.c. Each
+/* Linear layers by cuBLASLt, which is column-major; how row-major matrices are handed to it is told in cpu_linear.c. Each
  * product has the shape of one lane (all its glimpses stacked, or one), so that its bits are the same whoever computes
  * the lane. Products with a narrow side keep float32 whatever the precision: they have the location, the locator's
  * mean, the baseline or the classes at one end. */
