@@ -170,7 +170,12 @@ take_end() {
 choose_launcher() { # sets launch: the command that starts one rank per task
     [ "$LAUNCHER" != auto ] || LAUNCHER=$([[ $(srun --mpi=list 2>&1) == *pmix* ]] && echo srun || echo mpirun)
     case $LAUNCHER in
-    srun) launch=(srun --mpi=pmix) ;;
+    srun)
+        launch=(srun --mpi=pmix)
+        # Slurm's barrier over a tree of nodes, which it takes where no data go along, was seen to let nodes pass before
+        # all had come (22.05, PMIx 4.2); messages then reach ranks that are not ready for them, and Open MPI crashes
+        export SLURM_PMIX_FENCE=${SLURM_PMIX_FENCE:-ring}
+        ;;
     mpirun) # by itself it binds a rank to one core or socket, and hands on no variables but its own
         launch=(mpirun --quiet --bind-to none)
         [ -z "${RAM_DATA-}" ] || launch+=(-x RAM_DATA)

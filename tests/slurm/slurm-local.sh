@@ -138,6 +138,8 @@ E
     echo "export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_rmaps_base_oversubscribe=1"
     # all fake nodes share one host name: shared-memory files of two nodes would collide, so tcp over lo
     [ "$NODES" -gt 1 ] && echo "export OMPI_MCA_pml=ob1 OMPI_MCA_btl=self,tcp OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo"
+    # as jobs/common.bash has it, and says why
+    [ "$NODES" -gt 1 ] && echo "export SLURM_PMIX_FENCE=ring"
     true; } > "$dir/env.sh"
 }
 
