@@ -260,6 +260,11 @@ static void test_retina(void **state) {
         {.patch = 3, .scales = 3, .scale = 3, .height = 7, .width = 4, .channels = 3},
         {.patch = 9, .scales = 2, .scale = 4, .height = 2, .width = 1, .channels = 4}, /* far larger than the picture */
         {.patch = 1, .scales = 2, .scale = 1, .height = 1, .width = 1, .channels = 1},
+        {.patch = 6, .scales = 4, .scale = 2, .height = 41, .width = 37, .channels = 1},
+        {.patch = 4, .scales = 2, .scale = 5, .height = 19, .width = 24, .channels = 3},
+        {.patch = 2, .scales = 2, .scale = 300, .height = 310, .width = 290, .channels = 1}, /* cells as wide as these
+                                                                                              */
+        {.patch = 70, .scales = 2, .scale = 30, .height = 33, .width = 50, .channels = 1},   /* and patches */
     };
     for (size_t i = 0; i < sizeof retinas / sizeof *retinas; i++) {
         Retina retina = retinas[i];
