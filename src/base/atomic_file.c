@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -165,19 +166,41 @@ static Status unlink_one(const char *path) {
     return status_ok();
 }
 
+/* Opens the temporary for this process alone, empty; one that a killed process left behind is taken over. Where the
+ * file system knows no locks, nothing keeps two writers apart. */
+static Status open_temporary(const char *path, const char *temporary, int *file) {
+    if (is_struck()) return io_error("create", temporary, errno);
+    for (;;) {
+        struct stat opened, named;
+        *file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (*file < 0) return io_error("create", temporary, errno);
+        if (flock(*file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+            close(*file);
+            return status_error(RAM_IO, "another process is writing %.400s: wait for it, or choose another name", path);
+        }
+        const bool is_named = fstat(*file, &opened) == 0 && stat(temporary, &named) == 0 &&
+                              opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+        if (is_named && ftruncate(*file, 0) == 0) return status_ok();
+        const int error = errno;
+        close(*file);
+        if (is_named) return io_error("write", temporary, error);
+        /* else its writer has just given it its name, or deleted it */
+    }
+}
+
 Status atomic_file_write(const char *path, const void *data, size_t bytes) {
     char temporary[FILE_PATH];
     struct stat facts;
+    int file;
     if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode)) /* a rename would put a file in a device's place */
         return status_error(RAM_IO, "%.400s is there and is no regular file: choose another name", path);
     TRY(prefixed(path, ".tmp-", temporary));
-    Status status = atomic_file_create(temporary, data, bytes);
-    if (!status_failed(&status)) status = rename_unsynced(temporary, path);
-    if (status_failed(&status)) {
-        unlink_one(temporary); /* best effort: the first error is the one to tell */
-        return status;
-    }
-    return sync_parent(path);
+    TRY(open_temporary(path, temporary, &file));
+    const int error = write_and_sync(file, data, bytes);
+    Status status = error ? io_error("write", temporary, error) : rename_unsynced(temporary, path);
+    if (status_failed(&status)) unlink_one(temporary); /* best effort: the first error is the one to tell */
+    close(file); /* not before the rename, since it gives up the lock; what could fail did so in fsync */
+    return status_failed(&status) ? status : sync_parent(path);
 }
 
 static bool is_folder(const char *path) {

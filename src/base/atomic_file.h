@@ -15,7 +15,8 @@ enum { FILE_PATH = 4096 };
 Status atomic_file_join(char out[FILE_PATH], const char *folder, const char *name);
 
 /* Replaces `path` in one step: a temporary beside it, fsync, rename, fsync of the folder. A failure or a crash leaves
- * the old content. RAM_IO; also where `path` is something else than a regular file, a device for one. */
+ * the old content. RAM_IO; also where `path` is something else than a regular file, a device for one, and where another
+ * process is writing it. */
 Status atomic_file_write(const char *path, const void *data, size_t bytes);
 
 /* Writes and syncs a file inside a folder that is not committed yet. RAM_IO. */

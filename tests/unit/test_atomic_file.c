@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,6 +82,64 @@ static void test_write_over_others(void **state) {
     assert_true(S_ISFIFO(facts.st_mode));
     assert_int_equal(atomic_file_write(*state, NEW, strlen(NEW)).code, RAM_IO);
     assert_false(exists(*state, ".tmp-pipe"));
+}
+
+/* What a killed process left is written over; what another is writing is not. */
+static void test_write_beside_another(void **state) {
+    char path[FILE_PATH], temporary[FILE_PATH];
+    join(path, *state, "file");
+    join(temporary, *state, ".tmp-file");
+    assert_ok(atomic_file_write(path, OLD, strlen(OLD)));
+    assert_ok(atomic_file_create(temporary, NEW, strlen(NEW)));
+    const int other = open(temporary, O_WRONLY);
+    assert_int_equal(flock(other, LOCK_EX), 0);
+    const Status status = atomic_file_write(path, "short", 5);
+    assert_int_equal(status.code, RAM_IO);
+    assert_non_null(strstr(status.message, "another process is writing"));
+    assert_true(holds(path, OLD) && holds(temporary, NEW));
+    close(other);
+    assert_ok(atomic_file_write(path, "short", 5));
+    assert_true(holds(path, "short"));
+    assert_false(exists(*state, ".tmp-file"));
+}
+
+enum { WRITERS = 6, TURNS = 30, LONGEST = 600 };
+
+/* Content that tells of itself whether it is whole: so many times the same byte. */
+static void write_by_turns(const char *path, int writer) {
+    char data[LONGEST];
+    const size_t bytes = (size_t)(writer + 1) * (LONGEST / WRITERS);
+    memset(data, 'a' + writer, bytes);
+    for (int turn = 0; turn < TURNS;) {
+        const Status status = atomic_file_write(path, data, bytes);
+        if (status_failed(&status) && !strstr(status.message, "another process is writing")) _exit(1);
+        turn += !status_failed(&status);
+    }
+    _exit(0);
+}
+
+static void test_writers_at_once(void **state) {
+    char path[FILE_PATH];
+    join(path, *state, "file");
+    assert_ok(atomic_file_write(path, "A", 1));
+    for (int writer = 0; writer < WRITERS; writer++) {
+        const pid_t process = fork();
+        assert_true(process >= 0);
+        if (process == 0) write_by_turns(path, writer);
+    }
+    for (int ended = 0, status = 0; ended < WRITERS;) {
+        ended += waitpid(-1, &status, WNOHANG) > 0;
+        assert_int_equal(status, 0);
+        void *data;
+        size_t bytes;
+        assert_ok(atomic_file_read(path, LONGEST, &data, &bytes));
+        const char *text = data;
+        const size_t whole = text[0] == 'A' ? 1 : (size_t)(text[0] - 'a' + 1) * (LONGEST / WRITERS);
+        assert_int_equal(bytes, whole);
+        for (size_t i = 0; i < bytes; i++) assert_int_equal(text[i], text[0]);
+        free(data);
+    }
+    assert_false(exists(*state, ".tmp-file"));
 }
 
 static void test_relative_path(void **state) {
@@ -305,6 +364,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_write, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_write_over_others, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_write_beside_another, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_writers_at_once, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_relative_path, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_write_with_faults, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_short_writes, make_folder, remove_folder),
