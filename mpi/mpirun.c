@@ -296,7 +296,7 @@ static Status explain(const RanksEnd *end, int exit_code, int np, bool stuck) {
             "cannot run mpirun, which --np %d needs: install Open MPI (Debian: openmpi-bin) and see that "
             "mpirun is in PATH",
             np);
-    if (exit_code <= 128)
+    if (exit_code <= 128 || exit_code - 128 >= NSIG)
         return status_error(RAM_UNAVAILABLE, "%s: `mpirun -np %d hostname` tells more", end->cause, np);
     if (stuck) return status_error(RAM_UNAVAILABLE, "%s: start again with --resume auto", end->cause);
     if (is_crash(exit_code - 128))

@@ -57,6 +57,18 @@ error_has "signal 9"
 run 70 --np 2 --die 6
 grep -q '^ram_dist: error: .*signal 6' "$work/err" || fail "a crash is not explained"
 
+# An mpirun that fails by itself: codes that no signal has are its own.
+mkdir "$work/bin"
+for own in 1 213 243; do
+    printf '#!/bin/sh\nexit %s\n' "$own" >"$work/bin/mpirun"
+    chmod +x "$work/bin/mpirun"
+    path=$PATH
+    PATH=$work/bin:$PATH
+    run 69 --np 2
+    PATH=$path
+    error_has "mpirun failed with exit code $own .* tells more"
+done
+
 # The first signal asks the ranks to stop.
 "$program" --np 3 --spin >"$work/out" 2>"$work/err" &
 for _ in 1 2 3 4 5 6 7 8 9 10; do
