@@ -44,18 +44,6 @@ static const char *evaluated_group(const Checkpoint *checkpoint) {
     return checkpoint_has_vector(checkpoint, "ema/param") ? "ema/param" : "param";
 }
 
-/* The layout of the vector under `group`, whatever model it is of. */
-static Status read_layout(const Checkpoint *checkpoint, const char *group, Layout *layout) {
-    InspectField *field;
-    int fields;
-    *layout = (Layout){0};
-    TRY(inspect_fields(checkpoint, &fields, &field));
-    for (int i = 0; i < fields && layout->fields < LAYOUT_FIELDS; i++)
-        if (strcmp(field[i].group, group) == 0) layout_add(layout, field[i].name, field[i].rows, field[i].columns);
-    free(field);
-    return status_ok();
-}
-
 /* Rank 0 writes. */
 static Status write_file(const Session *session, const Wanted *wanted, const Layout *layout, const float *values,
                          const Config *config) {
@@ -83,7 +71,7 @@ static Status export_checkpoint(const Session *session, const Wanted *wanted, co
     Config config;
     Layout layout;
     TRY(comm_agree(session->comm, saved_state_read_config(checkpoint, &config)));
-    TRY(comm_agree(session->comm, read_layout(checkpoint, group, &layout)));
+    TRY(comm_agree(session->comm, inspect_layout(checkpoint, group, &layout)));
     float *values = memory_new(layout.total, sizeof *values);
     const StoreVector vector = {group, values};
     Status status = checkpoint_read_vectors(session->comm, checkpoint, &layout, 1, &vector);

@@ -110,6 +110,34 @@ Status inspect_fields(const Checkpoint *checkpoint, int *fields, InspectField **
     return status;
 }
 
+/* The field at `path`, which lies under a group of the layout's. */
+static Status add_field(const Checkpoint *checkpoint, const char *path, Layout *layout) {
+    const char *name = strrchr(path, '/') + 1;
+    int64_t rows, columns;
+    if (hdf_get_shape(checkpoint->index, path, &rows, &columns) != HDF_READ)
+        return status_error(RAM_DATA, "%s in %.300s/" MANIFEST_INDEX " is no array of floats", path, checkpoint->path);
+    if (layout->fields == LAYOUT_FIELDS || strlen(name) >= LAYOUT_NAME || rows < 1)
+        return status_error(RAM_DATA, "%s in %.300s/" MANIFEST_INDEX " is of a model that this version does not know",
+                            path, checkpoint->path);
+    layout_add(layout, name, rows, columns);
+    return status_ok();
+}
+
+Status inspect_layout(const Checkpoint *checkpoint, const char *group, Layout *layout) {
+    Tree tree;
+    Status status = status_ok();
+    const size_t length = strlen(group);
+    *layout = (Layout){0};
+    TRY(walk(checkpoint->index, checkpoint->path, &tree));
+    for (int i = 0; i < tree.sets && !status_failed(&status); i++) {
+        const char *path = tree.set[i] + 1;
+        if (strncmp(path, group, length) == 0 && path[length] == '/' && !strchr(path + length + 1, '/'))
+            status = add_field(checkpoint, tree.set[i], layout);
+    }
+    free_tree(&tree);
+    return status;
+}
+
 typedef struct {
     const char *group; /* "" for the root, else "config/" */
     int count;

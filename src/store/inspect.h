@@ -1,9 +1,9 @@
 /* Inspect: what is in a checkpoint or a trace, for people: vectors with shapes and norms, scalars as text. Takes any
- * set, whatever model it is of. Must not print. Nothing here is collective: open a checkpoint with the communicator of
- * one rank (comm_self_new, no MPI). */
+ * set, whatever model it is of. Must not print. Nothing here is collective. */
 #ifndef RAM_STORE_INSPECT_H
 #define RAM_STORE_INSPECT_H
 
+#include "base/layout.h"
 #include "store/checkpoint.h"
 #include "store/trace.h"
 
@@ -23,8 +23,13 @@ typedef struct {
     int64_t not_finite;       /* NaN and infinities */
 } InspectField;
 
-/* All fields of all vectors in the order of their paths; free() *field. RAM_DATA. */
+/* All fields of all vectors in the order of their paths; free() *field. They are measured, so this process must have
+ * all shards: open the checkpoint with the communicator of one rank (comm_self_new, no MPI). RAM_DATA. */
 Status inspect_fields(const Checkpoint *checkpoint, int *fields, InspectField **field);
+
+/* Names and shapes of the fields under `group` ("param"), in the order of their names: from the index, which every rank
+ * has. RAM_DATA; also where there are more or longer-named fields than a layout holds. */
+Status inspect_layout(const Checkpoint *checkpoint, const char *group, Layout *layout);
 
 typedef struct {
     char name[INSPECT_NAME]; /* "config/train.lr" */

@@ -123,6 +123,18 @@ run 0 import run.st --output again
 run 0 eval again --set eval.rollouts=4
 grep -qF "$ours % error" out || fail "an import of an export has another error"
 run 0 train --resume again --run-dir more --set train.epochs=1
+# On several ranks, and from a checkpoint of several shards: the same file.
+run 0 --np 4 --config small.yaml --set train.epochs=1 --run-dir shards
+run 0 export shards --output one.st
+for np in 2 3; do
+    for model in run:run.st shards:one.st; do
+        command_run 0 "$here/../mpirun.sh" $np "$ram_dist" export "${model%:*}" --output "$np.${model#*:}"
+        cmp "${model#*:}" "$np.${model#*:}" || fail "$np ranks export something else of ${model%:*}"
+    done
+done
+command_run 0 "$here/../mpirun.sh" 2 "$ram_dist" import run.st --output by_two
+run 0 export by_two --output by_two.st
+foreign same run.st by_two.st
 run 0 export run --output run.h5 --format hdf5
 "$python" - <<'PY' || fail "the HDF5 file does not hold the weights"
 import h5py, sys
