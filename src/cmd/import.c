@@ -170,6 +170,8 @@ static Status save(const Session *session, const Wanted *wanted, const Model *mo
     session_provenance(session, &experiment, &provenance);
     provenance.data_hashes[0] = '\0'; /* which images these weights have seen is not known */
     const Status status = saved_state_save(&experiment, wanted->output, &state, &optimizer, &provenance);
+    if (status_failed(&status) && comm_rank(session->comm) == 0)
+        rmdir(wanted->output); /* ours, where it is empty: in the way of another try */
     optimizer_close(&optimizer);
     ram_close(&experiment.ram);
     backend_close(experiment.backend);

@@ -106,6 +106,13 @@ done <cases
 [ "$(wc -l <cases)" -gt 40 ] || fail "only $(wc -l <cases) malformed files"
 [ ! -e none ] || fail "a refused import left a folder"
 
+# A failed import is not in its own way when it is tried again.
+for operation in 1 3 5 7; do
+    RAM_FAULT=enospc:$operation run 74 import plain.st --output retry --set model.patch=8
+    [ ! -e retry ] || fail "an import that failed at operation $operation left $(find retry)"
+done
+run 0 import plain.st --output retry --set model.patch=8
+
 # A trained model measured elsewhere: the same error within sampling noise, on 1,500 images and 4 roll-outs.
 blobs data 600 1500
 small_model
