@@ -21,7 +21,9 @@ static int find(const Shapes *shapes, const char *name) {
 static Status outputs_of(const Shapes *shapes, const char *bias, int *outputs) {
     const int at = find(shapes, bias);
     if (at < 0)
-        return status_error(RAM_DATA, "there is no tensor '%s': not the weights of a RAM with the names of DESIGN 2",
+        return status_error(RAM_DATA,
+                            "there is no tensor '%s': not the weights of a RAM under the usual names (README, Weights "
+                            "in and out)",
                             bias);
     const NamedShape *tensor = &shapes->tensor[at];
     if (tensor->dimensions != 1 || tensor->shape[0] < 1 || tensor->shape[0] > SIZE_MOST)

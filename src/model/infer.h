@@ -1,4 +1,4 @@
-/* Infer: the dimensions of a RAM from the names and shapes of its tensors (DESIGN 2), as other programs save them.
+/* Infer: the dimensions of a RAM from the names and shapes of its tensors, as other programs save them.
  * Must not know files. Nothing here is collective. */
 #ifndef RAM_MODEL_INFER_H
 #define RAM_MODEL_INFER_H
