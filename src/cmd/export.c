@@ -47,14 +47,16 @@ static const char *evaluated_group(const Checkpoint *checkpoint) {
 /* Rank 0 writes. */
 static Status write_file(const Session *session, const Wanted *wanted, const Layout *layout, const float *values,
                          const Config *config) {
-    PlainFact fact[CONFIG_KEYS + 2] = {{"format", "pt"}, {"ram_dist", ""}};
+    char channels[16];
+    PlainFact fact[CONFIG_KEYS + 3] = {
+        {"format", "pt"}, {"ram_dist", version_number()}, {SAVED_MODEL_CHANNELS, channels}};
     ConfigTexts *texts = memory_new(1, sizeof *texts);
-    int facts = 2;
+    int facts = 3;
     if (comm_rank(session->comm) != 0) {
         free(texts);
         return status_ok();
     }
-    fact[1].text = version_number();
+    snprintf(channels, sizeof channels, "%lld", (long long)saved_model_channels(layout, config));
     for (int key = 0; key < CONFIG_KEYS; key++) {
         if (!saved_model_takes_along(key)) continue;
         config_get_text(config, key, texts->text[key], CONFIG_TEXT);

@@ -105,16 +105,31 @@ typedef struct {
     float *values;             /* (layout.total) */
 } Model;
 
+/* How many channels an export of ours says that the images have; 0: the file does not say. */
+static Status read_channels(const Safetensors *file, const Arguments *arguments, int *channels) {
+    const char *text = safetensors_metadata(file, SAVED_MODEL_CHANNELS);
+    *channels = 0;
+    if (!text) return status_ok();
+    if (text[0] < '1' || text[0] > '0' + CHANNELS_MOST || text[1])
+        return status_error(RAM_DATA, "%.300s: " SAVED_MODEL_CHANNELS " is '%s' in its metadata: 1 to %d are possible",
+                            arguments->operand, text_excerpt(text).text, CHANNELS_MOST);
+    *channels = text[0] - '0';
+    return status_ok();
+}
+
 static Status infer(const Safetensors *file, const Arguments *arguments, const bool said[CONFIG_KEYS],
                     WeightOrder order, Model *model) {
     const Config *config = &arguments->config;
     const int count = safetensors_count(file);
     const int patch = config_find_key("model.patch"), scales = config_find_key("model.scales");
     const bool *given = arguments->given;
+    int channels;
     Config usual;
     config_default(&usual);
+    TRY(read_channels(file, arguments, &channels));
     const InferHints hints = {.patch = said[patch] || given[patch] ? (int)config->model_patch : 0,
                               .scales = said[scales] || given[scales] ? (int)config->model_scales : 0,
+                              .channels = channels,
                               .usual_patch = (int)usual.model_patch,
                               .usual_scales = (int)usual.model_scales,
                               .misfit = given[patch] || given[scales] ? RAM_USAGE : RAM_DATA};
@@ -180,14 +195,14 @@ static Status save(const Session *session, const Wanted *wanted, const Model *mo
 
 static void tell(const Config *config, const Wanted *wanted, const Model *model) {
     const Dims *dims = &model->dims;
-    char mean[CONFIG_TEXT], stddev[CONFIG_TEXT];
+    char mean[CONFIG_TEXT], stddev[CONFIG_TEXT], channels[32] = "";
+    if (dims->retina.channels > 1) snprintf(channels, sizeof channels, " with %d channels", dims->retina.channels);
     config_get_text(config, config_find_key("data.mean"), mean, sizeof mean);
     config_get_text(config, config_find_key("data.stddev"), stddev, sizeof stddev);
     log_info("%zu parameters: %s core of %d, %s locator, %d scale%s of %d x %d%s, %d classes",
              layout_elements(&model->parameters.layout), dims->core == CORE_LSTM ? "lstm" : "rnn", dims->hidden,
              dims->locator == LOCATOR_LINEAR ? "linear" : "two-layer", dims->retina.scales,
-             dims->retina.scales == 1 ? "" : "s", dims->retina.patch, dims->retina.patch,
-             dims->retina.channels == 3 ? " in colour" : "", dims->classes);
+             dims->retina.scales == 1 ? "" : "s", dims->retina.patch, dims->retina.patch, channels, dims->classes);
     log_info("taken as configured, having no shape: %d glimpses, sigma %g, scale %d, mean %s, stddev %s",
              dims->glimpses, (double)dims->sigma, dims->retina.scale, mean, stddev);
     if (*model->others)

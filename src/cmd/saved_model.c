@@ -44,6 +44,17 @@ static Status look_at_data(const Session *session, const SavedModel *model) {
     return status_ok();
 }
 
+/* Rows or columns of the field; 0: there is none of that name. */
+static int64_t field_side(const Layout *layout, const char *name, int side) {
+    const int field = layout_find(layout, name);
+    return field < 0 ? 0 : layout->field[field].shape[side];
+}
+
+int64_t saved_model_channels(const Layout *parameters, const Config *saved) {
+    return field_side(parameters, "sensor.fc1.weight", 1) /
+           (saved->model_scales * saved->model_patch * saved->model_patch);
+}
+
 /* @collective */
 static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked, SavedModel *model) {
     Comm *comm = session->comm;

@@ -28,6 +28,12 @@ Status saved_model_find(const Session *session, const char *asked, char path[FIL
 /* Whether a key goes out and comes in with the weights: it is of the model or the data, and no folder's name. */
 bool saved_model_takes_along(int key);
 
+/* How many channels the images of a saved model have, by its parameters: no key, since the data tell it. */
+int64_t saved_model_channels(const Layout *parameters, const Config *saved);
+
+/* The fact of an exported file that says so. */
+#define SAVED_MODEL_CHANNELS "data.channels"
+
 /* The argument of --split. RAM_USAGE. */
 Status saved_model_take_split(const char *text, Split *split);
 

@@ -38,34 +38,48 @@ typedef struct {
     int patch, scales, channels;
 } Sensor;
 
-enum { SENSORS_MOST = 4 * SCALES_MOST };
+enum { SENSORS_MOST = CHANNELS_MOST * SCALES_MOST };
 
-/* All retinas with one or three channels whose output has `features` values, as far as the hints allow. */
+/* Adds all retinas of so many channels whose output has `features` values, as far as the hints allow. */
+static void add_sensors(int64_t features, int channels, const InferHints *hints, Sensor list[SENSORS_MOST],
+                        int *count) {
+    if (hints->channels && hints->channels != channels) return;
+    for (int scales = 1; scales <= SCALES_MOST; scales++) {
+        const int64_t square = features / (channels * scales), side = (int64_t)llround(sqrt((double)square));
+        if (side * side * channels * scales != features || side < 1 || side > 256) continue;
+        if ((hints->scales && hints->scales != scales) || (hints->patch && hints->patch != side)) continue;
+        list[(*count)++] = (Sensor){(int)side, scales, channels};
+    }
+}
+
+/* The retinas that fit: of grey or coloured images, else of those with another number of channels. */
 static int list_sensors(int64_t features, const InferHints *hints, Sensor list[SENSORS_MOST]) {
     int count = 0;
-    for (int channels = 1; channels <= 3; channels += 2)
-        for (int scales = 1; scales <= SCALES_MOST; scales++) {
-            const int64_t square = features / (channels * scales), side = (int64_t)llround(sqrt((double)square));
-            if (side * side * channels * scales != features || side < 1 || side > 256) continue;
-            if ((hints->scales && hints->scales != scales) || (hints->patch && hints->patch != side)) continue;
-            list[count++] = (Sensor){(int)side, scales, channels};
-        }
+    add_sensors(features, 1, hints, list, &count);
+    add_sensors(features, 3, hints, list, &count);
+    if (count > 0) return count;
+    add_sensors(features, 2, hints, list, &count);
+    add_sensors(features, 4, hints, list, &count);
     return count;
 }
 
 /* All of the list but `omitted`. */
 static void write_choices(int count, const Sensor *list, int omitted, char text[INFER_OTHERS]) {
     *text = '\0';
-    for (int i = 0, used = 0; i < count && used < INFER_OTHERS - 56; i++)
-        if (i != omitted)
-            used += snprintf(text + used, INFER_OTHERS - (size_t)used, "%s%d of %d x %d%s", used ? ", " : "",
-                             list[i].scales, list[i].patch, list[i].patch, list[i].channels == 3 ? " in colour" : "");
+    for (int i = 0, used = 0; i < count && used < INFER_OTHERS - 56; i++) {
+        if (i == omitted) continue;
+        used += snprintf(text + used, INFER_OTHERS - (size_t)used, "%s%d of %d x %d", used ? ", " : "", list[i].scales,
+                         list[i].patch, list[i].patch);
+        if (list[i].channels > 1)
+            used += snprintf(text + used, INFER_OTHERS - (size_t)used, " with %d channels", list[i].channels);
+    }
 }
 
 /* The usual one of the list where nothing is known of it, else -1. */
 static int find_usual(int count, const Sensor *list, const InferHints *hints) {
     for (int i = 0; i < count && !hints->patch && !hints->scales; i++)
-        if (list[i].patch == hints->usual_patch && list[i].scales == hints->usual_scales && list[i].channels == 1)
+        if (list[i].patch == hints->usual_patch && list[i].scales == hints->usual_scales &&
+            (list[i].channels == 1 || hints->channels))
             return i;
     return -1;
 }
@@ -73,7 +87,7 @@ static int find_usual(int count, const Sensor *list, const InferHints *hints) {
 static Status choose_sensor(int64_t features, const InferHints *hints, Sensor *sensor, char others[INFER_OTHERS]) {
     Sensor list[SENSORS_MOST];
     char choices[INFER_OTHERS];
-    const bool hinted = hints->patch || hints->scales;
+    const bool hinted = hints->patch || hints->scales || hints->channels;
     const int count = list_sensors(features, hints, list), usual = count > 1 ? find_usual(count, list, hints) : 0;
     if (count == 0)
         return status_error(

@@ -41,6 +41,16 @@ for type in F16 BF16; do
     foreign same "$type.back.st" "$type.again.st"
 done
 
+# Two channels and four are found where one and three do not fit; an export says how many there are.
+for channels in 1 2 3 4; do
+    there_and_back "channels_$channels" "--set model.scales=1" channels=$channels
+    foreign same "channels_$channels.st" "channels_$channels.back.st"
+    run 0 import "channels_$channels.back.st" --output "channels_$channels.again"
+    quiet
+    [ "$channels" -eq 1 ] || says out "1 scale of 8 x 8 with $channels channels"
+done
+refuses 64 "no number of square patches" import channels_2.st --output none --set model.scales=1 --set model.patch=5
+
 # Where other patches than the usual one fit, that is said, once, with the way to say so; and then it is quiet.
 run 0 import plain.st --output open
 [ "$(wc -l <err)" -eq 1 ] || fail "not one line of warning"
@@ -86,6 +96,10 @@ metadata_of wrong.st model.hidden 32
 refuses 65 "model.hidden is 32 in the metadata" import wrong.st --output none
 metadata_of wrong.st model.patch 5
 refuses 65 "of the size given" import wrong.st --output none
+metadata_of wrong.st data.channels 5
+refuses 65 "data.channels is '5' in its metadata" import wrong.st --output none
+metadata_of wrong.st data.channels 3
+refuses 65 "no number of square patches" import wrong.st --output none
 metadata_of wrong.st train.lr nonsense # what export does not write is not read
 run 0 import wrong.st --output strange --set model.patch=8
 refuses 64 "import needs a file and a folder" import plain.st
