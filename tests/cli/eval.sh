@@ -40,6 +40,27 @@ run 0 "${settings[@]}"
 run 0 eval "${settings[@]}" # logs/small, the default place of small.yaml's run
 figures | diff trained - >/dev/null || fail "other figures by --config"
 
+# Images of another kind are named as such, not as the shapes that follow from them.
+blobs colour 600 203
+for file in train t10k; do
+    "$python" -c "
+import struct, sys
+for kind, item in ('images-idx3', 144), ('labels-idx1', 1):
+    path = f'colour/$file-{kind}-ubyte'
+    data = open(path, 'rb').read()
+    count = struct.unpack('>I', data[4:8])[0] // 3
+    sizes = (count, 12, 12, 3) if item > 1 else (count,)
+    pixels = data[16:16 + count * 432] if item > 1 else data[8:8 + count]
+    open(path, 'wb').write(struct.pack('>HBB%dI' % len(sizes), 0, 8, len(sizes), *sizes) + pixels)
+" || exit 1
+done
+run 65 eval one --set data.dir=colour
+error_has "the images in colour have 3 channels, those that the checkpoint" "have 1: give such images"
+run 65 eval one --set data.classes=7
+error_has "are of 7 classes, those that the checkpoint" "of 5: give such images"
+run 65 trace one --set data.dir=colour --output elsewhere
+error_has "have 3 channels"
+
 # Every saved epoch's validation, as recorded: rows of metrics.jsonl by step.
 for set in one/checkpoints/step-*; do
     run 0 eval "$set" --split validation
