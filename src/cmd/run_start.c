@@ -1,7 +1,9 @@
 #include "cmd/run_start.h"
 #include "store/checkpoint.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 bool run_start_holds_run(const char *path) {
@@ -10,6 +12,26 @@ bool run_start_holds_run(const char *path) {
                              atomic_file_join(checkpoints, path, "checkpoints")};
     if (status_failed(&joined[0]) || status_failed(&joined[1])) return false; /* told when the folder is opened */
     return access(metrics, F_OK) == 0 || checkpoint_any(checkpoints);
+}
+
+static bool has_manifest(const char *folder) {
+    char manifest[FILE_PATH];
+    const Status joined = atomic_file_join(manifest, folder, "MANIFEST");
+    return !status_failed(&joined) && access(manifest, F_OK) == 0;
+}
+
+/* Whether `path` may be a checkpoint or a file of one, or a folder of sets or a run folder that has any. */
+static bool may_be_checkpoint(const char *path) {
+    char folder[FILE_PATH];
+    struct stat facts;
+    if (stat(path, &facts) != 0) return false;
+    if (S_ISDIR(facts.st_mode)) {
+        const Status joined = atomic_file_join(folder, path, "checkpoints");
+        return has_manifest(path) || checkpoint_any(path) || (!status_failed(&joined) && checkpoint_any(folder));
+    }
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
+    return has_manifest(folder);
 }
 
 Status run_start_check(const Session *session, const char *path) {
@@ -23,7 +45,12 @@ Status run_start_check(const Session *session, const char *path) {
                             path);
     if (exists) return status_ok(); /* the checkpoint's lanes count */
     if (resume && strcmp(resume, "auto") != 0) {
-        if (access(resume, F_OK) == 0) return status_ok();
+        if (may_be_checkpoint(resume)) return status_ok();
+        if (access(resume, F_OK) == 0)
+            return status_error(
+                RAM_DATA,
+                "--resume %.300s: that is no checkpoint, and there is none in it; give auto, or the path of one",
+                resume);
         return status_error(RAM_DATA,
                             "--resume %.300s: %.300s holds no run, and there is no checkpoint of that name; give auto, "
                             "or the path of one",

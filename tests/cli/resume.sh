@@ -131,6 +131,7 @@ run 0 --config small.yaml --run-dir fresh --resume auto --set train.epochs=1
 says out "starting from the beginning"
 for start in latest best absent small.yaml data; do
     refuses 65 "" --config small.yaml --run-dir "from_$start" --resume $start
+    [ ! -e "from_$start" ] || fail "--resume $start left a run folder, though nothing began"
 done
 
 # Curves that were tampered with are not written on.
