@@ -1,4 +1,4 @@
-/* The runtime of cuda_runtime_api.h and, in place of cuBLAS, the products of any CBLAS. */
+/* The runtime of cuda_runtime_api.h and, in place of cuBLAS, the products of the CPU backend. */
 #include "cuda_runtime_api.h"
 
 #include <csetjmp>
