@@ -425,9 +425,20 @@ NcclUse comm_nccl_use(const CommNccl *n) { return n->use; }
 
 bool comm_nccl_records(const CommNccl *n) { return n->records; }
 
+/* CUDA loads a kernel when it is first launched, and may wait for the GPU to do so ("Lazy Loading" in the CUDA
+ * programming guide), that is, for the peers of a sum that is under way, without a limit, and while NCCL's own threads
+ * wait for CUDA. A recorded sum is followed by kernels that have run before. */
+static Status sum_at_once(CommNccl *n, float *floats, int64_t count, cudaStream_t stream, const char *what) {
+    enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    TRY(start_sum(n, floats, count, stream, what));
+    const cudaError_t error = cudaStreamIsCapturing(stream, &capture);
+    if (error != cudaSuccess) return cuda_failed(n, error, what);
+    return capture == cudaStreamCaptureStatusNone ? wait_for(n, stream, what) : status_ok();
+}
+
 void comm_nccl_sum(CommNccl *n, float *floats, int64_t count, void *stream, const char *what) {
     require(n->use == NCCL_SUMS);
-    const Status status = start_sum(n, floats, count, stream, what);
+    const Status status = sum_at_once(n, floats, count, stream, what);
     if (status_failed(&status)) give_up(n, &status);
 }
 

@@ -39,9 +39,9 @@ NcclUse comm_nccl_use(const CommNccl *nccl);
 bool comm_nccl_records(const CommNccl *nccl);
 
 /* floats (count), device memory, becomes the sum over all ranks when `stream` (a cudaStream_t) gets there. In an order
- * of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for the message. Where the stream is
- * under capture (comm_nccl_records), on all ranks alike, the sum is part of the graph. @collective, when it is played
- * too */
+ * of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for the message. Returns when it is
+ * done; but where the stream is under capture (comm_nccl_records), on all ranks alike, the sum is part of the graph.
+ * @collective, when it is played too */
 void comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what);
 
 /* As comm_exchange, between the GPUs: the messages' data is device memory, which is read and written when `stream` gets

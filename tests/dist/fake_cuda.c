@@ -94,6 +94,11 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
     return cudaSuccess;
 }
 
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status) {
+    *status = the_graph.capturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return stream ? cudaSuccess : cudaErrorInvalidValue;
+}
+
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     if (!stream || !the_graph.capturing) return cudaErrorInvalidValue;
     the_graph.capturing = 0;
