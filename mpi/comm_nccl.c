@@ -83,6 +83,13 @@ Status comm_nccl_find(int *version) {
 
 /* --- waiting */
 
+/* When a wait has been too long. */
+typedef struct {
+    struct timespec begin;
+    double seconds; /* 0: never */
+    int looks;
+} Deadline;
+
 struct CommNccl {
     Library library;
     ncclComm_t nccl;
@@ -92,15 +99,10 @@ struct CommNccl {
     NcclUse use;
     bool records;
     int rank, ranks;
-    double seconds;
+    double seconds;   /* limit of a wait */
+    bool open;        /* till then */
+    Deadline opening; /* of all waits together */
 };
-
-/* When a wait has been too long. */
-typedef struct {
-    struct timespec begin;
-    double seconds;
-    int looks;
-} Deadline;
 
 static double elapsed(const struct timespec *begin) {
     struct timespec now;
@@ -121,7 +123,14 @@ static bool deadline_passed(Deadline *deadline) {
     return deadline->seconds > 0 && elapsed(&deadline->begin) > deadline->seconds;
 }
 
+static Deadline deadline_of_wait(const CommNccl *n) { return n->open ? deadline_begin(n->seconds) : n->opening; }
+
 static Status timed_out(const CommNccl *n, const char *what) {
+    if (!n->open)
+        return status_error(RAM_TIMEOUT,
+                            "NCCL was not ready on rank %d of %d after %g s, in %s: NCCL_DEBUG=INFO tells more, --comm "
+                            "mpi does without NCCL",
+                            n->rank, n->ranks, n->opening.seconds, what);
     return status_error(RAM_TIMEOUT,
                         "rank %d of %d waited %g s for %s by NCCL: a rank has stopped answering; --resume auto goes on "
                         "from the last checkpoint",
@@ -149,7 +158,7 @@ static bool is_accepted(ncclResult_t result) { return result == ncclSuccess || r
 /* What came of a call. NCCL's communicator does not block: the call may go on behind our back, and no other may be made
  * before it has ended. */
 static Status settle(const CommNccl *n, ncclResult_t result, const char *what) {
-    Deadline deadline = deadline_begin(n->seconds);
+    Deadline deadline = deadline_of_wait(n);
     if (!is_accepted(result)) return nccl_failed(n, result, what);
     for (;;) {
         ncclResult_t state = ncclSuccess;
@@ -185,7 +194,7 @@ static Status start_exchange(CommNccl *n, int sends, const Message *send, int re
 static Status wait_for(CommNccl *n, cudaStream_t stream, const char *what) {
     cudaError_t error = cudaEventRecord(n->event, stream);
     if (error != cudaSuccess) return cuda_failed(n, error, what);
-    Deadline deadline = deadline_begin(n->seconds);
+    Deadline deadline = deadline_of_wait(n);
     for (;;) {
         error = cudaEventQuery(n->event);
         if (error == cudaSuccess) return status_ok();
@@ -335,10 +344,11 @@ static void *abort_it(void *given) {
     return NULL;
 }
 
+enum { LEAVE_SECONDS = 5 };
+
 /* At once, without waiting for peers, which learn of it. ncclCommAbort itself waits for NCCL's threads, and has been
  * seen not to return when a peer was dead: it gets LEAVE_SECONDS, then all that it may still use is left to it. */
 static void leave(CommNccl *n) {
-    enum { LEAVE_SECONDS = 5 };
     pthread_t thread;
     struct timespec limit;
     if (!n->nccl) return;
@@ -397,10 +407,16 @@ static Status open_agreed(CommNccl *n, Comm *comm, const CommNcclOptions *option
 Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **nccl) {
     CommNccl *n = memory_new(1, sizeof *n);
     require(options->use == NCCL_EXCHANGES || options->count > 0);
-    *n =
-        (CommNccl){.rank = comm_rank(comm), .ranks = comm_size(comm), .seconds = options->seconds, .use = options->use};
+    *n = (CommNccl){.rank = comm_rank(comm),
+                    .ranks = comm_size(comm),
+                    .seconds = options->seconds,
+                    .opening = deadline_begin(options->opening),
+                    .use = options->use};
+    comm_watch_grace(comm, options->opening + 2 * LEAVE_SECONDS); /* who waits for NCCL here says so itself */
     const Status status = open_agreed(n, comm, options);
+    comm_watch_grace(comm, 0);
     const bool failed = status_failed(&status);
+    n->open = true;
     if (failed) leave(n);
     release_first(n);
     *nccl = failed ? NULL : n;

@@ -194,7 +194,8 @@ Status experiment_link(Experiment *experiment) {
     const DeviceChoice device = experiment->backend->stream ? DEVICE_CUDA : DEVICE_CPU;
     const CommNcclOptions options = {.use = experiment->fast ? NCCL_SUMS : NCCL_EXCHANGES,
                                      .count = (int64_t)experiment->ram.parameters.layout.total + RANK_SUM_TAIL_MOST,
-                                     .seconds = config->comm_timeout};
+                                     .seconds = config->comm_timeout,
+                                     .opening = config->comm_timeout > 0 ? NCCL_OPENING_SECONDS : 0};
     LinkWish wish;
     TRY(device_link_wish((CommChoice)config->comm_backend, (ReductionChoice)config->train_reduction, device,
                          comm_size(experiment->comm), &wish));

@@ -89,6 +89,15 @@ fake=$work # no library, whatever the system has
 refused "" own "NCCL cannot be loaded"
 fake=$2
 
+# Joining has a limit of its own, and the watch over the ranks' waits leaves it to that.
+ranks 0 3 late:1 own nccl
+says "3 ranks sum by NCCL"
+quiet
+ranks 124 3 never:1 own possible nccl
+says "3 ranks sum through the host by Open MPI"
+says "NCCL was not ready on rank 1 of 3 after 6 s, in joining the ranks"
+one_error_has "NCCL was not ready on rank 1 of 3 after 6 s" "--comm mpi"
+
 # In the middle: every rank ends, with the name of the sum or exchange. At the end all is done already.
 for mode in stuck lost hang; do
     ranks 124 3 $mode own nccl

@@ -158,15 +158,26 @@ static LinkWish read_wish(const char *name) {
     return !strcmp(name, "mpi") ? LINK_MPI : !strncmp(name, "possible", 8) ? LINK_NCCL_IF_POSSIBLE : LINK_NCCL;
 }
 
+static bool is_fake(const char *mode) {
+    const char *wanted = getenv("FAKE_NCCL");
+    return wanted && strncmp(wanted, mode, strlen(mode)) == 0;
+}
+
+/* Where joining takes long the watch is there, and is to have patience. */
+static bool joins_slowly(void) { return is_fake("late") || is_fake("never"); }
+
 /* A short limit where something is to take for ever; else the machine may be busy. */
 static double read_limit(void) {
     const char *mode = getenv("FAKE_NCCL");
-    return mode && *mode && strncmp(mode, "uncaptured", strlen("uncaptured")) != 0 ? 2 : 40;
+    if (joins_slowly()) return 3;
+    return mode && *mode && !is_fake("uncaptured") ? 2 : 40;
 }
 
 static Status try_wish(const Devices *devices, Backend *backend, const char *name) {
-    const CommNcclOptions options = {
-        .use = strstr(name, "tree") ? NCCL_EXCHANGES : NCCL_SUMS, .count = COUNT, .seconds = read_limit()};
+    const CommNcclOptions options = {.use = strstr(name, "tree") ? NCCL_EXCHANGES : NCCL_SUMS,
+                                     .count = COUNT,
+                                     .seconds = read_limit(),
+                                     .opening = is_fake("never") ? 6 : 40};
     CommNccl *nccl;
     char how[LINK_TEXT];
     TRY(device_link_open(the_comm, devices, read_wish(name), options, &nccl, how));
@@ -196,6 +207,7 @@ int main(int argc, char **argv) {
     if (!status_failed(&status))
         status = backend_open(&(BackendOptions){.device = DEVICE_CPU_CHECK, .threads = 1}, &backend);
     if (backend) backend->stream = &the_comm;
+    if (!status_failed(&status) && joins_slowly()) status = comm_watch(the_comm, read_limit(), NULL);
     for (int i = 2; i < argc && !status_failed(&status); i++) status = try_wish(devices, backend, argv[i]);
     backend_close(backend);
     devices_free(devices);
