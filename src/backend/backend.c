@@ -83,6 +83,8 @@ void backend_forget(Backend *backend, BackendRecord *record) {
     if (record) backend->kernels->forget(backend, record);
 }
 
+Status backend_room(Backend *backend) { return backend->kernels->room ? backend->kernels->room(backend) : status_ok(); }
+
 DevFloats backend_floats(Backend *backend, int64_t count) {
     return (DevFloats){backend->kernels->allocate(backend, (size_t)count * sizeof(float))};
 }

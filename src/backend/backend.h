@@ -196,10 +196,11 @@ typedef struct {
     const char *name;
     void (*free)(Backend *backend);
 
-    /* Memory: contents undefined at allocation, whose failure is fatal. Counts are bytes. What is asked of a backend
-     * outside of `run` is done in that order; upload has read, and download has written, host memory when it returns.
-     */
+    /* Memory: contents undefined at allocation; NULL where a GPU has no room, see backend_room. Counts are bytes. What
+     * is asked of a backend outside of `run` is done in that order; upload has read, and download has written, host
+     * memory when it returns. */
     void *(*allocate)(Backend *backend, size_t bytes);
+    Status (*room)(Backend *backend); /* see backend_room; NULL where allocation does not fail */
     void (*release)(Backend *backend, void *memory);
     void (*upload)(Backend *backend, void *device, const void *host, size_t bytes);
     void (*download)(Backend *backend, void *host, const void *device, size_t bytes);
@@ -349,6 +350,10 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
  * the work. *record: NULL at first; backend_forget() it. */
 void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
 void backend_forget(Backend *backend, BackendRecord *record); /* NULL is allowed */
+
+/* Whether all memory that was asked for could be had. RAM_USAGE: how much was asked for in vain, and how much there is;
+ * then there is nothing to compute with, and uploads do nothing, so that who opens something asks once, at its end. */
+Status backend_room(Backend *backend);
 
 /* Allocation by element: undefined contents, or zeros. */
 DevFloats backend_floats(Backend *backend, int64_t count);

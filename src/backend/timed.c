@@ -93,6 +93,7 @@ static void timed_free(Backend *backend) {
 static void *timed_allocate(Backend *backend, size_t bytes) {
     return inner_of(backend)->kernels->allocate(inner_of(backend), bytes);
 }
+static Status timed_room(Backend *backend) { return backend_room(inner_of(backend)); }
 static void timed_release(Backend *backend, void *memory) {
     inner_of(backend)->kernels->release(inner_of(backend), memory);
 }
@@ -233,6 +234,7 @@ static const Kernels TIMED_KERNELS = {
     .name = "timed",
     .free = timed_free,
     .allocate = timed_allocate,
+    .room = timed_room,
     .release = timed_release,
     .upload = timed_upload,
     .download = timed_download,

@@ -100,7 +100,7 @@ static Status open_model(Experiment *experiment, DeviceChoice device) {
                                     .precision = (Precision)config->train_precision};
     TRY(backend_open(&options, &experiment->backend));
     ram_open(&experiment->ram, experiment->backend, &dims);
-    return status_ok();
+    return backend_room(experiment->backend);
 }
 
 /* What must be equal on all ranks, or they would compute different things, or wait for each other for ever. */

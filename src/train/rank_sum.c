@@ -289,7 +289,8 @@ RankSum *rank_sum_new(Comm *comm, CommNccl *nccl, Backend *backend, int lanes, i
         open_messages(s);
     /* once, of zeros: what a first time takes (memory, the kernel's code) must not wait for the GPU in the middle of an
      * exchange, where no deadline is watched */
-    if (s->nccl && !s->fast && s->ranks > 1) sum_part(s);
+    const Status room = backend_room(backend);
+    if (s->nccl && !s->fast && s->ranks > 1 && !status_failed(&room)) sum_part(s);
     return s;
 }
 

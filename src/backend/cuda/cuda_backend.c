@@ -28,18 +28,45 @@ static void cuda_wait(Backend *backend) {
     cuda_of(backend)->staged = 0;
 }
 
+/* NULL: there is no room. */
 static void *allocate(size_t bytes) {
     void *memory = NULL;
     const cudaError_t error = cudaMalloc(&memory, bytes ? bytes : 1);
-    if (error == cudaErrorMemoryAllocation)
-        fatal("out of GPU memory: %zu bytes asked for; a smaller train.batch or eval.batch needs less", bytes);
+    if (error == cudaErrorMemoryAllocation) {
+        cudaGetLastError(); /* forget it */
+        return NULL;
+    }
     CUDA_TRY(error);
     return memory;
 }
 
+void *cuda_memory(size_t bytes) {
+    void *memory = allocate(bytes);
+    if (!memory)
+        fatal("out of GPU memory in the middle of the work: %zu bytes asked for; a smaller train.batch or eval.batch "
+              "needs less",
+              bytes);
+    return memory;
+}
+
+/* Once there was no room, all further memory is only counted, for the message. */
 static void *cuda_allocate(Backend *backend, size_t bytes) {
-    (void)backend;
-    return allocate(bytes);
+    CudaBackend *cuda = cuda_of(backend);
+    void *memory = cuda->lacking ? NULL : allocate(bytes);
+    if (memory) return memory;
+    if (!cuda->lacking) CUDA_TRY(cudaMemGetInfo(&cuda->free_then, &cuda->memory));
+    cuda->lacking += bytes;
+    return NULL;
+}
+
+static Status cuda_room(Backend *backend) {
+    const CudaBackend *cuda = cuda_of(backend);
+    const double mib = 1 << 20;
+    if (!cuda->lacking) return status_ok();
+    return status_error(RAM_USAGE,
+                        "out of GPU memory: %.1f MiB more were asked for, %.1f of the GPU's %.1f MiB are free: lower "
+                        "train.batch or eval.batch, start fewer ranks per GPU, or leave the GPU to this run alone",
+                        (double)cuda->lacking / mib, (double)cuda->free_then / mib, (double)cuda->memory / mib);
 }
 
 static void cuda_release(Backend *backend, void *memory) {
@@ -51,6 +78,7 @@ static void cuda_release(Backend *backend, void *memory) {
 void cuda_upload(Backend *backend, void *device, const void *host, size_t bytes) {
     CudaBackend *cuda = cuda_of(backend);
     require(!cuda->recording);
+    if (cuda->lacking) return;
     for (size_t done = 0; done < bytes;) {
         const size_t part = bytes - done < STAGING ? bytes - done : STAGING;
         if (cuda->staged + part > STAGING) cuda_wait(backend);
@@ -86,7 +114,7 @@ void *cuda_scratch(CudaBackend *cuda, size_t bytes) {
         require(!cuda->recording && cuda->outgrown_count < SCRATCHES);
         if (cuda->scratch) cuda->outgrown[cuda->outgrown_count++] = cuda->scratch;
         cuda->scratch_bytes = bytes < 2 * cuda->scratch_bytes ? 2 * cuda->scratch_bytes : bytes;
-        cuda->scratch = allocate(cuda->scratch_bytes);
+        cuda->scratch = cuda_memory(cuda->scratch_bytes);
     }
     return cuda->scratch;
 }
@@ -119,6 +147,7 @@ static const Kernels CUDA_KERNELS = {
     .name = "cuda",
     .free = cuda_free,
     .allocate = cuda_allocate,
+    .room = cuda_room,
     .release = cuda_release,
     .upload = cuda_upload,
     .download = cuda_download,
@@ -214,8 +243,13 @@ Status cuda_backend_new(int gpu, Precision precision, Backend **backend) {
     CUDA_TRY(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
     CUDA_TRY(cudaMallocHost(&staging, STAGING));
     cuda->staging = staging;
-    cuda->workspace = allocate(WORKSPACE);
     cuda->blas = blas;
+    cuda->workspace = cuda_allocate(&cuda->base, WORKSPACE);
+    if (!cuda->workspace) {
+        const Status full = cuda_room(&cuda->base);
+        cuda_free(&cuda->base);
+        return full;
+    }
     cuda_blas_start(blas, cuda->stream, cuda->workspace, WORKSPACE);
     cuda->base = (Backend){
         .kernels = &CUDA_KERNELS, .workers = 1, .library = cuda->library, .note = cuda->note, .stream = cuda->stream};

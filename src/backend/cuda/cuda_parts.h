@@ -21,6 +21,8 @@ typedef struct {
     size_t staged;    /* bytes of it that the stream may still have to read */
     void *scratch;    /* of the kernel that runs, cuda_scratch */
     size_t scratch_bytes;
+    size_t lacking;            /* bytes asked for in vain; 0: there was room */
+    size_t free_then, memory;  /* when that began, and all of the GPU's */
     void *outgrown[SCRATCHES]; /* (outgrown_count): scratch memory of before, which records may know */
     int outgrown_count;
     bool recording;              /* what is asked for goes into a graph: kernels alone */
@@ -53,6 +55,9 @@ void cuda_failed(const char *file, int line, const char *call, const char *reaso
         CUDA_TRY(cudaGetLastError());                                                                                  \
     } while (0)
 #endif
+
+/* Memory of the GPU, which there must be. */
+void *cuda_memory(size_t bytes);
 
 /* Memory of the kernel that asks, until the next one asks: undefined contents, aligned to 256 bytes. It grows to the
  * most that was asked for, so that a step allocates nothing once the first is done; what it was before stays, for the
