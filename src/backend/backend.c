@@ -83,6 +83,17 @@ void backend_forget(Backend *backend, BackendRecord *record) {
     if (record) backend->kernels->forget(backend, record);
 }
 
+void *backend_host_new(Backend *backend, size_t bytes) {
+    return backend->kernels->allocate_host ? backend->kernels->allocate_host(backend, bytes) : memory_new(bytes, 1);
+}
+
+void backend_host_free(Backend *backend, void *memory) {
+    if (backend->kernels->release_host)
+        backend->kernels->release_host(backend, memory);
+    else
+        free(memory);
+}
+
 Status backend_room(Backend *backend) { return backend->kernels->room ? backend->kernels->room(backend) : status_ok(); }
 
 DevFloats backend_floats(Backend *backend, int64_t count) {

@@ -204,6 +204,9 @@ typedef struct {
     void (*release)(Backend *backend, void *memory);
     void (*upload)(Backend *backend, void *device, const void *host, size_t bytes);
     void (*download)(Backend *backend, void *host, const void *device, size_t bytes);
+    /* See backend_host_new; NULL where any host memory serves as well. */
+    void *(*allocate_host)(Backend *backend, size_t bytes);
+    void (*release_host)(Backend *backend, void *memory);
     /* Host memory that stays as it is, as backend memory: the same on the CPU, a copy elsewhere. withdraw() it. */
     void *(*present)(Backend *backend, const void *host, size_t bytes);
     void (*withdraw)(Backend *backend, void *presented);
@@ -350,6 +353,10 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
  * the work. *record: NULL at first; backend_forget() it. */
 void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
 void backend_forget(Backend *backend, BackendRecord *record); /* NULL is allowed */
+
+/* Host memory, zeros, from and to which a GPU copies by itself (pinned): for what travels often. */
+void *backend_host_new(Backend *backend, size_t bytes);
+void backend_host_free(Backend *backend, void *memory); /* NULL is allowed */
 
 /* Whether all memory that was asked for could be had. RAM_USAGE: how much was asked for in vain, and how much there is;
  * then there is nothing to compute with, and uploads do nothing, so that who opens something asks once, at its end. */

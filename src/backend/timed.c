@@ -97,6 +97,8 @@ static Status timed_room(Backend *backend) { return backend_room(inner_of(backen
 static void timed_release(Backend *backend, void *memory) {
     inner_of(backend)->kernels->release(inner_of(backend), memory);
 }
+static void *timed_allocate_host(Backend *backend, size_t bytes) { return backend_host_new(inner_of(backend), bytes); }
+static void timed_release_host(Backend *backend, void *memory) { backend_host_free(inner_of(backend), memory); }
 static void timed_upload(Backend *backend, void *device, const void *host, size_t bytes) {
     inner_of(backend)->kernels->upload(inner_of(backend), device, host, bytes);
 }
@@ -236,6 +238,8 @@ static const Kernels TIMED_KERNELS = {
     .allocate = timed_allocate,
     .room = timed_room,
     .release = timed_release,
+    .allocate_host = timed_allocate_host,
+    .release_host = timed_release_host,
     .upload = timed_upload,
     .download = timed_download,
     .present = timed_present,

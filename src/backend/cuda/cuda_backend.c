@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* NVIDIA's advice for cuBLAS on Hopper is 32 MiB. All copies pass through the staging memory, which is pinned: what is
- * larger, part by part. */
+/* NVIDIA's advice for cuBLAS on Hopper is 32 MiB. Copies from and to memory that is not pinned pass through the staging
+ * memory, which is: what is larger, part by part. */
 static const size_t WORKSPACE = (size_t)32 << 20, STAGING = (size_t)4 << 20;
 
 enum { STAGING_ALIGN = 64, REDUCED_PRECISION = 8 /* first compute capability with tf32 and bf16 products */ };
@@ -79,6 +79,11 @@ void cuda_upload(Backend *backend, void *device, const void *host, size_t bytes)
     CudaBackend *cuda = cuda_of(backend);
     require(!cuda->recording);
     if (cuda->lacking) return;
+    if (cuda_is_pinned(cuda, host, bytes)) {
+        CUDA_TRY(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda->stream));
+        cuda_wait(backend);
+        return;
+    }
     for (size_t done = 0; done < bytes;) {
         const size_t part = bytes - done < STAGING ? bytes - done : STAGING;
         if (cuda->staged + part > STAGING) cuda_wait(backend);
@@ -92,6 +97,11 @@ void cuda_upload(Backend *backend, void *device, const void *host, size_t bytes)
 
 void cuda_download(Backend *backend, void *host, const void *device, size_t bytes) {
     CudaBackend *cuda = cuda_of(backend);
+    if (cuda_is_pinned(cuda, host, bytes)) {
+        CUDA_TRY(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, cuda->stream));
+        cuda_wait(backend);
+        return;
+    }
     for (size_t done = 0; done < bytes;) {
         const size_t part = bytes - done < STAGING ? bytes - done : STAGING;
         if (cuda->staged + part > STAGING) cuda_wait(backend);
@@ -149,6 +159,8 @@ static const Kernels CUDA_KERNELS = {
     .allocate = cuda_allocate,
     .room = cuda_room,
     .release = cuda_release,
+    .allocate_host = cuda_allocate_host,
+    .release_host = cuda_release_host,
     .upload = cuda_upload,
     .download = cuda_download,
     .present = cuda_present,

@@ -9,6 +9,7 @@
 #include <cuda_runtime_api.h>
 
 typedef struct CudaTable CudaTable;
+typedef struct CudaHost CudaHost;
 
 enum { SCRATCHES = 48 /* each is at least twice the one before */ };
 
@@ -27,6 +28,7 @@ typedef struct {
     int outgrown_count;
     bool recording;              /* what is asked for goes into a graph: kernels alone */
     CudaTable *tables;           /* cuda_table's */
+    CudaHost *host;              /* cuda_allocate_host's */
     char library[32], note[120]; /* base.library, base.note */
 } CudaBackend;
 
@@ -55,6 +57,11 @@ void cuda_failed(const char *file, int line, const char *call, const char *reaso
         CUDA_TRY(cudaGetLastError());                                                                                  \
     } while (0)
 #endif
+
+/* Pinned host memory, zeros, and whether (bytes) from `host` on lie in it. */
+void *cuda_allocate_host(Backend *backend, size_t bytes);
+void cuda_release_host(Backend *backend, void *memory); /* NULL is allowed */
+bool cuda_is_pinned(const CudaBackend *cuda, const void *host, size_t bytes);
 
 /* Memory of the GPU, which there must be. */
 void *cuda_memory(size_t bytes);
