@@ -101,19 +101,20 @@ one_error_has "NCCL was not ready on rank 1 of 3 after 6 s" "--comm mpi"
 # In the middle: every rank ends, with the name of the sum or exchange. At the end all is done already.
 for mode in stuck lost hang; do
     ranks 124 3 $mode own nccl
-    error_has "the test's sum"
+    one_error_has "the test's sum"
     says "left NCCL"
     ranks 124 3 $mode own nccl-tree
-    error_has "the exchange of gradients by NCCL"
+    one_error_has "the exchange of gradients by NCCL"
     says "left NCCL"
 done
 error_has "waited 2 s" "--resume auto"
 for silent in 0 2; do
     ranks 124 3 silent:$silent own nccl-tree
-    error_has "waited 2 s for the exchange of gradients by NCCL" "--resume auto"
+    one_error_has "waited 2 s for the exchange of gradients by NCCL" "--resume auto"
 done
 export FAKE_NCCL_DEAF=1 # leaving does not return
 ranks 124 3 lost own nccl
+one_error_has "the test's sum"
 says "left NCCL"
 refused refuse:1 own "on rank 1 of 2"
 unset FAKE_NCCL_DEAF
