@@ -10,9 +10,7 @@
 #ifdef RAM_CUDA
 Status backend_probe(int gpu) { return cuda_backend_probe(gpu); }
 
-static Status open_cuda(const BackendOptions *options, Backend **backend) {
-    return cuda_backend_new(options->gpu, options->precision, backend);
-}
+static Status open_cuda(const BackendOptions *options, Backend **backend) { return cuda_backend_new(options, backend); }
 #else
 static Status not_compiled(void) {
     return status_error(RAM_UNAVAILABLE,

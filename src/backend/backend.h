@@ -186,6 +186,9 @@ typedef struct Backend Backend;
 /* Called by a worker for each of its spans. `worker` in [0, workers): index of its private workspace. */
 typedef void (*SpanWork)(void *context, int worker, const Span *span);
 
+/* Called by one of the host's threads. `thread` in [0, threads). */
+typedef void (*ThreadWork)(void *context, int thread);
+
 /* Called to ask for kernels that are to be recorded (backend_run_recorded). */
 typedef void (*RecordedWork)(void *context);
 
@@ -213,6 +216,8 @@ typedef struct {
 
     /* Gives the spans of `lanes` (backend_span) to the workers, returns when all are done. */
     void (*run)(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context);
+    /* Calls `work`, which asks for no kernels, on every thread of the host, returns when all have returned. */
+    void (*run_threads)(Backend *backend, ThreadWork work, void *context);
     /* See backend_run_recorded; NULL where nothing is recorded. */
     void (*run_recorded)(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
     void (*forget)(Backend *backend, BackendRecord *record);
@@ -312,6 +317,7 @@ typedef struct {
 struct Backend {
     const Kernels *kernels;
     int workers;         /* independent workspaces that `run` needs */
+    int threads;         /* of the host, for `run_threads` */
     bool host_memory;    /* its addresses are the host's */
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
     const char *library; /* of the products, with its version; must be equal on all ranks */
@@ -321,7 +327,7 @@ struct Backend {
 
 typedef struct {
     DeviceChoice device;
-    int threads;         /* CPU */
+    int threads;         /* of the host */
     int gpu;             /* cuda: place among the GPUs that the process sees */
     Precision precision; /* of the products' operands */
 } BackendOptions;

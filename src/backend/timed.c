@@ -129,6 +129,10 @@ static void timed_run(Backend *backend, Span lanes, int lanes_most, SpanWork wor
     this_worker = 0;
 }
 
+static void timed_run_threads(Backend *backend, ThreadWork work, void *context) {
+    inner_of(backend)->kernels->run_threads(inner_of(backend), work, context);
+}
+
 static void timed_wait(Backend *backend) { inner_of(backend)->kernels->wait(inner_of(backend)); }
 
 static void timed_choose(Backend *backend, const Choice *choice, int64_t images, const Pictures *chosen) {
@@ -245,6 +249,7 @@ static const Kernels TIMED_KERNELS = {
     .present = timed_present,
     .withdraw = timed_withdraw,
     .run = timed_run,
+    .run_threads = timed_run_threads,
     .wait = timed_wait,
     .choose = timed_choose,
     .draw = timed_draw,

@@ -177,11 +177,11 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
                        const char *data_fallback) {
     *experiment = (Experiment){.config = *config, .comm = comm, .threads = threads};
     const LaneNode mine = lane_tree_rank((int)config->train_lanes, 0, comm_size(comm));
-    if (threads > mine.count && mine.count > 0) {
+    const DeviceChoice device = choose_device(experiment);
+    if (device != DEVICE_CUDA && threads > mine.count && mine.count > 0) {
         log_info("%d threads a rank, but only %d lanes: using %d (train.lanes)", threads, mine.count, mine.count);
         experiment->threads = mine.count;
     }
-    const DeviceChoice device = choose_device(experiment);
     experiment->fast = device == DEVICE_CUDA && config->train_reduction != REDUCTION_TREE;
     Status status = comm_agree(comm, open_all(experiment, device, data_fallback));
     if (!status_failed(&status)) status = check_premises(experiment);

@@ -138,11 +138,18 @@ void cuda_run(Backend *backend, Span lanes, int lanes_most, SpanWork work, void 
         work(context, 0, &span);
 }
 
+static void cuda_run_threads(Backend *backend, ThreadWork work, void *context) {
+    CudaBackend *cuda = cuda_of(backend);
+    if (!cuda->pool) cuda->pool = cpu_pool_new(backend->threads);
+    cpu_pool_run(cuda->pool, work, context);
+}
+
 /* --- the whole */
 
 static void cuda_free(Backend *backend) {
     CudaBackend *cuda = cuda_of(backend);
     cuda_wait(backend);
+    cpu_pool_free(cuda->pool);
     cuda_blas_close(cuda->blas);
     cuda_release(backend, cuda->workspace);
     cuda_release(backend, cuda->scratch);
@@ -166,6 +173,7 @@ static const Kernels CUDA_KERNELS = {
     .present = cuda_present,
     .withdraw = cuda_release,
     .run = cuda_run,
+    .run_threads = cuda_run_threads,
     .run_recorded = cuda_run_recorded,
     .forget = cuda_forget,
     .wait = cuda_wait,
@@ -243,13 +251,13 @@ Status cuda_backend_probe(int gpu) {
     return status_ok();
 }
 
-Status cuda_backend_new(int gpu, Precision precision, Backend **backend) {
+Status cuda_backend_new(const BackendOptions *options, Backend **backend) {
     static const char *const NAME[] = {[PRECISION_FP32] = "fp32", [PRECISION_TF32] = "tf32", [PRECISION_BF16] = "bf16"};
     struct cudaDeviceProp properties;
-    TRY(choose(gpu, &properties));
-    TRY(check_precision(precision, &properties));
+    TRY(choose(options->gpu, &properties));
+    TRY(check_precision(options->precision, &properties));
     CudaBlas *blas;
-    TRY(cuda_blas_open(precision, &blas));
+    TRY(cuda_blas_open(options->precision, &blas));
     CudaBackend *cuda = memory_new(1, sizeof *cuda);
     void *staging = NULL;
     CUDA_TRY(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
@@ -263,11 +271,15 @@ Status cuda_backend_new(int gpu, Precision precision, Backend **backend) {
         return full;
     }
     cuda_blas_start(blas, cuda->stream, cuda->workspace, WORKSPACE);
-    cuda->base = (Backend){
-        .kernels = &CUDA_KERNELS, .workers = 1, .library = cuda->library, .note = cuda->note, .stream = cuda->stream};
+    cuda->base = (Backend){.kernels = &CUDA_KERNELS,
+                           .workers = 1,
+                           .threads = options->threads,
+                           .library = cuda->library,
+                           .note = cuda->note,
+                           .stream = cuda->stream};
     snprintf(cuda->library, sizeof cuda->library, "cuBLAS %d", cuda_blas_version(blas));
     snprintf(cuda->note, sizeof cuda->note, "%.80s, sm_%d%d, %s", properties.name, properties.major, properties.minor,
-             NAME[precision]);
+             NAME[options->precision]);
     *backend = &cuda->base;
     return status_ok();
 }

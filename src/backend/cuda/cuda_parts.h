@@ -5,6 +5,7 @@
 #define RAM_BACKEND_CUDA_PARTS_H
 
 #include "backend/backend.h"
+#include "backend/cpu/cpu_pool.h"
 
 #include <cuda_runtime_api.h>
 
@@ -29,6 +30,7 @@ typedef struct {
     bool recording;              /* what is asked for goes into a graph: kernels alone */
     CudaTable *tables;           /* cuda_table's */
     CudaHost *host;              /* cuda_allocate_host's */
+    CpuPool *pool;               /* of run_threads; NULL before */
     char library[32], note[120]; /* base.library, base.note */
 } CudaBackend;
 
