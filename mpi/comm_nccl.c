@@ -191,12 +191,19 @@ static Status start_exchange(CommNccl *n, int sends, const Message *send, int re
     return settle(n, is_accepted(result) ? end : result, what);
 }
 
+/* "Not ready" is no error, but remembered as one, for which the next launch of a kernel would be blamed. */
+static cudaError_t query(cudaEvent_t event) {
+    const cudaError_t error = cudaEventQuery(event);
+    if (error == cudaErrorNotReady) cudaGetLastError();
+    return error;
+}
+
 static Status wait_for(CommNccl *n, cudaStream_t stream, const char *what) {
     cudaError_t error = cudaEventRecord(n->event, stream);
     if (error != cudaSuccess) return cuda_failed(n, error, what);
     Deadline deadline = deadline_of_wait(n);
     for (;;) {
-        error = cudaEventQuery(n->event);
+        error = query(n->event);
         if (error == cudaSuccess) return status_ok();
         if (error != cudaErrorNotReady) return cuda_failed(n, error, what);
         ncclResult_t state = ncclSuccess;
