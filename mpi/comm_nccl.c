@@ -147,7 +147,9 @@ static Status nccl_failed(const CommNccl *n, ncclResult_t result, const char *wh
                         detail ? detail : "");
 }
 
+/* CUDA forgets it: where the run goes on without NCCL, the next launch of a kernel would be blamed. */
 static Status cuda_failed(const CommNccl *n, cudaError_t error, const char *what) {
+    cudaGetLastError();
     return status_error(RAM_UNAVAILABLE, "%s by NCCL failed on rank %d of %d: CUDA says %s", what, n->rank, n->ranks,
                         cudaGetErrorString(error));
 }

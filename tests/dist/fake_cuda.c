@@ -1,6 +1,7 @@
 /* The few calls of CUDA's runtime that mpi/comm_nccl.c makes, on memory of nccl_ranks.h: everything on a stream is done
  * at once, unless nccl_ranks_stick was called, but an event is first not ready. That is remembered, as CUDA does, and
- * then every call that gives a stream something to do fails, as the check of a kernel's launch would. */
+ * then every call that gives a stream something to do fails, as the check of a kernel's launch would. With
+ * FAKE_CUDA_FULL there is no memory. */
 #include "nccl_ranks.h"
 
 #include <cuda_runtime_api.h>
@@ -22,11 +23,14 @@ static struct {
     bool asked;
 } the_memory;
 
+int nccl_ranks_is_blamed(void) { return the_memory.last != cudaSuccess; }
+
 static bool is_usable(cudaStream_t stream) { return stream && the_memory.last == cudaSuccess; }
 
 cudaError_t cudaSetDevice(int device) { return device >= 0 && device < 16 ? cudaSuccess : cudaErrorInvalidDevice; }
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
+    if (getenv("FAKE_CUDA_FULL")) return the_memory.last = cudaErrorMemoryAllocation;
     void *host = malloc(bytes);
     *memory = nccl_ranks_device(host);
     return host ? cudaSuccess : cudaErrorMemoryAllocation;

@@ -84,6 +84,7 @@ refused refuse:1 own "on rank 1 of 2"
 refused wrong own "sums ones of 2"
 refused "" shared "ranks 0 and 1 share GPU-07000000" -tree
 refused wrong own "another message than rank 0 sent" -tree
+FAKE_CUDA_FULL=1 refused "" own "CUDA says"
 fake=$work # no library, whatever the system has
 : >"$work/libnccl.so.2"
 refused "" own "NCCL cannot be loaded"

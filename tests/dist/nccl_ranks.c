@@ -187,6 +187,7 @@ static Status try_wish(const Devices *devices, Backend *backend, const char *nam
         check_fast(nccl, backend);
     }
     if (nccl && options.use == NCCL_EXCHANGES) check_tree(nccl, backend);
+    require(!nccl_ranks_is_blamed());
     log_info("%d ranks sum %s", comm_size(the_comm), how);
     comm_nccl_free(nccl);
     return status_ok();
