@@ -138,7 +138,8 @@ static Status timed_out(const CommNccl *n, const char *what) {
 }
 
 static Status nccl_failed(const CommNccl *n, ncclResult_t result, const char *what) {
-    const bool peer = result == ncclRemoteError;
+    /* a system error is one of the network's once the ranks were joined */
+    const bool peer = result == ncclRemoteError || (n->open && result == ncclSystemError);
     const char *detail = n->library.ncclGetLastError(n->nccl);
     return status_error(peer ? RAM_TIMEOUT : RAM_UNAVAILABLE,
                         "%s by NCCL failed on rank %d of %d: %s%s%.200s; NCCL_DEBUG=WARN tells more, --comm mpi does "
