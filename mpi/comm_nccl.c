@@ -151,8 +151,9 @@ static Status nccl_failed(const CommNccl *n, ncclResult_t result, const char *wh
 /* CUDA forgets it: where the run goes on without NCCL, the next launch of a kernel would be blamed. */
 static Status cuda_failed(const CommNccl *n, cudaError_t error, const char *what) {
     cudaGetLastError();
-    return status_error(RAM_UNAVAILABLE, "%s by NCCL failed on rank %d of %d: CUDA says %s", what, n->rank, n->ranks,
-                        cudaGetErrorString(error));
+    return status_error(RAM_UNAVAILABLE,
+                        "%s by NCCL failed on rank %d of %d: CUDA says %s; --comm mpi does without NCCL", what, n->rank,
+                        n->ranks, cudaGetErrorString(error));
 }
 
 /* A communicator that does not block answers either. */
