@@ -42,6 +42,9 @@ void watch_close(Watch *watch);
  * RAM_TIMEOUT. 0 seconds: no thread. */
 void watch_start(Watch *watch, double seconds);
 
+/* From now on so many seconds more; of the main thread, outside of a collective. */
+void watch_grace(Watch *watch, double seconds);
+
 void watch_free(Watch *watch);
 
 #endif

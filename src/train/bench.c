@@ -212,17 +212,20 @@ static void measure_kernels(Experiment *experiment, int64_t steps, BenchFigures 
     backend_close(timed);
 }
 
-static void measure_evaluation(Experiment *experiment, BenchFigures *figures) {
+static Status measure_evaluation(Experiment *experiment, BenchFigures *figures) {
     Evaluator *evaluator = evaluator_new(experiment, SPLIT_TEST);
     double seconds[REPEATS];
-    for (int i = 0; i < REPEATS; i++) {
+    const Status room = comm_agree(experiment->comm, backend_room(experiment->backend));
+    for (int i = 0; i < REPEATS && !status_failed(&room); i++) {
         comm_barrier(experiment->comm);
         const double started = progress_clock();
         evaluator_run(evaluator, POLICY_SAMPLE, 1, NULL);
         seconds[i] = slowest(experiment->comm, progress_clock() - started);
     }
-    figures->eval_rate = (double)experiment->dataset.count[SPLIT_TEST] / median(seconds, REPEATS);
+    if (!status_failed(&room))
+        figures->eval_rate = (double)experiment->dataset.count[SPLIT_TEST] / median(seconds, REPEATS);
     evaluator_free(evaluator);
+    return room;
 }
 
 static Status measure_checkpoint(const Experiment *experiment, const Optimizer *optimizer, const char *folder,
@@ -240,6 +243,18 @@ static Status measure_checkpoint(const Experiment *experiment, const Optimizer *
     return status_ok();
 }
 
+static Status measure_steps(Steps *plain, int64_t steps, const char *folder, Provenance *provenance,
+                            BenchFigures *figures) {
+    Experiment *experiment = plain->experiment;
+    TRY(comm_agree(experiment->comm, backend_room(experiment->backend)));
+    figures->step_seconds = time_steps(plain, steps);
+    figures->train_rate = (double)experiment->config.train_batch / figures->step_seconds;
+    figures->reduction_seconds = time_reduction(experiment);
+    ram_load(&experiment->ram, optimizer_parameters(&plain->optimizer));
+    TRY(measure_evaluation(experiment, figures));
+    return measure_checkpoint(experiment, &plain->optimizer, folder, provenance, figures);
+}
+
 Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Provenance *provenance,
                  BenchFigures *figures) {
     Steps plain;
@@ -248,13 +263,9 @@ Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Prov
     *figures = (BenchFigures){.cores = (int)cores, .cores_of_rank = experiment->backend->workers};
     figures->peak = measure_peak(experiment);
     steps_open(&plain, experiment);
-    figures->step_seconds = time_steps(&plain, steps);
-    figures->train_rate = (double)experiment->config.train_batch / figures->step_seconds;
-    figures->reduction_seconds = time_reduction(experiment);
-    ram_load(&experiment->ram, optimizer_parameters(&plain.optimizer));
-    measure_evaluation(experiment, figures);
-    const Status status = measure_checkpoint(experiment, &plain.optimizer, folder, provenance, figures);
+    const Status status = measure_steps(&plain, steps, folder, provenance, figures);
     steps_close(&plain);
+    if (status_failed(&status)) return status;
     measure_kernels(experiment, steps / 4 + 1, figures);
     figures->memory_bytes = peak_memory(experiment->comm);
     return status;

@@ -27,9 +27,11 @@ struct Step {
     Feed feed;
     uint8_t *inputs; /* an Inputs in the backend's memory */
     Span lanes;      /* of the batch that is computed */
-    Loss loss;       /* but its number of rows */
-    int span_lanes;  /* most of a span */
-    Pass *pass;      /* (workers, span_lanes) */
+    uint32_t epoch;
+    int64_t next;   /* place of the batch behind it */
+    Loss loss;      /* but its number of rows */
+    int span_lanes; /* most of a span */
+    Pass *pass;     /* (workers, span_lanes) */
     int spans;
     LaneNode *span; /* (spans): this rank's, ascending */
     Reduction *reduction;
@@ -183,18 +185,31 @@ static void play(Step *step, BackendRecord **record, RecordedWork work) {
     backend_run_recorded(step->experiment->backend, record, step->lanes, work, step);
 }
 
+/* While the GPU computes. A last batch of an epoch has none behind it: the order is to be another. */
+static void draw_next(Step *step) {
+    const Config *config = &step->experiment->config;
+    const int64_t left = step->feed.choice.count - step->next;
+    if (left <= 0) return;
+    const Span lanes = experiment_training_lanes(
+        step->experiment, left < config->train_batch ? left : config->train_batch, (int)config->train_samples);
+    feed_draw_ahead(&step->feed, &lanes, step->epoch, step->next);
+}
+
 static void play_step(Step *step) {
     if (reduction_is_recordable(step->reduction)) {
         play(step, &step->record, compute_all);
+        draw_next(step);
         return;
     }
     play(step, &step->before, compute_gradient);
+    draw_next(step);
     reduce(step);
     play(step, &step->after, update);
 }
 
 static void compute_piece_by_piece(Step *step, const StepInput *input) {
     compute_gradient(step);
+    draw_next(step);
     reduce(step);
     if (input->spoil) input->spoil(input->context, step_gradient(step));
     update(step);
@@ -220,6 +235,8 @@ StepSums step_run(Step *step, const StepInput *input) {
     double total[TAIL];
     backend_range(experiment->backend, "step");
     step->lanes = experiment_training_lanes(experiment, input->n, (int)experiment->config.train_samples);
+    step->epoch = input->epoch;
+    step->next = input->first + input->n;
     feed_draw(&step->feed, &step->lanes, input->epoch, input->first);
     upload_inputs(step, input);
     if (experiment->config.train_graph && !input->spoil)

@@ -100,12 +100,13 @@ static Status take_up(const Training *t) {
 static Status open_training(Training *t) {
     Experiment *experiment = t->experiment;
     const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], batch = experiment->config.train_batch;
-    if (t->options->own) TRY(take_up(t));
-    TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->order = memory_new((size_t)samples, sizeof *t->order);
     t->step = step_new(experiment, &t->optimizer);
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
+    TRY(comm_agree(experiment->comm, backend_room(experiment->backend))); /* before anything is written */
+    if (t->options->own) TRY(take_up(t));
+    TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
     t->stop = stop_open(&t->options->stop, comm_rank(experiment->comm));
     t->saved_at = progress_clock();
