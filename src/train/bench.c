@@ -8,6 +8,7 @@
 #include "train/saved_state.h"
 #include "train/step.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,7 +100,17 @@ static void steps_close(Steps *steps) {
     optimizer_close(&steps->optimizer);
 }
 
-/* Trains `count` full batches. @collective */
+/* Only full batches are timed, so that all steps are alike. */
+static Status check_batch(const Experiment *experiment) {
+    const int64_t images = experiment->dataset.count[SPLIT_TRAIN];
+    if (experiment->config.train_batch <= images) return status_ok();
+    return status_error(RAM_USAGE,
+                        "train.batch is %" PRId64 ", but there are only %" PRId64
+                        " training images: bench times full batches, so set it lower",
+                        experiment->config.train_batch, images);
+}
+
+/* Trains `count` full batches, of at most as many images as there are. @collective */
 static void steps_run(Steps *steps, int64_t count) {
     Experiment *experiment = steps->experiment;
     const Config *config = &experiment->config;
@@ -244,6 +255,7 @@ Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Prov
                  BenchFigures *figures) {
     Steps plain;
     int64_t cores = experiment->backend->workers;
+    TRY(check_batch(experiment));
     comm_sum(experiment->comm, &cores, 1);
     *figures = (BenchFigures){.cores = (int)cores, .cores_of_rank = experiment->backend->workers};
     figures->peak = measure_peak(experiment);
