@@ -319,7 +319,7 @@ static Status conclude(const Child *child, int np, int status, RanksEnd *end) {
     return status_ok();
 }
 
-Status mpirun_run(int np, char **argv, bool terminal, RanksEnd *end) {
+Status mpirun_run(int np, char **argv, bool terminal, StopAsked *asked, RanksEnd *end) {
     *end = (RanksEnd){.code = -1};
     for (int i = 1; argv[0] && argv[i]; i++)
         if (strcmp(argv[i], ":") == 0)
@@ -339,6 +339,11 @@ Status mpirun_run(int np, char **argv, bool terminal, RanksEnd *end) {
     sigset_t watched = watched_signals(), before;
     signal(SIGCHLD, SIG_DFL); /* an inherited SIG_IGN would lose the exit code */
     sigprocmask(SIG_BLOCK, &watched, &before);
+    if (asked()) { /* before: from here on requests wait for us */
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        *end = (RanksEnd){.code = RAM_STOPPED, .asked = true, .too_early = true};
+        return status_ok();
+    }
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     char **command = command_new(np, count, program, argv);
     const bool started = start(&child, np, command, terminal, &watched, &before);
