@@ -52,15 +52,14 @@ static void find_place(const char *run, char path[FILE_PATH]) {
 
 static Status check_unused(const char *run) {
     char path[FILE_PATH];
-    int lock = -1;
     TRY(atomic_file_join(path, run, ".lock"));
-    if (access(path, F_OK) != 0) return status_ok();
-    const bool is_free = file_lock_try(path, &lock);
-    file_lock_release(&lock);
-    if (is_free) return status_ok();
+    if (access(path, R_OK | W_OK) != 0 && errno != ENOENT && errno != ENOTDIR)
+        return status_error(RAM_IO, "cannot write the lock file %.300s: %s; choose another folder (run.dir)", path,
+                            strerror(errno));
+    if (!file_lock_is_held(path)) return status_ok();
     return status_error(RAM_USAGE,
-                        "the run folder %.300s is in use by another process, or its lock cannot be opened: wait for it "
-                        "to end, or choose another folder (run.dir)",
+                        "the run folder %.300s is in use by another process: wait for it to end, or choose another "
+                        "folder (run.dir)",
                         run);
 }
 
