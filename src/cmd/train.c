@@ -7,6 +7,7 @@
 #include "train/train.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +261,7 @@ int command_train(int argc, char **argv) {
     char path[FILE_PATH];
     int code;
     stop_watch(); /* before anything else: a signal that comes early must not end a rank */
+    signal(SIGPIPE, SIG_IGN); /* who read the output has gone: run.log has it all */
     if (!session_open(&session, &SPEC, argc, argv, &code)) return code;
     Status status = arguments_run_path(&session.arguments, path);
     if (!status_failed(&status)) status = comm_agree(session.comm, run_start_check(&session, path));
