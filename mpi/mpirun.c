@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* pipe2 */
 #include "mpi/mpirun.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "mpi/mpirun_output.h"
 #include "mpi/stop_signals.h"
@@ -16,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The shell's code for a command that cannot be run; no rank ends with it. */
@@ -41,11 +41,7 @@ typedef struct {
     bool stuck;          /* mpirun went on without some, and was ended */
 } Child;
 
-static int64_t milliseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+static int64_t milliseconds(void) { return (int64_t)(1000 * clock_now()); }
 
 /* The command, ending with NULL: mpirun's where `np` is more than one. `count` and `program` live as long as the
  * result. To be freed. */

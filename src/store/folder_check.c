@@ -1,4 +1,5 @@
 #include "store/folder_check.h"
+#include "base/clock.h"
 #include "store/file_lock.h"
 
 #include <errno.h>
@@ -14,9 +15,10 @@
 static const int64_t LEAST_FREE = 256 << 20; /* some checkpoints and traces */
 enum { LOOKS = 50 };                         /* of 0.1 s each: what a network file system may take to show a new file */
 
-static double clock_now(clockid_t clock) {
+/* Seconds since 1970 by this host's clock. */
+static double date_now(void) {
     struct timespec time;
-    clock_gettime(clock, &time);
+    clock_gettime(CLOCK_REALTIME, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
@@ -67,12 +69,12 @@ static Status check_unused(const char *run) {
 static Status write_probe(const char *run, const char *probe, FolderFacts *facts) {
     struct statvfs space;
     struct stat written;
-    const double begin = clock_now(CLOCK_MONOTONIC);
+    const double begin = clock_now();
     TRY(atomic_file_write(probe, "doctor\n", 7));
-    facts->seconds = clock_now(CLOCK_MONOTONIC) - begin;
+    facts->seconds = clock_now() - begin;
     if (stat(probe, &written) == 0)
-        facts->clock_ahead = (double)written.st_mtim.tv_sec + 1e-9 * (double)written.st_mtim.tv_nsec -
-                             clock_now(CLOCK_REALTIME) + facts->seconds;
+        facts->clock_ahead =
+            (double)written.st_mtim.tv_sec + 1e-9 * (double)written.st_mtim.tv_nsec - date_now() + facts->seconds;
     name_system(facts->path, facts->system);
     if (statvfs(facts->path, &space) == 0) facts->free_bytes = (int64_t)space.f_bavail * (int64_t)space.f_frsize;
     if (facts->free_bytes < LEAST_FREE)

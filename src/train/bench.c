@@ -1,9 +1,9 @@
 #include "train/bench.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/evaluate.h"
 #include "train/optimizer.h"
-#include "train/progress.h"
 #include "train/reduction.h"
 #include "train/saved_state.h"
 #include "train/step.h"
@@ -61,10 +61,10 @@ static double measure_peak(const Experiment *experiment) {
     for (int i = 0; i < workers; i++) work.matrix[i] = backend_zeros(backend, (2 * PEAK_ROWS + PEAK_SIDE) * PEAK_SIDE);
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         backend->kernels->run(backend, lanes, 1, multiply, &work);
         backend->kernels->wait(backend);
-        const double seconds = slowest(experiment->comm, progress_clock() - started);
+        const double seconds = slowest(experiment->comm, clock_now() - started);
         rate[i] = 2.0 * PEAK_ROWS * PEAK_SIDE * PEAK_SIDE * PEAK_CALLS * (double)all_workers / seconds;
     }
     for (int i = 0; i < workers; i++) backend->kernels->release(backend, work.matrix[i].address);
@@ -135,9 +135,9 @@ static double time_steps(Steps *steps, int64_t count) {
     steps_run(steps, count / 10 + 1);
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(steps->experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         steps_run(steps, count / REPEATS + 1);
-        seconds[i] = slowest(steps->experiment->comm, progress_clock() - started) / (double)(count / REPEATS + 1);
+        seconds[i] = slowest(steps->experiment->comm, clock_now() - started) / (double)(count / REPEATS + 1);
     }
     return median(seconds, REPEATS);
 }
@@ -166,12 +166,12 @@ static double time_reduction(const Experiment *experiment) {
     backend->kernels->upload(backend, tails.address, host, doubles * sizeof *host);
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         for (int call = 0; call < CALLS; call++) {
             reduction_run(reduction, tails);
             reduction_tail(reduction, tails, 0, host, total_tail);
         }
-        seconds[i] = slowest(experiment->comm, progress_clock() - started) / CALLS;
+        seconds[i] = slowest(experiment->comm, clock_now() - started) / CALLS;
     }
     backend->kernels->release(backend, tails.address);
     free(host);
@@ -202,9 +202,9 @@ static void measure_kernels(Experiment *experiment, int64_t steps, BenchFigures 
     steps_open(&timed_steps, experiment);
     steps_run(&timed_steps, 5);
     timed_clear(timed);
-    const double started = progress_clock();
+    const double started = clock_now();
     steps_run(&timed_steps, steps);
-    figures->timed_seconds = progress_clock() - started;
+    figures->timed_seconds = clock_now() - started;
     figures->timed_steps = steps;
     figures->costs = timed_costs(timed, figures->cost, BENCH_COSTS);
     /* lanes of this rank only: their images in a batch */
@@ -228,9 +228,9 @@ static void measure_evaluation(Experiment *experiment, BenchFigures *figures) {
     double seconds[REPEATS];
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         evaluator_run(evaluator, POLICY_SAMPLE, 1, NULL);
-        seconds[i] = slowest(experiment->comm, progress_clock() - started);
+        seconds[i] = slowest(experiment->comm, clock_now() - started);
     }
     figures->eval_rate = (double)experiment->dataset.count[SPLIT_TEST] / median(seconds, REPEATS);
     evaluator_free(evaluator);
@@ -243,9 +243,9 @@ static Status measure_checkpoint(const Experiment *experiment, const Optimizer *
     for (int i = 0; i < REPEATS; i++) {
         state.step = i + 1;
         comm_barrier(experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         TRY(saved_state_save(experiment, folder, &state, optimizer, provenance));
-        seconds[i] = slowest(experiment->comm, progress_clock() - started);
+        seconds[i] = slowest(experiment->comm, clock_now() - started);
     }
     figures->checkpoint_seconds = median(seconds, REPEATS);
     return status_ok();
