@@ -199,9 +199,9 @@ static uint64_t number_of(uint64_t place) { return place >> 8; }
 
 static const char *name_of(uint64_t place) {
     static const char *const names[COLLECTIVES] = {
-        [IN_INIT] = "MPI_Init",        [IN_BARRIER] = "barrier",     [IN_BROADCAST] = "broadcast",
-        [IN_GATHER] = "gathering",     [IN_REDUCTION] = "reduction", [IN_EXCHANGE] = "exchange",
-        [IN_FINALIZE] = "MPI_Finalize"};
+        [IN_INIT] = "MPI_Init",         [IN_BARRIER] = "barrier",      [IN_BROADCAST] = "broadcast",
+        [IN_GATHER] = "gathering",      [IN_REDUCTION] = "reduction",  [IN_EXCHANGE] = "exchange",
+        [IN_SHARED] = "sharing memory", [IN_FINALIZE] = "MPI_Finalize"};
     return names[place >> 1 & 127];
 }
 

@@ -18,6 +18,7 @@ typedef enum {
     IN_GATHER,
     IN_REDUCTION,
     IN_EXCHANGE,
+    IN_SHARED,
     IN_FINALIZE,
     COLLECTIVES
 } Collective;

@@ -1,9 +1,9 @@
 #include "backend/timed.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { COSTS = 64 };
 
@@ -24,14 +24,8 @@ static _Thread_local int this_worker;
 
 static Backend *inner_of(Backend *backend) { return ((Timed *)backend)->inner; }
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static void count(Backend *backend, const char *kernel, int in, int out, double flops, double started) {
-    const double seconds = now() - started;
+    const double seconds = clock_now() - started;
     Ledger *ledger = &((Timed *)backend)->ledger[this_worker];
     int i = 0;
     while (i < ledger->costs &&
@@ -49,7 +43,7 @@ static void count(Backend *backend, const char *kernel, int in, int out, double 
 /* Times a call of the inner backend's kernel. */
 #define TIMED(name, in, out, flops, ...)                                                                               \
     do {                                                                                                               \
-        const double started = now();                                                                                  \
+        const double started = clock_now();                                                                            \
         inner_of(backend)->kernels->name(inner_of(backend), __VA_ARGS__);                                              \
         inner_of(backend)->kernels->wait(inner_of(backend));                                                           \
         count(backend, NAME_##name, in, out, flops, started);                                                          \

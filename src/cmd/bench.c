@@ -111,12 +111,14 @@ static Status print_json(const BenchFigures *f, const Experiment *experiment) {
 
 /* --- running it */
 
-/* A folder of its own for the checkpoints that are timed, the same on all ranks. @collective */
+/* A folder of its own for the checkpoints that are timed, the same on all ranks: in the working directory where there
+ * are several hosts, each with a folder for temporary files of its own. @collective */
 static Status make_folder(Comm *comm, char path[FILE_PATH]) {
     Status status = status_ok();
     if (comm_rank(comm) == 0) {
-        snprintf(path, FILE_PATH, "%s/ram_dist-bench-XXXXXX", P_tmpdir);
-        if (!mkdtemp(path)) status = status_error(RAM_IO, "cannot make a folder in %s: %s", P_tmpdir, strerror(errno));
+        const char *where = comm_local_size(comm) < comm_size(comm) ? "." : P_tmpdir;
+        snprintf(path, FILE_PATH, "%s/ram_dist-bench-XXXXXX", where);
+        if (!mkdtemp(path)) status = status_error(RAM_IO, "cannot make a folder in %s: %s", where, strerror(errno));
     }
     TRY(comm_agree(comm, status));
     comm_broadcast(comm, path, FILE_PATH, 0);

@@ -1,9 +1,9 @@
 #include "cmd/session.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cmd/restart.h"
 #include "config/text.h"
-#include "train/progress.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ void session_begin(void) {
 }
 
 bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code) {
-    *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv), .started = progress_clock()};
+    *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv), .started = clock_now()};
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on a file's size (ulimit -f) is an error like others */
     Status launched = launch_detect(&session->launch);
     if (status_failed(&launched)) {

@@ -1,4 +1,5 @@
 #include "train/train.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/health.h"
@@ -32,7 +33,7 @@ typedef struct {
     int64_t batches;   /* of an epoch */
     double rate;       /* learning rate of the last step */
     double last_error; /* validation error of the last epoch */
-    double saved_at;   /* progress_clock() of the last checkpoint */
+    double saved_at;   /* clock_now() of the last checkpoint */
     int64_t begun;     /* steps begun */
 } Training;
 
@@ -109,7 +110,7 @@ static Status open_training(Training *t) {
     TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
     t->stop = stop_open(&t->options->stop, comm_rank(experiment->comm));
-    t->saved_at = progress_clock();
+    t->saved_at = clock_now();
     return status_ok();
 }
 
@@ -144,7 +145,7 @@ static Status save(Training *t, bool best) {
     warn(&marked);
     const Status pruned = checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep);
     warn(&pruned);
-    t->saved_at = progress_clock();
+    t->saved_at = clock_now();
     return status_ok();
 }
 
@@ -154,7 +155,7 @@ static Status save_on_the_way(Training *t, bool best, bool *saved) {
     *saved = !status_failed(&status);
     if (*saved || status.code == RAM_NUMERIC) return status;
     log_warning("no checkpoint at step %lld: %s; training goes on", (long long)t->state.step, status.message);
-    t->saved_at = progress_clock();
+    t->saved_at = clock_now();
     return status_ok();
 }
 
@@ -221,9 +222,8 @@ static Status train_batch(Training *t, bool *stop) {
     SavedState *s = &t->state;
     const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], first = s->batch * config->train_batch;
     const int64_t n = samples - first < config->train_batch ? samples - first : config->train_batch;
-    const bool save_now =
-        config->checkpoint_seconds > 0 && progress_clock() - t->saved_at >= config->checkpoint_seconds;
-    const double started = progress_clock();
+    const bool save_now = config->checkpoint_seconds > 0 && clock_now() - t->saved_at >= config->checkpoint_seconds;
+    const double started = clock_now();
     t->begun = s->step + 1;
     /* the middle of the step, so that neither a warm-up's first nor a decay's last step is without effect */
     const double at = (double)(s->epoch - 1) + ((double)s->batch + 0.5) / (double)t->batches;
@@ -247,7 +247,7 @@ static Status train_batch(Training *t, bool *stop) {
     for (int i = 0; i < SUMS; i++) s->sum[i] += sums.sum[i];
     s->step++;
     s->batch++;
-    s->seconds += progress_clock() - started;
+    s->seconds += clock_now() - started;
     *stop = sums.stop;
     if (config->check_every > 0 && comm_size(experiment->comm) > 1 && s->step % config->check_every == 0)
         TRY(health_check(experiment, &t->optimizer, s));

@@ -123,6 +123,8 @@ run 0 import run.st --output again
 run 0 eval again --set eval.rollouts=4
 grep -qF "$ours % error" out || fail "an import of an export has another error"
 run 0 train --resume again --run-dir more --set train.epochs=1
+run 0 train --config small.yaml --resume again --run-dir filed --set train.epochs=1 # whose data.classes is auto
+grep -qE "^  classes: [0-9]" filed/config.yaml || fail "data.classes is not the checkpoint's"
 run 0 export run --output run.h5 --format hdf5
 "$python" - <<'PY' || fail "the HDF5 file does not hold the weights"
 import h5py, sys

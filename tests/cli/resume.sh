@@ -154,4 +154,10 @@ quiet
 says out "best model: the last, epoch 6"
 [ "$(readlink still/checkpoints/best)" = "$(readlink still/checkpoints/latest)" ] || fail "the last is not the best"
 fingerprint whole | diff before - >/dev/null || fail "the run it went on from was changed"
+run 0 --run-dir worse --resume plain/checkpoints/best --set train.epochs=6 --set train.lr=1
+error=$(sed -n 's/.*best model: the last, epoch 6, validation error //p' out)
+[ -n "$error" ] || fail "a worse model took no place"
+command_run 0 "$here/../mpirun.sh" 2 "$ram_dist" inspect worse # two processes, one page
+[ "$(grep "^best validation " out | tr -s ' ')" = "best validation $error error, epoch 6 (step $(basename "$(readlink worse/checkpoints/latest)" | sed 's/step-0*//'))" ] ||
+    fail "inspect tells another best error than $error, or twice"
 finish
