@@ -132,24 +132,24 @@ static void warn(const Status *status) {
     if (status_failed(status)) log_warning("%s; the checkpoint itself is saved", status->message);
 }
 
-/* Saves the state as it is; `best`: it is the best model so far. Links and old sets can wait for the next time. */
-static Status save(Training *t, bool best) {
+/* Saves the state as it is. Links and old sets can wait for the next time, but the best is spared till then. */
+static Status save(Training *t) {
     Comm *comm = t->experiment->comm;
     const char *folder = t->options->folder->checkpoints;
     TRY(health_check(t->experiment, &t->optimizer, &t->state));
     TRY(comm_agree(comm, mark_metrics(t)));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
-    const Status marked = best ? checkpoint_mark_best(comm, folder, t->state.step) : status_ok();
+    const Status marked = t->state.best_step > 0 ? checkpoint_mark_best(comm, folder, t->state.best_step) : status_ok();
     warn(&marked);
-    const Status pruned = checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep);
+    const Status pruned = checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep, t->state.best_step);
     warn(&pruned);
     t->saved_at = progress_clock();
     return status_ok();
 }
 
 /* A checkpoint on the way: where it cannot be written the training goes on, and says so. RAM_NUMERIC. */
-static Status save_on_the_way(Training *t, bool best, bool *saved) {
-    const Status status = save(t, best);
+static Status save_on_the_way(Training *t, bool *saved) {
+    const Status status = save(t);
     *saved = !status_failed(&status);
     if (*saved || status.code == RAM_NUMERIC) return status;
     log_warning("no checkpoint at step %lld: %s; training goes on", (long long)t->state.step, status.message);
@@ -251,7 +251,7 @@ static Status train_batch(Training *t, bool *stop) {
     if (config->check_every > 0 && comm_size(experiment->comm) > 1 && s->step % config->check_every == 0)
         TRY(health_check(experiment, &t->optimizer, s));
     bool saved;
-    return sums.save && !sums.stop && s->batch < t->batches ? save_on_the_way(t, false, &saved) : status_ok();
+    return sums.save && !sums.stop && s->batch < t->batches ? save_on_the_way(t, &saved) : status_ok();
 }
 
 static EpochFigures epoch_figures(const Training *t) {
@@ -327,19 +327,19 @@ static Status load_best(Training *t, DevFloats values) {
 }
 
 /* The best model on the test set, once, at the end. Where no saved epoch of this run is the best, or its set is
- * damaged, the last model takes its place; *best says whether the last model is the best. */
-static Status measure_best(Training *t, bool *best) {
+ * damaged, the last model takes its place. */
+static Status measure_best(Training *t) {
     SavedState *s = &t->state;
     Backend *backend = t->experiment->backend;
     DevFloats values = backend_floats(backend, t->optimizer.total);
     Evaluation learned;
     Status loaded = status_ok();
-    *best = s->best_step == s->step || s->best_step == 0;
-    if (!*best) loaded = load_best(t, values);
+    bool last = s->best_step == s->step || s->best_step == 0;
+    if (!last) loaded = load_best(t, values);
     if (status_failed(&loaded)) log_warning("%s; the last model takes the place of the best", loaded.message);
-    *best = *best || status_failed(&loaded);
-    const bool instead = *best && s->best_step != s->step;
-    if (*best) {
+    last = last || status_failed(&loaded);
+    const bool instead = last && s->best_step != s->step;
+    if (last) {
         ram_load(&t->experiment->ram, optimizer_evaluated(&t->optimizer));
         if (instead) s->best_saved_error = t->last_error;
         s->best_step = s->step;
@@ -359,9 +359,9 @@ static bool save_is_due(const Training *t) {
 }
 
 /* Saved and told, whatever the reason was. */
-static Status stop_here(Training *t, bool best) {
+static Status stop_here(Training *t) {
     char reason[STOP_REASON];
-    TRY(save(t, best));
+    TRY(save(t));
     stop_reason(&t->stop, t->experiment->comm, reason);
     return status_error(RAM_STOPPED, "stopped at step %lld: %s; --resume auto goes on from there",
                         (long long)t->state.step, reason);
@@ -380,13 +380,13 @@ static Status train_on(Training *t) {
         TRY(train_epoch(t, &stopped));
         if (t->state.batch == t->batches) TRY(close_epoch(t, &best));
         if (finished(t)) {
-            TRY(measure_best(t, &best)); /* before the last checkpoint, so that a finished run has its figures */
-            TRY(save(t, best));
+            TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
+            TRY(save(t));
         } else if (stopped) {
-            return stop_here(t, best);
+            return stop_here(t);
         } else if (best || save_is_due(t)) {
             bool saved;
-            TRY(save_on_the_way(t, best, &saved));
+            TRY(save_on_the_way(t, &saved));
             if (saved) continue;
             t->state.best_step = before.best_step; /* the best that is on disk */
             t->state.best_epoch = before.best_epoch;

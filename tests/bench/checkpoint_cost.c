@@ -56,7 +56,7 @@ static void measure(Comm *comm, const char *folder, int saves, const Snapshot *s
         double start = now();
         status = checkpoint_save(comm, folder, i + 1, snapshot);
         save[i] = now() - start;
-        if (!status_failed(&status)) status = checkpoint_prune(comm, folder, 3);
+        if (!status_failed(&status)) status = checkpoint_prune(comm, folder, 3, 0);
         prune[i] = now() - start - save[i];
     }
     double start = now();

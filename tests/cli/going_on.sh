@@ -41,6 +41,22 @@ for n in {1..120..3}; do
     check weights whole faulty
 done
 
+# One operation fails, and only the first epoch can be the best: what is best is not lost.
+campaign() { # OPERATION...: sets `links`, how often it was the link
+    local n
+    links=0
+    for n; do
+        rm -rf spared
+        RAM_FAULT=eio:$n run 0 --config small.yaml --set train.epochs=3 --set train.lr=0 --set checkpoint.keep=1 \
+            --run-dir spared
+        says out "best model: epoch 1, "
+        [ "$(readlink spared/checkpoints/best)" = step-00000017 ] || fail "the best is not linked with RAM_FAULT=eio:$n"
+        ! grep -q 'checkpoints/\(.tmp-\)\?best' err || links=$((links + 1))
+    done
+}
+campaign {26..33}
+[ $links -eq 3 ] || fail "the link to the best failed $links times"
+
 # A copy that turned links into folders goes on.
 cp -rL whole copied
 run 0 --run-dir copied --resume auto --set train.epochs=5

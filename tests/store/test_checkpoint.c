@@ -258,11 +258,11 @@ static void test_course_left(void **state) {
     assert_true(exists(folder, ".bad-step-00000020") && exists(folder, ".bad-step-00000040"));
     save(comm, folder, 20, 22);
     assert_true(exists(folder, ".bad-step-00000020-2"));
-    assert_ok(checkpoint_prune(comm, folder, 1));
+    assert_ok(checkpoint_prune(comm, folder, 1, 0));
     assert_finds(comm, folder, "latest", "step-00000020");
     assert_false(exists(folder, "step-00000010"));
     save(comm, folder, 50, 50);
-    assert_ok(checkpoint_prune(comm, folder, 1));
+    assert_ok(checkpoint_prune(comm, folder, 1, 0));
     assert_false(exists(folder, ".bad-step-00000020") || exists(folder, ".bad-step-00000020-2"));
     assert_false(exists(folder, ".bad-step-00000040"));
 }
@@ -279,12 +279,18 @@ static void test_prune(void **state) {
         join(path, folder, ".tmp-step-00000009");
         assert_ok(atomic_file_make_folder(path));
     }
-    assert_ok(checkpoint_prune(comm, folder, 2));
+    assert_ok(checkpoint_prune(comm, folder, 2, 0));
     assert_false(exists(folder, "step-00000001") || exists(folder, "step-00000003"));
     assert_true(exists(folder, "step-00000002") && exists(folder, "step-00000004") && exists(folder, "step-00000005"));
     assert_false(exists(folder, ".trash-step-00000000") || exists(folder, ".tmp-step-00000009"));
     assert_refused(checkpoint_mark_best(comm, folder, 3), RAM_IO, "step-00000003");
     assert_finds(comm, folder, "best", "step-00000002");
+    assert_ok(checkpoint_prune(comm, folder, 1, 4)); /* the best, whose link could not be written */
+    assert_true(exists(folder, "step-00000002") && exists(folder, "step-00000004"));
+    assert_ok(checkpoint_mark_best(comm, folder, 4));
+    assert_finds(comm, folder, "best", "step-00000004");
+    assert_ok(checkpoint_prune(comm, folder, 1, 4));
+    assert_false(exists(folder, "step-00000002"));
 }
 
 /* From its n-th operation on the disk of one rank is dead, for all n and ranks: an error on all ranks alike, and the

@@ -22,7 +22,7 @@ static void save_and_tidy(Comm *comm, const char *folder, int64_t step, int64_t 
     atomic_file_set_fault((FileFault){FAULT_KILL, n, false});
     Status status = checkpoint_save(comm, folder, step, &sample->snapshot);
     if (!status_failed(&status)) status = checkpoint_mark_best(comm, folder, step);
-    if (!status_failed(&status)) status = checkpoint_prune(comm, folder, 1);
+    if (!status_failed(&status)) status = checkpoint_prune(comm, folder, 1, 0);
     _exit(status.code);
 }
 
@@ -54,7 +54,7 @@ static void kill_everywhere(Comm *comm, int64_t step) {
             assert_true(sample_is(loaded, 7) || (killed && is_old));
         }
         assert_ok(checkpoint_save(comm, folder, 8, &next->snapshot));
-        assert_ok(checkpoint_prune(comm, folder, 1));
+        assert_ok(checkpoint_prune(comm, folder, 1, 0));
         assert_ok(checkpoint_find(comm, folder, "auto", path));
         assert_ok(checkpoint_load(comm, path, &loaded->snapshot));
         assert_true(sample_is(loaded, 8));
