@@ -76,7 +76,10 @@ static Status open_state(Training *t) {
     if (t->state.batch >= t->batches) /* the set was saved by a run with smaller batches */
         return status_error(RAM_DATA, "the checkpoint stands at batch %lld of an epoch of %lld batches",
                             (long long)t->state.batch, (long long)t->batches);
-    if (t->options->judged_anew) t->state.schedule = schedule_start();
+    if (t->options->judged_anew) {
+        t->state.schedule = schedule_start();
+        t->state.best_saved_error = t->state.schedule.best_error;
+    }
     if (!t->options->own || t->options->judged_anew) /* that set is not in this run's folder, or no longer comparable */
         t->state.best_step = t->state.best_epoch = 0;
     return status_ok();
@@ -283,7 +286,8 @@ static Status close_epoch(Training *t, bool *best) {
     if (!status_failed(&status)) status = metrics_evaluation(&t->metrics, s->epoch, s->step, &validation);
     TRY(comm_agree(experiment->comm, status));
     t->last_error = validation.error;
-    *best = schedule_observe(config, &s->schedule, validation.error);
+    schedule_observe(config, &s->schedule, validation.error);
+    *best = validation.error < s->best_saved_error;
     if (*best) {
         s->best_step = s->step;
         s->best_epoch = s->epoch;
@@ -388,7 +392,7 @@ static Status train_on(Training *t) {
             bool saved;
             TRY(save_on_the_way(t, &saved));
             if (saved) continue;
-            t->state.best_step = before.best_step; /* the best that is on disk */
+            t->state.best_step = before.best_step; /* the best that is on disk; the rate goes on as if it were saved */
             t->state.best_epoch = before.best_epoch;
             t->state.best_saved_error = before.best_saved_error;
         }
