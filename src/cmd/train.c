@@ -71,7 +71,7 @@ static Status take_saved_config(Session *session, const RunFolder *folder) {
     return session_parse_again(session, SPEC, &saved);
 }
 
-/* A finished run is left as it is: a change that could only matter in an epoch to come would be a false label. */
+/* Where no epoch is to come: a change that could only matter in an epoch to come would be a false label. */
 static Status check_finished(const Config *saved, const Config *config) {
     for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;)
         if (config_key(key)->change == CHANGE_EPOCH)
@@ -97,7 +97,7 @@ typedef struct {
     Checkpoint *checkpoint; /* NULL: from the beginning */
     SavedState state;       /* of it */
     bool own;               /* it is one of this run's */
-    bool finished;
+    bool finished;          /* the run is, or has gone further than it is asked to */
     bool judged_anew;
 } Resume;
 
@@ -126,9 +126,12 @@ static Status open_resume(Session *session, const RunFolder *folder, Resume *res
     TRY(saved_state_read(resume->checkpoint, &resume->state));
     if (!session->arguments.config_path) TRY(session_parse_again(session, SPEC, &saved));
     TRY(check_changes(&saved, config, resume->state.batch > 0));
-    resume->finished = train_is_finished(config, &resume->state);
     resume->judged_anew = is_judged_anew(&saved, config);
-    if (resume->finished) TRY(check_finished(&saved, config));
+    if (train_is_finished(config, &resume->state)) {
+        TRY(check_finished(&saved, config));
+        resume->finished = train_is_finished(&saved, &resume->state) ||
+                           !checkpoint_is_newest(session->comm, folder->checkpoints, resume->state.step);
+    }
     log_info("going on from %s", path);
     tell_changes(&saved, config);
     return status_ok();

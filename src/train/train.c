@@ -28,12 +28,11 @@ typedef struct {
     Progress progress;
     Stop stop;
     TrainFault *fault;
-    int32_t *order;    /* (training samples): this epoch's */
-    int64_t batches;   /* of an epoch */
-    double rate;       /* learning rate of the last step */
-    double last_error; /* validation error of the last epoch */
-    double saved_at;   /* progress_clock() of the last checkpoint */
-    int64_t begun;     /* steps begun */
+    int32_t *order;  /* (training samples): this epoch's */
+    int64_t batches; /* of an epoch */
+    double rate;     /* learning rate of the last step */
+    double saved_at; /* progress_clock() of the last checkpoint */
+    int64_t begun;   /* steps begun */
 } Training;
 
 bool train_is_finished(const Config *config, const SavedState *state) {
@@ -272,6 +271,12 @@ static EpochFigures epoch_figures(const Training *t) {
     return f;
 }
 
+/* Of the parameters that the experiment's ram has loaded. */
+static Evaluation validate(const Training *t) {
+    const Config *config = &t->experiment->config;
+    return evaluator_run(t->validation, (Policy)config->eval_policy, config->eval_rollouts, NULL);
+}
+
 /* Validation, metrics and schedule at an epoch's end; then the state stands at the beginning of the next one. */
 static Status close_epoch(Training *t, bool *best) {
     Experiment *experiment = t->experiment;
@@ -279,13 +284,11 @@ static Status close_epoch(Training *t, bool *best) {
     SavedState *s = &t->state;
     const EpochFigures figures = epoch_figures(t);
     ram_load(&experiment->ram, optimizer_evaluated(&t->optimizer));
-    const Evaluation validation =
-        evaluator_run(t->validation, (Policy)config->eval_policy, config->eval_rollouts, NULL);
+    const Evaluation validation = validate(t);
     if (validation.not_finite > 0) return not_finite(t, "the validation"); /* the last update may have done it */
     Status status = metrics_epoch(&t->metrics, &figures);
     if (!status_failed(&status)) status = metrics_evaluation(&t->metrics, s->epoch, s->step, &validation);
     TRY(comm_agree(experiment->comm, status));
-    t->last_error = validation.error;
     schedule_observe(config, &s->schedule, validation.error);
     *best = validation.error < s->best_saved_error;
     if (*best) {
@@ -345,7 +348,7 @@ static Status measure_best(Training *t) {
     const bool instead = last && s->best_step != s->step;
     if (last) {
         ram_load(&t->experiment->ram, optimizer_evaluated(&t->optimizer));
-        if (instead) s->best_saved_error = t->last_error;
+        if (instead) s->best_saved_error = validate(t).error;
         s->best_step = s->step;
         s->best_epoch = s->epoch - 1;
     }
@@ -383,12 +386,9 @@ static Status train_on(Training *t) {
         const SavedState before = t->state;
         TRY(train_epoch(t, &stopped));
         if (t->state.batch == t->batches) TRY(close_epoch(t, &best));
-        if (finished(t)) {
-            TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
-            TRY(save(t));
-        } else if (stopped) {
-            return stop_here(t);
-        } else if (best || save_is_due(t)) {
+        if (finished(t)) break;
+        if (stopped) return stop_here(t);
+        if (best || save_is_due(t)) {
             bool saved;
             TRY(save_on_the_way(t, &saved));
             if (saved) continue;
@@ -397,7 +397,8 @@ static Status train_on(Training *t) {
             t->state.best_saved_error = before.best_saved_error;
         }
     }
-    return status_ok();
+    TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
+    return save(t);
 }
 
 /* One course of the training, from `options->resume` on. */

@@ -19,6 +19,21 @@ refuses 64 "cannot change any more" --run-dir whole --resume auto --set seed=2
 RAM_DATA=$work/nothing run 0 --run-dir whole --resume auto # its data is not needed any more
 fingerprint whole | diff before - >/dev/null || fail "a finished run was changed"
 
+# An end that is moved to where the run stands already: the best is measured, and then the run is finished.
+for end in epochs=1 patience=1; do
+    rm -rf ended
+    RAM_FAULT=nan:20 run 76 "${settings[@]}" --set train.lr=0 --set train.epochs=9 --run-dir ended # in epoch 3
+    run 0 --np 2 --run-dir ended --resume auto --set train.$end
+    quiet
+    [ "$(grep -c '"split":"test"' ended/metrics.jsonl)" -eq 3 ] || fail "no test figures with $end"
+    says out "best model: epoch 1, "
+    says ended/config.yaml "  ${end/=/: }"
+    fingerprint ended >after
+    run 0 --run-dir ended --resume auto
+    says out "this run is finished"
+    fingerprint ended | diff after - >/dev/null || fail "a run that was ended was changed"
+done
+
 # Going back to an older set, killed before each file operation on the way: the run goes on to the same end.
 for n in {1..24}; do
     rm -rf back
