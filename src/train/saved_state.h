@@ -23,7 +23,7 @@ typedef struct {
     double best_saved_error; /* its validation error, 101: none yet; the next best must be less. schedule.best_error may
                                 be of a model that could not be saved */
     int64_t metrics_bytes;   /* metrics.jsonl when this was saved, */
-    char metrics_hash[HASH_TEXT]; /* and its hash */
+    char metrics_hash[HASH_TEXT]; /* and its hash; the only member that is no number, and the last */
 } SavedState;
 
 SavedState saved_state_start(void);
