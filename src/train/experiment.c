@@ -176,10 +176,10 @@ static Status open_all(Experiment *experiment, DeviceChoice device, const char *
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,
                        const char *data_fallback) {
     *experiment = (Experiment){.config = *config, .comm = comm, .threads = threads};
-    const LaneNode mine = lane_tree_rank((int)config->train_lanes, 0, comm_size(comm));
-    if (threads > mine.count && mine.count > 0) {
-        log_info("%d threads a rank, but only %d lanes: using %d (train.lanes)", threads, mine.count, mine.count);
-        experiment->threads = mine.count;
+    const int ranks = comm_size(comm), most = lane_tree_rank((int)config->train_lanes, ranks - 1, ranks).count;
+    if (threads > most) { /* the last rank has the most lanes */
+        log_info("%d threads a rank, but at most %d lanes: using %d (train.lanes)", threads, most, most);
+        experiment->threads = most;
     }
     const DeviceChoice device = choose_device(experiment);
     experiment->fast = device == DEVICE_CUDA && config->train_reduction != REDUCTION_TREE;
