@@ -1,6 +1,7 @@
 #include "train/train.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "store/trace.h"
 #include "train/health.h"
 #include "train/measure.h"
 #include "train/metrics.h"
@@ -94,15 +95,20 @@ static Tracer *open_tracer(const Experiment *experiment) {
 }
 
 /* From here on the folder goes with this state: sets of a course that is left are set aside before the curve is cut, so
- * that a crash in between leaves a set that the curve still holds. */
+ * that a crash in between leaves a set that the curve still holds. Traces only show the course, as they can. */
 static Status take_up(const Training *t) {
-    return checkpoint_take_up(t->experiment->comm, t->options->folder->checkpoints, t->state.step, t->state.best_step);
+    Comm *comm = t->experiment->comm;
+    const RunFolder *folder = t->options->folder;
+    if (t->options->own) TRY(checkpoint_take_up(comm, folder->checkpoints, t->state.step, t->state.best_step));
+    const Status status = trace_take_up(comm, folder->traces, t->options->own ? t->state.epoch - 1 : -1);
+    if (status_failed(&status)) log_warning("%s; traces of a course that is left may stay", status.message);
+    return status_ok();
 }
 
 static Status open_training(Training *t) {
     Experiment *experiment = t->experiment;
     const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], batch = experiment->config.train_batch;
-    if (t->options->own) TRY(take_up(t));
+    TRY(take_up(t));
     TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->order = memory_new((size_t)samples, sizeof *t->order);
     t->step = step_new(experiment, &t->optimizer);
@@ -165,9 +171,9 @@ static Status save_on_the_way(Training *t, bool *saved) {
  * evaluated. An epoch that is trained again replaces its trace. Where it cannot be written the training goes on, and
  * says so. */
 static void trace_probe(Training *t, int64_t epoch) {
-    char name[32];
+    char name[TRACE_EPOCH_NAME];
     if (!t->tracer || epoch % t->experiment->config.trace_every != 0) return;
-    snprintf(name, sizeof name, "epoch-%04lld", (long long)epoch);
+    trace_epoch_name(name, epoch);
     const TraceOrigin origin = {.step = t->state.step, .epoch = epoch};
     const Status status =
         tracer_save(t->tracer, t->options->folder->traces, name, true, origin, t->options->provenance);

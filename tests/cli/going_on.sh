@@ -7,7 +7,7 @@ blobs data 600 200
 blobs other 600 150
 small_model
 export RAM_DATA=$work/data
-settings=(--config small.yaml --set checkpoint.keep=9 --set train.batch=64)
+settings=(--config small.yaml --set checkpoint.keep=9 --set train.batch=64 --set trace.every=1 --set trace.count=4)
 run 0 "${settings[@]}" --run-dir whole
 mapfile -t steps < <(cd whole/checkpoints && ls -d step-*)
 
@@ -35,7 +35,7 @@ for end in epochs=1 patience=1; do
 done
 
 # Going back to an older set, killed before each file operation on the way: the run goes on to the same end.
-for n in {1..24}; do
+for n in {1..30}; do
     rm -rf back
     cp -r whole back
     code=0
@@ -45,6 +45,12 @@ for n in {1..24}; do
     run 0 "${settings[@]}" --run-dir back --resume auto
     check same whole back
 done 2>/dev/null
+rm -rf back
+cp -r whole back
+run 0 --np 2 --run-dir back --resume "back/checkpoints/${steps[1]}" --set train.epochs=3
+quiet
+[ "$(cd back/traces && ls -dA *)" = "$(printf '%s\n' epoch-000{0..3})" ] || fail "back/traces holds $(ls -A back/traces)"
+[ -e back/traces/.bad-epoch-0004/MANIFEST ] || fail "the trace of the course that was left is gone"
 
 # A faulty disk, one operation at a time: an error or a warning, and the run goes on to the same weights.
 for n in {1..120..3}; do
