@@ -98,7 +98,4 @@ Status checkpoint_read_scalars(const Checkpoint *checkpoint, int scalars, const 
 Status checkpoint_read_vectors(Comm *comm, const Checkpoint *checkpoint, const Layout *layout, int vectors,
                                const StoreVector *vector);
 
-/* Open, scalars, vectors, close: for a caller that knows the layout. @collective */
-Status checkpoint_load(Comm *comm, const char *path, const Snapshot *snapshot);
-
 #endif

@@ -48,7 +48,7 @@ static void kill_everywhere(Comm *comm, int64_t step) {
         const char *const requests[] = {"auto", "best"};
         for (int i = 0; i < 2; i++) {
             assert_ok(checkpoint_find(comm, folder, requests[i], path));
-            assert_ok(checkpoint_load(comm, path, &loaded->snapshot));
+            assert_ok(sample_load(comm, path, &loaded->snapshot));
             /* between the two renames of a set that is replaced, the one before it is the newest */
             bool is_old = sample_is(loaded, 6) || (step == 6 && sample_is(loaded, 8));
             assert_true(sample_is(loaded, 7) || (killed && is_old));
@@ -56,7 +56,7 @@ static void kill_everywhere(Comm *comm, int64_t step) {
         assert_ok(checkpoint_save(comm, folder, 8, &next->snapshot));
         assert_ok(checkpoint_prune(comm, folder, 1, 0));
         assert_ok(checkpoint_find(comm, folder, "auto", path));
-        assert_ok(checkpoint_load(comm, path, &loaded->snapshot));
+        assert_ok(sample_load(comm, path, &loaded->snapshot));
         assert_true(sample_is(loaded, 8));
         sample_free(sample);
         sample_free(loaded);
