@@ -58,7 +58,7 @@ static Status take_saved_config(Session *session, const ArgumentsSpec *spec, con
     return session_parse_again(session, *spec, &saved);
 }
 
-/* A finished run is left as it is: a change that could only matter in an epoch to come would be a false label. */
+/* Where no epoch is to come: a change that could only matter in an epoch to come would be a false label. */
 static Status check_finished(const Config *saved, const Config *config) {
     for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;)
         if (config_key(key)->change == CHANGE_EPOCH)
@@ -112,9 +112,12 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     TRY(saved_state_read(resume->checkpoint, &resume->state));
     TRY(settle(session, spec, &saved));
     TRY(check_changes(&saved, config, resume->state.batch > 0));
-    resume->finished = train_is_finished(config, &resume->state);
     resume->judged_anew = is_judged_anew(&saved, config);
-    if (resume->finished) TRY(check_finished(&saved, config));
+    if (train_is_finished(config, &resume->state)) {
+        TRY(check_finished(&saved, config));
+        resume->finished = train_is_finished(&saved, &resume->state) ||
+                           !checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
+    }
     log_info("going on from %s", path);
     tell_changes(&saved, config);
     return status_ok();

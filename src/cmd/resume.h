@@ -12,7 +12,7 @@ typedef struct {
     Checkpoint *checkpoint; /* NULL: from the beginning */
     SavedState state;       /* of it */
     bool own;               /* it is one of this run's */
-    bool finished;          /* nothing is left to train */
+    bool finished;          /* the run is, or has gone further than it is asked to */
     bool judged_anew;       /* validation errors from before do not compare with those to come */
 } Resume;
 

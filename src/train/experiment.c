@@ -176,11 +176,11 @@ static Status open_all(Experiment *experiment, DeviceChoice device, const char *
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,
                        const char *data_fallback) {
     *experiment = (Experiment){.config = *config, .comm = comm, .threads = threads};
-    const LaneNode mine = lane_tree_rank((int)config->train_lanes, 0, comm_size(comm));
+    const int ranks = comm_size(comm), most = lane_tree_rank((int)config->train_lanes, ranks - 1, ranks).count;
     const DeviceChoice device = choose_device(experiment);
-    if (device != DEVICE_CUDA && threads > mine.count && mine.count > 0) {
-        log_info("%d threads a rank, but only %d lanes: using %d (train.lanes)", threads, mine.count, mine.count);
-        experiment->threads = mine.count;
+    if (device != DEVICE_CUDA && threads > most) { /* the last rank has the most lanes */
+        log_info("%d threads a rank, but at most %d lanes: using %d (train.lanes)", threads, most, most);
+        experiment->threads = most;
     }
     experiment->fast = device == DEVICE_CUDA && config->train_reduction != REDUCTION_TREE;
     Status status = comm_agree(comm, open_all(experiment, device, data_fallback));

@@ -30,10 +30,11 @@ struct Step {
     uint32_t epoch;
     int64_t next;   /* place of the batch behind it */
     Loss loss;      /* but its number of rows */
-    int span_lanes; /* most of a span */
-    Pass *pass;     /* (workers, span_lanes) */
+    int span_lanes; /* as many as fit */
     int spans;
     LaneNode *span; /* (spans): this rank's, ascending */
+    int passes;     /* of a worker: lanes of the largest span */
+    Pass *pass;     /* (workers, passes) */
     Reduction *reduction;
     DevDoubles tails;                       /* (lanes of this rank, TAIL), then the gradient's squares: one download */
     double *fetched;                        /* the same, host */
@@ -81,11 +82,12 @@ Step *step_new(Experiment *experiment, Optimizer *optimizer) {
                         .reward = (Reward)config->train_reward,
                         .glimpse_nll = config->train_glimpse_nll};
     step->span_lanes = choose_span_lanes(&experiment->ram, &lanes, rows);
-    step->pass = memory_new((size_t)(backend->workers * step->span_lanes), sizeof *step->pass);
-    for (int i = 0; i < backend->workers * step->span_lanes; i++)
-        pass_open(&step->pass[i], &experiment->ram, rows, true);
     step->span = memory_new((size_t)lanes.lane_count, sizeof *step->span);
     step->spans = backend_spans(backend, &lanes, step->span_lanes, step->span);
+    for (int i = 0; i < step->spans; i++)
+        if (step->span[i].count > step->passes) step->passes = step->span[i].count;
+    step->pass = memory_new((size_t)(backend->workers * step->passes), sizeof *step->pass);
+    for (int i = 0; i < backend->workers * step->passes; i++) pass_open(&step->pass[i], &experiment->ram, rows, true);
     step->reduction =
         reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, step->spans, step->span);
     const size_t doubles = (size_t)lanes.lane_count * TAIL + 1;
@@ -97,7 +99,7 @@ Step *step_new(Experiment *experiment, Optimizer *optimizer) {
 void step_free(Step *step) {
     if (!step) return;
     Backend *backend = step->experiment->backend;
-    for (int i = 0; i < backend->workers * step->span_lanes; i++) pass_close(&step->pass[i], &step->experiment->ram);
+    for (int i = 0; i < backend->workers * step->passes; i++) pass_close(&step->pass[i], &step->experiment->ram);
     feed_close(&step->feed);
     backend_forget(backend, step->record);
     backend_forget(backend, step->before);
@@ -133,7 +135,7 @@ static void compute_lane(const Step *step, const Span *lane, const Loss *loss, P
 /* One span: what a worker does without waiting for anyone. */
 static void compute_span(void *context, int worker, const Span *span) {
     const Step *step = context;
-    Pass *pass = &step->pass[worker * step->span_lanes];
+    Pass *pass = &step->pass[worker * step->passes];
     Loss loss = step->loss;
     loss.rows = span->batch * span->samples;
     int at = 0;

@@ -110,7 +110,8 @@ if "$python" "$here/check_run.py" within $folder >/dev/null 2>&1; then
     for change in model.hidden=32 model.core=lstm train.optimizer=sgd; do
         refuses_change 1 $change --run-dir
     done
-    for change in train.batch=64 train.lanes=4 seed=2 data.validation=0.2 train.samples=2; do
+    for change in train.batch=64 train.lanes=4 seed=2 data.validation=0.2 train.samples=2 train.glimpse_nll=1 \
+        train.reinforce_weight=1; do
         refuses_change 1 $change "in the middle of an epoch"
     done
     refuses_change 2 model.hidden=32 --run-dir
