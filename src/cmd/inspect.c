@@ -134,9 +134,7 @@ static Status inspect(const Arguments *arguments) {
     if (!arguments->operand)
         return status_error(RAM_USAGE, "inspect needs a path: ram_dist inspect RUN|CHECKPOINT|TRACE");
     TRY(inspect_find(arguments->operand, path, &is_trace));
-    TRY(is_trace ? inspect_one_trace(path) : inspect_checkpoint(path));
-    if (fflush(stdout) != 0) return status_error(RAM_IO, "cannot write to the standard output");
-    return status_ok();
+    return is_trace ? inspect_one_trace(path) : inspect_checkpoint(path);
 }
 
 int command_inspect(int argc, char **argv) {
