@@ -14,7 +14,6 @@ openmpi-bin           mpirun
 libopenmpi-dev        MPI: several ranks
 libhdf5-openmpi-dev   HDF5: checkpoints and traces
 libxsmm-dev           small matrix products on the CPU
-libblas-dev           matrix products where LIBXSMM has none
 librandom123-dev      Philox: every random number
 libyaml-dev           configuration files
 libjansson-dev        metrics.jsonl

@@ -37,6 +37,8 @@ Status comm_watch(Comm *comm, double seconds, const char *folder) {
     return comm_agree(comm, status);
 }
 
+void comm_watch_grace(Comm *comm, double seconds) { watch_grace(comm->watch, seconds); }
+
 void comm_barrier(Comm *comm) {
     watch_enter(comm->watch, IN_BARRIER);
     comm->ops->barrier(comm);

@@ -36,6 +36,8 @@ const char *comm_library(const Comm *comm);
  * to read, until the next call; NULL: what the others do is not known. One rank waits for no one. RAM_IO: the watch
  * goes on without the folder. @collective */
 Status comm_watch(Comm *comm, double seconds, const char *folder);
+/* From here on such a wait may take so many seconds more: for other limits that the ranks keep meanwhile. */
+void comm_watch_grace(Comm *comm, double seconds);
 
 /* All ranks return the same Status: the one of the lowest rank that failed, or ok. `rank N: ` is not added: a message
  * that depends on the rank names it itself. @collective */

@@ -1,16 +1,10 @@
 #include "mpi/comm_check.h"
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { VALUES = 131072 /* 1 MB */, REPEATS = 15 };
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 static int compare(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -97,9 +91,9 @@ Status comm_check(Comm *comm, double *seconds) {
     for (int i = 0; i < REPEATS && !status_failed(&status); i++) {
         fill(values, 0);
         comm_barrier(comm);
-        const double begin = now();
+        const double begin = clock_now();
         comm_sum(comm, values, VALUES);
-        times[i] = now() - begin;
+        times[i] = clock_now() - begin;
     }
     free(values);
     if (status_failed(&status)) return status;

@@ -143,21 +143,9 @@ static void find_library(Comm *comm) {
     snprintf(comm->library, sizeof comm->library, "%.63s", text);
 }
 
-/* MPI_Init under a watch of its own: a rank that never gets there would let the others wait for ever. */
-static void initialize(int rank, double seconds, int *provided) {
-    Watch *watch = watch_new(rank, 1);
-    watch_start(watch, seconds > 0 && seconds < INIT_LEAST ? INIT_LEAST : seconds);
-    watch_enter(watch, IN_INIT);
-    const int error = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, provided);
-    watch_leave(watch);
-    watch_free(watch);
-    check(error, "MPI_Init_thread");
-}
-
-Comm *comm_mpi_new(int rank, double seconds) {
-    launch_prepare_mpi();
+static Comm *start(void) {
     int provided = MPI_THREAD_SINGLE;
-    initialize(rank, seconds, &provided);
+    CHECK(MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided));
     if (provided < MPI_THREAD_FUNNELED) fatal("this MPI library does not allow threads beside the one that calls it");
     CHECK(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
     Comm *comm = memory_new(1, sizeof *comm);
@@ -167,6 +155,18 @@ Comm *comm_mpi_new(int rank, double seconds) {
     comm->watch = watch_new(comm->rank, comm->size);
     find_host(comm);
     find_library(comm);
+    return comm;
+}
+
+/* Under a watch of its own: a rank that never gets there would let the others wait for ever. */
+Comm *comm_mpi_new(int rank, double seconds) {
+    launch_prepare_mpi();
+    Watch *watch = watch_new(rank, 1);
+    watch_start(watch, seconds > 0 && seconds < INIT_LEAST ? INIT_LEAST : seconds);
+    watch_enter(watch, IN_INIT);
+    Comm *comm = start();
+    watch_leave(watch);
+    watch_free(watch);
     return comm;
 }
 

@@ -83,6 +83,13 @@ Status comm_nccl_find(int *version) {
 
 /* --- waiting */
 
+/* When a wait has been too long. */
+typedef struct {
+    struct timespec begin;
+    double seconds; /* 0: never */
+    int looks;
+} Deadline;
+
 struct CommNccl {
     Library library;
     ncclComm_t nccl;
@@ -92,15 +99,10 @@ struct CommNccl {
     NcclUse use;
     bool records;
     int rank, ranks;
-    double seconds;
+    double seconds;   /* limit of a wait */
+    bool open;        /* till then */
+    Deadline opening; /* of all waits together */
 };
-
-/* When a wait has been too long. */
-typedef struct {
-    struct timespec begin;
-    double seconds;
-    int looks;
-} Deadline;
 
 static double elapsed(const struct timespec *begin) {
     struct timespec now;
@@ -121,7 +123,14 @@ static bool deadline_passed(Deadline *deadline) {
     return deadline->seconds > 0 && elapsed(&deadline->begin) > deadline->seconds;
 }
 
+static Deadline deadline_of_wait(const CommNccl *n) { return n->open ? deadline_begin(n->seconds) : n->opening; }
+
 static Status timed_out(const CommNccl *n, const char *what) {
+    if (!n->open)
+        return status_error(RAM_TIMEOUT,
+                            "NCCL was not ready on rank %d of %d after %g s, in %s: NCCL_DEBUG=INFO tells more, --comm "
+                            "mpi does without NCCL",
+                            n->rank, n->ranks, n->opening.seconds, what);
     return status_error(RAM_TIMEOUT,
                         "rank %d of %d waited %g s for %s by NCCL: a rank has stopped answering; --resume auto goes on "
                         "from the last checkpoint",
@@ -129,7 +138,8 @@ static Status timed_out(const CommNccl *n, const char *what) {
 }
 
 static Status nccl_failed(const CommNccl *n, ncclResult_t result, const char *what) {
-    const bool peer = result == ncclRemoteError;
+    /* a system error is one of the network's once the ranks were joined */
+    const bool peer = result == ncclRemoteError || (n->open && result == ncclSystemError);
     const char *detail = n->library.ncclGetLastError(n->nccl);
     return status_error(peer ? RAM_TIMEOUT : RAM_UNAVAILABLE,
                         "%s by NCCL failed on rank %d of %d: %s%s%.200s; NCCL_DEBUG=WARN tells more, --comm mpi does "
@@ -138,9 +148,12 @@ static Status nccl_failed(const CommNccl *n, ncclResult_t result, const char *wh
                         detail ? detail : "");
 }
 
+/* CUDA forgets it: where the run goes on without NCCL, the next launch of a kernel would be blamed. */
 static Status cuda_failed(const CommNccl *n, cudaError_t error, const char *what) {
-    return status_error(RAM_UNAVAILABLE, "%s by NCCL failed on rank %d of %d: CUDA says %s", what, n->rank, n->ranks,
-                        cudaGetErrorString(error));
+    cudaGetLastError();
+    return status_error(RAM_UNAVAILABLE,
+                        "%s by NCCL failed on rank %d of %d: CUDA says %s; --comm mpi does without NCCL", what, n->rank,
+                        n->ranks, cudaGetErrorString(error));
 }
 
 /* A communicator that does not block answers either. */
@@ -149,7 +162,7 @@ static bool is_accepted(ncclResult_t result) { return result == ncclSuccess || r
 /* What came of a call. NCCL's communicator does not block: the call may go on behind our back, and no other may be made
  * before it has ended. */
 static Status settle(const CommNccl *n, ncclResult_t result, const char *what) {
-    Deadline deadline = deadline_begin(n->seconds);
+    Deadline deadline = deadline_of_wait(n);
     if (!is_accepted(result)) return nccl_failed(n, result, what);
     for (;;) {
         ncclResult_t state = ncclSuccess;
@@ -182,12 +195,19 @@ static Status start_exchange(CommNccl *n, int sends, const Message *send, int re
     return settle(n, is_accepted(result) ? end : result, what);
 }
 
+/* "Not ready" is no error, but remembered as one, for which the next launch of a kernel would be blamed. */
+static cudaError_t query(cudaEvent_t event) {
+    const cudaError_t error = cudaEventQuery(event);
+    if (error == cudaErrorNotReady) cudaGetLastError();
+    return error;
+}
+
 static Status wait_for(CommNccl *n, cudaStream_t stream, const char *what) {
     cudaError_t error = cudaEventRecord(n->event, stream);
     if (error != cudaSuccess) return cuda_failed(n, error, what);
-    Deadline deadline = deadline_begin(n->seconds);
+    Deadline deadline = deadline_of_wait(n);
     for (;;) {
-        error = cudaEventQuery(n->event);
+        error = query(n->event);
         if (error == cudaSuccess) return status_ok();
         if (error != cudaErrorNotReady) return cuda_failed(n, error, what);
         ncclResult_t state = ncclSuccess;
@@ -335,10 +355,11 @@ static void *abort_it(void *given) {
     return NULL;
 }
 
+enum { LEAVE_SECONDS = 5 };
+
 /* At once, without waiting for peers, which learn of it. ncclCommAbort itself waits for NCCL's threads, and has been
  * seen not to return when a peer was dead: it gets LEAVE_SECONDS, then all that it may still use is left to it. */
 static void leave(CommNccl *n) {
-    enum { LEAVE_SECONDS = 5 };
     pthread_t thread;
     struct timespec limit;
     if (!n->nccl) return;
@@ -397,10 +418,16 @@ static Status open_agreed(CommNccl *n, Comm *comm, const CommNcclOptions *option
 Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **nccl) {
     CommNccl *n = memory_new(1, sizeof *n);
     require(options->use == NCCL_EXCHANGES || options->count > 0);
-    *n =
-        (CommNccl){.rank = comm_rank(comm), .ranks = comm_size(comm), .seconds = options->seconds, .use = options->use};
+    *n = (CommNccl){.rank = comm_rank(comm),
+                    .ranks = comm_size(comm),
+                    .seconds = options->seconds,
+                    .opening = deadline_begin(options->opening),
+                    .use = options->use};
+    comm_watch_grace(comm, options->opening + 2 * LEAVE_SECONDS); /* who waits for NCCL here says so itself */
     const Status status = open_agreed(n, comm, options);
+    comm_watch_grace(comm, 0);
     const bool failed = status_failed(&status);
+    n->open = true;
     if (failed) leave(n);
     release_first(n);
     *nccl = failed ? NULL : n;
@@ -412,12 +439,17 @@ Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **ncc
 
 /* --- what the others use */
 
-/* All ranks get here at about the same time, each knowing only itself: the lower ranks are left time to speak. */
+/* All ranks get here at about the same time, each knowing only itself: the lower ranks are left time to speak, to leave
+ * NCCL, and to end the others. */
 static _Noreturn void give_up(CommNccl *n, const Status *status) {
     const int courtesy = n->rank < 10 ? n->rank : 10;
-    nanosleep(&(struct timespec){.tv_sec = courtesy / 4, .tv_nsec = courtesy % 4 * 250000000L}, NULL);
-    log_last_words(status);
+    if (n->rank == 0) log_last_words(status);
     leave(n);
+    if (n->rank > 0) {
+        nanosleep(&(struct timespec){.tv_sec = 2 * LEAVE_SECONDS + courtesy / 4, .tv_nsec = courtesy % 4 * 250000000L},
+                  NULL);
+        log_last_words(status);
+    }
     comm_abort((int)status->code);
 }
 
@@ -425,9 +457,20 @@ NcclUse comm_nccl_use(const CommNccl *n) { return n->use; }
 
 bool comm_nccl_records(const CommNccl *n) { return n->records; }
 
+/* CUDA loads a kernel when it is first launched, and may wait for the GPU to do so ("Lazy Loading" in the CUDA
+ * programming guide), that is, for the peers of a sum that is under way, without a limit, and while NCCL's own threads
+ * wait for CUDA. A recorded sum is followed by kernels that have run before. */
+static Status sum_at_once(CommNccl *n, float *floats, int64_t count, cudaStream_t stream, const char *what) {
+    enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    TRY(start_sum(n, floats, count, stream, what));
+    const cudaError_t error = cudaStreamIsCapturing(stream, &capture);
+    if (error != cudaSuccess) return cuda_failed(n, error, what);
+    return capture == cudaStreamCaptureStatusNone ? wait_for(n, stream, what) : status_ok();
+}
+
 void comm_nccl_sum(CommNccl *n, float *floats, int64_t count, void *stream, const char *what) {
     require(n->use == NCCL_SUMS);
-    const Status status = start_sum(n, floats, count, stream, what);
+    const Status status = sum_at_once(n, floats, count, stream, what);
     if (status_failed(&status)) give_up(n, &status);
 }
 

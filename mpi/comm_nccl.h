@@ -22,16 +22,21 @@ Status comm_nccl_find(int *version);
  * needs, so that no later one waits for them, nor meets its limit there. */
 typedef enum { NCCL_SUMS, NCCL_EXCHANGES } NcclUse;
 
+/* The first time on a cluster takes tens of seconds. */
+enum { NCCL_OPENING_SECONDS = 120 };
+
 typedef struct {
     int gpu; /* CUDA's index of this rank's */
     NcclUse use;
     int64_t count;  /* NCCL_SUMS: floats of the longest sum, for the first one */
     double seconds; /* limit of a wait; 0: none */
+    double opening; /* the same of all that opening takes */
 } CommNcclOptions;
 
 /* One rank per GPU, of the ranks of `comm`; one rank alone is allowed. Ends with the first use, whose result is
  * checked: a sum of ones, at once and as part of a CUDA graph, or a message from every rank to every rank.
- * RAM_UNAVAILABLE, the same on all ranks: NCCL cannot join them. @collective */
+ * RAM_UNAVAILABLE, RAM_TIMEOUT (past options->opening), the same on all ranks: NCCL cannot join them. comm_watch has
+ * patience meanwhile. @collective */
 Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **nccl);
 void comm_nccl_free(CommNccl *nccl); /* NULL is allowed. @collective */
 NcclUse comm_nccl_use(const CommNccl *nccl);
@@ -39,9 +44,9 @@ NcclUse comm_nccl_use(const CommNccl *nccl);
 bool comm_nccl_records(const CommNccl *nccl);
 
 /* floats (count), device memory, becomes the sum over all ranks when `stream` (a cudaStream_t) gets there. In an order
- * of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for the message. Where the stream is
- * under capture (comm_nccl_records), on all ranks alike, the sum is part of the graph. @collective, when it is played
- * too */
+ * of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for the message. Returns when it is
+ * done; but where the stream is under capture (comm_nccl_records), on all ranks alike, the sum is part of the graph.
+ * @collective, when it is played too */
 void comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what);
 
 /* As comm_exchange, between the GPUs: the messages' data is device memory, which is read and written when `stream` gets

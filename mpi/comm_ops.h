@@ -21,7 +21,7 @@ typedef struct {
 /* An implementation's own struct begins with this one. */
 struct Comm {
     const CommOps *ops;
-    Watch *watch; /* comm.c tells it of every operation */
+    Watch *watch; /* told of everything that waits for other ranks */
     int rank, size;
     int local_rank, local_size;
     int host;

@@ -1,7 +1,7 @@
 /* Memory shared by the ranks of one host, by MPI's shared windows. */
 #include "base/log.h"
 #include "base/memory.h"
-#include "mpi/comm.h"
+#include "mpi/comm_ops.h"
 
 #include <mpi.h>
 #include <stdatomic.h>
@@ -26,12 +26,14 @@ Shared *comm_shared_new(Comm *comm, size_t bytes) {
     void *mine = NULL;
     shared->comm = comm;
     shared->memory = memory_new((size_t)ranks, sizeof *shared->memory);
+    watch_enter(comm->watch, IN_SHARED);
     const int error = MPI_Win_allocate_shared((MPI_Aint)(bytes + CACHE_LINE), 1, MPI_INFO_NULL, MPI_COMM_WORLD, &mine,
                                               &shared->window);
+    watch_leave(comm->watch);
     int64_t failed = error != MPI_SUCCESS;
     comm_max(comm, &failed, 1);
-    if (failed) { /* no room for it, e.g. in a container with a small /dev/shm: messages do the same */
-        if (error == MPI_SUCCESS) MPI_Win_free(&shared->window);
+    if (failed) { /* no room for it, e.g. in a container with a small /dev/shm: messages do the same. A window that some
+                   * have and others lack is left as it is, since to free it takes all. */
         free(shared->memory);
         free(shared);
         return NULL;
@@ -56,7 +58,9 @@ void comm_shared_sync(Shared *shared) {
 
 void comm_shared_free(Shared *shared) {
     if (!shared) return;
+    watch_enter(shared->comm->watch, IN_SHARED);
     MPI_Win_free(&shared->window);
+    watch_leave(shared->comm->watch);
     free(shared->memory);
     free(shared);
 }

@@ -69,7 +69,7 @@ Status launch_detect(Launch *launch) {
 
 bool launch_is_watched(void) { return getenv(MPIRUN_MARK) != NULL; }
 
-Status launch_ranks(const Launch *launch, int64_t np, bool watched, char **argv, RanksEnd *end) {
+Status launch_ranks(const Launch *launch, int64_t np, bool watched, char **argv, StopAsked *asked, RanksEnd *end) {
     *end = (RanksEnd){.code = -1};
     if (np == LAUNCH_NP_NONE) return status_ok();
     if (np < 1 || np > LAUNCH_NP_MOST)
@@ -84,7 +84,7 @@ Status launch_ranks(const Launch *launch, int64_t np, bool watched, char **argv,
         return status_error(RAM_UNAVAILABLE,
                             "mpirun in PATH is not that of Open MPI: it started a rank without telling it its number. "
                             "Put Open MPI's mpirun first in PATH (Debian: openmpi-bin)");
-    return mpirun_run((int)np, argv, launch_terminal(launch), end);
+    return mpirun_run((int)np, argv, launch_terminal(launch), asked, end);
 }
 
 /* --- communicator and threads */

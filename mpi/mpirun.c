@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* pipe2 */
 #include "mpi/mpirun.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "mpi/mpirun_output.h"
 #include "mpi/stop_signals.h"
@@ -16,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The shell's code for a command that cannot be run; no rank ends with it. */
@@ -41,11 +41,7 @@ typedef struct {
     bool stuck;          /* mpirun went on without some, and was ended */
 } Child;
 
-static int64_t milliseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+static int64_t milliseconds(void) { return (int64_t)(1000 * clock_now()); }
 
 /* The command, ending with NULL: mpirun's where `np` is more than one. `count` and `program` live as long as the
  * result. To be freed. */
@@ -319,7 +315,7 @@ static Status conclude(const Child *child, int np, int status, RanksEnd *end) {
     return status_ok();
 }
 
-Status mpirun_run(int np, char **argv, bool terminal, RanksEnd *end) {
+Status mpirun_run(int np, char **argv, bool terminal, StopAsked *asked, RanksEnd *end) {
     *end = (RanksEnd){.code = -1};
     for (int i = 1; argv[0] && argv[i]; i++)
         if (strcmp(argv[i], ":") == 0)
@@ -339,6 +335,11 @@ Status mpirun_run(int np, char **argv, bool terminal, RanksEnd *end) {
     sigset_t watched = watched_signals(), before;
     signal(SIGCHLD, SIG_DFL); /* an inherited SIG_IGN would lose the exit code */
     sigprocmask(SIG_BLOCK, &watched, &before);
+    if (asked()) { /* before: from here on requests wait for us */
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        *end = (RanksEnd){.code = RAM_STOPPED, .asked = true, .too_early = true};
+        return status_ok();
+    }
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     char **command = command_new(np, count, program, argv);
     const bool started = start(&child, np, command, terminal, &watched, &before);

@@ -37,6 +37,7 @@ struct Watch {
     bool shared;
     char folder[WATCH_PATH], path[WATCH_PATH + 32];
     double seconds, interval;
+    _Atomic double grace; /* seconds more */
     bool running, stop;
     pthread_t thread;
     pthread_mutex_t lock; /* of `stop` */
@@ -68,6 +69,8 @@ void watch_leave(Watch *watch) {
     const uint64_t place = atomic_load_explicit(watch->place, memory_order_relaxed);
     atomic_store_explicit(watch->place, place & ~(uint64_t)1, memory_order_relaxed);
 }
+
+void watch_grace(Watch *watch, double seconds) { atomic_store(&watch->grace, seconds); }
 
 static void stop_thread(Watch *watch) {
     if (!watch->running) return;
@@ -196,9 +199,9 @@ static uint64_t number_of(uint64_t place) { return place >> 8; }
 
 static const char *name_of(uint64_t place) {
     static const char *const names[COLLECTIVES] = {
-        [IN_INIT] = "MPI_Init",        [IN_BARRIER] = "barrier",     [IN_BROADCAST] = "broadcast",
-        [IN_GATHER] = "gathering",     [IN_REDUCTION] = "reduction", [IN_EXCHANGE] = "exchange",
-        [IN_FINALIZE] = "MPI_Finalize"};
+        [IN_INIT] = "MPI_Init",         [IN_BARRIER] = "barrier",      [IN_BROADCAST] = "broadcast",
+        [IN_GATHER] = "gathering",      [IN_REDUCTION] = "reduction",  [IN_EXCHANGE] = "exchange",
+        [IN_SHARED] = "sharing memory", [IN_FINALIZE] = "MPI_Finalize"};
     return names[place >> 1 & 127];
 }
 
@@ -262,6 +265,9 @@ static void describe(const Watch *watch, const Peer *peer, char *text, size_t by
     if (absences > NAMED && used < bytes) snprintf(text + used, bytes - used, "and %d more; ", absences - NAMED);
 }
 
+/* Seconds that a wait may take. */
+static double patience(const Watch *watch) { return watch->seconds + atomic_load(&watch->grace); }
+
 static void tell(Watch *watch) {
     static const char ADVICE[] = "--resume auto goes on from the last checkpoint";
     char text[380];
@@ -275,7 +281,7 @@ static void tell(Watch *watch) {
                  name_of(place), (unsigned long long)number_of(place));
     }
     const Status status =
-        status_error(RAM_TIMEOUT, "no answer for %g s (comm.timeout): %s%s", watch->seconds, text, ADVICE);
+        status_error(RAM_TIMEOUT, "no answer for %g s (comm.timeout): %s%s", patience(watch), text, ADVICE);
     log_last_words(&status);
 }
 
@@ -333,7 +339,7 @@ static void *watch_run(void *argument) {
         beat(watch);
         looks = place & 1 && place == last ? looks + 1 : 0;
         last = place;
-        if (looks * watch->interval < watch->seconds) continue;
+        if (looks * watch->interval < patience(watch)) continue;
         pause_beating(watch, courtesy(watch));
         if (atomic_load(watch->place) != place) continue; /* the one who was waited for has come */
         if (claim(watch))

@@ -18,6 +18,7 @@ typedef enum {
     IN_GATHER,
     IN_REDUCTION,
     IN_EXCHANGE,
+    IN_SHARED,
     IN_FINALIZE,
     COLLECTIVES
 } Collective;
@@ -41,6 +42,9 @@ void watch_close(Watch *watch);
 /* Starts the thread: a wait of more than `seconds` prints who waits where and who never came, and ends the run with
  * RAM_TIMEOUT. 0 seconds: no thread. */
 void watch_start(Watch *watch, double seconds);
+
+/* From now on so many seconds more; of the main thread, outside of a collective. */
+void watch_grace(Watch *watch, double seconds);
 
 void watch_free(Watch *watch);
 

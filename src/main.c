@@ -74,17 +74,29 @@ static Run *find_command(const char *name) {
     return NULL;
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv, bool *trains) {
     const char *first = argc > 1 ? argv[1] : "";
-    session_begin();
     if (strcmp(first, "--version") == 0) return print_version();
     if (strcmp(first, "--man") == 0) return print_manual(MANUAL_PAGE);
     if (strcmp(first, "--completion") == 0) return print_manual(MANUAL_COMPLETION);
     bool help = strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0;
     if (help && (argc == 2 || argv[2][0] == '-')) return print_help();
-    if (argc < 2 || (*first == '-' && !help)) return command_train(argc, argv);
-    Run *run = find_command(help ? argv[2] : first);
-    if (!run) return RAM_USAGE;
+    const bool named = argc > 1 && *first != '-';
+    Run *command = help ? find_command(argv[2]) : named ? find_command(first) : command_train;
+    if (!command) return RAM_USAGE;
+    *trains = command == command_train && !help;
     char *ask_help[] = {argv[0], "--help", NULL};
-    return help ? run(2, ask_help) : run(argc - 1, argv + 1);
+    if (help) return command(2, ask_help);
+    return named ? command(argc - 1, argv + 1) : command(argc, argv);
+}
+
+int main(int argc, char **argv) {
+    bool trains = false;
+    session_begin();
+    const int code = run(argc, argv, &trains);
+    if (code != RAM_OK || trains) return code; /* a training's results lie in its folder */
+    if (fflush(stdout) == 0 && !ferror(stdout)) return RAM_OK;
+    const Status lost = status_error(RAM_IO, "cannot write all of the result to the standard output");
+    log_error(&lost);
+    return RAM_IO;
 }

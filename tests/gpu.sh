@@ -5,7 +5,7 @@
 #                          read, and this script, in BUILD/gpu and BUILD/gpu.tar.gz
 #   gpu.sh run [PART...]   in a copy of that folder, on the machine with the GPU. RAM_DATA names the folder of MNIST.
 #
-# Parts: conformance sanitizer graph curves precision resume ranks nccl speed; without any, all of them. Each line of the
+# Parts: conformance sanitizer graph curves precision resume ranks nccl host speed; without any, all of them. Each line of the
 # table at the end is a part's result; the exit status is 1 when one has failed.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -188,6 +188,17 @@ part_nccl() { # one rank alone; two on one GPU, which NCCL refuses
     expect "--comm nccl there is an error" refused 69 "share GPU-" ram_dist --np 2 --comm nccl --run-dir "$work/none"
 }
 
+part_host() { # what the host does for the GPU: pictures that it draws, a step ahead; and what does not fit
+    local graph
+    for graph in true false; do
+        part "1 epoch of cluttered pictures, train.graph=$graph" 600 ram_dist --device cuda --set data.task=cluttered \
+            --set train.epochs=1 --set train.graph=$graph --run-dir "$work/cluttered-$graph" || return
+    done
+    expect "recorded or not: the same figures" same_facts "$work/cluttered-true" "$work/cluttered-false"
+    expect "too large a batch is refused" refused 64 "out of GPU memory" ram_dist --device cuda \
+        --set train.batch=1048576 --set model.hidden=4096 --run-dir "$work/large"
+}
+
 figure() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" "$work/out"; }
 
 speed_row() { # DEVICE BATCH REDUCTION PRECISION GRAPH
@@ -242,7 +253,7 @@ pack)
     ;;
 run)
     shift
-    [ $# -gt 0 ] || set -- conformance sanitizer graph curves precision resume ranks nccl speed
+    [ $# -gt 0 ] || set -- conformance sanitizer graph curves precision resume ranks nccl host speed
     for name; do
         declare -F "part_$name" >/dev/null || { echo "gpu.sh: error: there is no part '$name'" >&2 && exit 64; }
     done

@@ -1,6 +1,6 @@
 cmake_minimum_required(VERSION 3.22)
 # bundle: PROGRAM with all that it needs at run time but the C library, the GPU driver and CUDA's own libraries, in
-# FOLDER and FOLDER.tar.gz, to run anywhere as anyone. SOURCE is the project, BLAS a small CBLAS, if there is one.
+# FOLDER and FOLDER.tar.gz, to run anywhere as anyone. SOURCE is the project.
 #
 #   bin/            links to start.sh, which sets the places and starts the program of the same name in lib/bin
 #   lib/            libraries, found by the programs through RPATH, before LD_LIBRARY_PATH and the system's
@@ -34,17 +34,11 @@ set(programs ${PROGRAM} ${mpirun} ${bindir}/orted)
 
 # The C library's family must be the target's, CUDA is the target's.
 set(foreign "^(ld-linux.*|lib(c|m|dl|rt|pthread|util|resolv|nsl|anl)\\.so.*)$" "^lib(cuda|cublas|nccl|nvrtc|nvidia|nvJit).*")
-if(BLAS)
-  list(APPEND foreign "^libblas\\.so.*")
-else()
-  set(BLAS "")
-endif()
-file(GET_RUNTIME_DEPENDENCIES EXECUTABLES ${programs} MODULES ${plugin} ${BLAS}
+file(GET_RUNTIME_DEPENDENCIES EXECUTABLES ${programs} MODULES ${plugin}
      RESOLVED_DEPENDENCIES_VAR libraries UNRESOLVED_DEPENDENCIES_VAR missing PRE_EXCLUDE_REGEXES ${foreign})
 if(missing)
   message(FATAL_ERROR "the bundle lacks ${missing}")
 endif()
-list(APPEND libraries ${BLAS})
 
 # --- the folder
 file(REMOVE_RECURSE ${FOLDER} ${FOLDER}.tar.gz)

@@ -10,9 +10,7 @@
 #ifdef RAM_CUDA
 Status backend_probe(int gpu) { return cuda_backend_probe(gpu); }
 
-static Status open_cuda(const BackendOptions *options, Backend **backend) {
-    return cuda_backend_new(options->gpu, options->precision, backend);
-}
+static Status open_cuda(const BackendOptions *options, Backend **backend) { return cuda_backend_new(options, backend); }
 #else
 static Status not_compiled(void) {
     return status_error(RAM_UNAVAILABLE,
@@ -82,6 +80,19 @@ void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, 
 void backend_forget(Backend *backend, BackendRecord *record) {
     if (record) backend->kernels->forget(backend, record);
 }
+
+void *backend_host_new(Backend *backend, size_t bytes) {
+    return backend->kernels->allocate_host ? backend->kernels->allocate_host(backend, bytes) : memory_new(bytes, 1);
+}
+
+void backend_host_free(Backend *backend, void *memory) {
+    if (backend->kernels->release_host)
+        backend->kernels->release_host(backend, memory);
+    else
+        free(memory);
+}
+
+Status backend_room(Backend *backend) { return backend->kernels->room ? backend->kernels->room(backend) : status_ok(); }
 
 DevFloats backend_floats(Backend *backend, int64_t count) {
     return (DevFloats){backend->kernels->allocate(backend, (size_t)count * sizeof(float))};

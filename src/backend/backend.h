@@ -186,6 +186,9 @@ typedef struct Backend Backend;
 /* Called by a worker for each of its spans. `worker` in [0, workers): index of its private workspace. */
 typedef void (*SpanWork)(void *context, int worker, const Span *span);
 
+/* Called by one of the host's threads. `thread` in [0, threads). */
+typedef void (*ThreadWork)(void *context, int thread);
+
 /* Called to ask for kernels that are to be recorded (backend_run_recorded). */
 typedef void (*RecordedWork)(void *context);
 
@@ -196,19 +199,25 @@ typedef struct {
     const char *name;
     void (*free)(Backend *backend);
 
-    /* Memory: contents undefined at allocation, whose failure is fatal. Counts are bytes. What is asked of a backend
-     * outside of `run` is done in that order; upload has read, and download has written, host memory when it returns.
-     */
+    /* Memory: contents undefined at allocation; NULL where a GPU has no room, see backend_room. Counts are bytes. What
+     * is asked of a backend outside of `run` is done in that order; upload has read, and download has written, host
+     * memory when it returns. */
     void *(*allocate)(Backend *backend, size_t bytes);
+    Status (*room)(Backend *backend); /* see backend_room; NULL where allocation does not fail */
     void (*release)(Backend *backend, void *memory);
     void (*upload)(Backend *backend, void *device, const void *host, size_t bytes);
     void (*download)(Backend *backend, void *host, const void *device, size_t bytes);
+    /* See backend_host_new; NULL where any host memory serves as well. */
+    void *(*allocate_host)(Backend *backend, size_t bytes);
+    void (*release_host)(Backend *backend, void *memory);
     /* Host memory that stays as it is, as backend memory: the same on the CPU, a copy elsewhere. withdraw() it. */
     void *(*present)(Backend *backend, const void *host, size_t bytes);
     void (*withdraw)(Backend *backend, void *presented);
 
     /* Gives the spans of `lanes` (backend_span) to the workers, returns when all are done. */
     void (*run)(Backend *backend, Span lanes, int lanes_most, SpanWork work, void *context);
+    /* Calls `work`, which asks for no kernels, on every thread of the host, returns when all have returned. */
+    void (*run_threads)(Backend *backend, ThreadWork work, void *context);
     /* See backend_run_recorded; NULL where nothing is recorded. */
     void (*run_recorded)(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
     void (*forget)(Backend *backend, BackendRecord *record);
@@ -308,6 +317,7 @@ typedef struct {
 struct Backend {
     const Kernels *kernels;
     int workers;         /* independent workspaces that `run` needs */
+    int threads;         /* of the host, for `run_threads` */
     bool host_memory;    /* its addresses are the host's */
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
     const char *library; /* of the products, with its version; must be equal on all ranks */
@@ -317,7 +327,7 @@ struct Backend {
 
 typedef struct {
     DeviceChoice device;
-    int threads;         /* CPU */
+    int threads;         /* of the host */
     int gpu;             /* cuda: place among the GPUs that the process sees */
     Precision precision; /* of the products' operands */
 } BackendOptions;
@@ -349,6 +359,14 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
  * the work. *record: NULL at first; backend_forget() it. */
 void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
 void backend_forget(Backend *backend, BackendRecord *record); /* NULL is allowed */
+
+/* Host memory, zeros, from and to which a GPU copies by itself (pinned): for what travels often. */
+void *backend_host_new(Backend *backend, size_t bytes);
+void backend_host_free(Backend *backend, void *memory); /* NULL is allowed */
+
+/* Whether all memory that was asked for could be had. RAM_USAGE: how much was asked for in vain, and how much there is;
+ * then there is nothing to compute with, and uploads do nothing, so that who opens something asks once, at its end. */
+Status backend_room(Backend *backend);
 
 /* Allocation by element: undefined contents, or zeros. */
 DevFloats backend_floats(Backend *backend, int64_t count);

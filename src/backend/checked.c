@@ -145,6 +145,10 @@ static void checked_run(Backend *backend, Span lanes, int lanes_most, SpanWork w
     inner_of(backend)->kernels->run(inner_of(backend), lanes, lanes_most, work, context);
 }
 
+static void checked_run_threads(Backend *backend, ThreadWork work, void *context) {
+    inner_of(backend)->kernels->run_threads(inner_of(backend), work, context);
+}
+
 static void checked_wait(Backend *backend) { inner_of(backend)->kernels->wait(inner_of(backend)); }
 
 /* --- kernels */
@@ -374,6 +378,7 @@ static const Kernels CHECKED_KERNELS = {
     .present = checked_present,
     .withdraw = checked_release,
     .run = checked_run,
+    .run_threads = checked_run_threads,
     .wait = checked_wait,
     .choose = checked_choose,
     .draw = checked_draw,

@@ -1,9 +1,9 @@
 #include "backend/timed.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { COSTS = 64 };
 
@@ -24,14 +24,8 @@ static _Thread_local int this_worker;
 
 static Backend *inner_of(Backend *backend) { return ((Timed *)backend)->inner; }
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static void count(Backend *backend, const char *kernel, int in, int out, double flops, double started) {
-    const double seconds = now() - started;
+    const double seconds = clock_now() - started;
     Ledger *ledger = &((Timed *)backend)->ledger[this_worker];
     int i = 0;
     while (i < ledger->costs &&
@@ -49,7 +43,7 @@ static void count(Backend *backend, const char *kernel, int in, int out, double 
 /* Times a call of the inner backend's kernel. */
 #define TIMED(name, in, out, flops, ...)                                                                               \
     do {                                                                                                               \
-        const double started = now();                                                                                  \
+        const double started = clock_now();                                                                            \
         inner_of(backend)->kernels->name(inner_of(backend), __VA_ARGS__);                                              \
         inner_of(backend)->kernels->wait(inner_of(backend));                                                           \
         count(backend, NAME_##name, in, out, flops, started);                                                          \
@@ -93,9 +87,12 @@ static void timed_free(Backend *backend) {
 static void *timed_allocate(Backend *backend, size_t bytes) {
     return inner_of(backend)->kernels->allocate(inner_of(backend), bytes);
 }
+static Status timed_room(Backend *backend) { return backend_room(inner_of(backend)); }
 static void timed_release(Backend *backend, void *memory) {
     inner_of(backend)->kernels->release(inner_of(backend), memory);
 }
+static void *timed_allocate_host(Backend *backend, size_t bytes) { return backend_host_new(inner_of(backend), bytes); }
+static void timed_release_host(Backend *backend, void *memory) { backend_host_free(inner_of(backend), memory); }
 static void timed_upload(Backend *backend, void *device, const void *host, size_t bytes) {
     inner_of(backend)->kernels->upload(inner_of(backend), device, host, bytes);
 }
@@ -124,6 +121,10 @@ static void timed_run(Backend *backend, Span lanes, int lanes_most, SpanWork wor
     Run run = {work, context};
     inner_of(backend)->kernels->run(inner_of(backend), lanes, lanes_most, run_span, &run);
     this_worker = 0;
+}
+
+static void timed_run_threads(Backend *backend, ThreadWork work, void *context) {
+    inner_of(backend)->kernels->run_threads(inner_of(backend), work, context);
 }
 
 static void timed_wait(Backend *backend) { inner_of(backend)->kernels->wait(inner_of(backend)); }
@@ -233,12 +234,16 @@ static const Kernels TIMED_KERNELS = {
     .name = "timed",
     .free = timed_free,
     .allocate = timed_allocate,
+    .room = timed_room,
     .release = timed_release,
+    .allocate_host = timed_allocate_host,
+    .release_host = timed_release_host,
     .upload = timed_upload,
     .download = timed_download,
     .present = timed_present,
     .withdraw = timed_withdraw,
     .run = timed_run,
+    .run_threads = timed_run_threads,
     .wait = timed_wait,
     .choose = timed_choose,
     .draw = timed_draw,

@@ -2,8 +2,6 @@
 #include "cmd/arguments.h"
 #include "cmd/commands.h"
 
-#include <errno.h>
-#include <string.h>
 
 enum { OPTION_RESOLVED = OWN_OPTION, OPTION_CHANGED };
 
@@ -25,15 +23,12 @@ static Status take(void *input, int key, const char *value) {
     return status_ok();
 }
 
-static Status print(const Arguments *arguments, const Wanted *wanted) {
-    if (!log_is_first()) return status_ok();
+static void print(const Arguments *arguments, const Wanted *wanted) {
+    if (!log_is_first()) return;
     if (wanted->resolved || arguments->config_path || arguments->overrides > 0)
         config_write_yaml(&arguments->config, stdout, wanted->only_changed);
     else
         config_print_keys(stdout);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return status_error(RAM_IO, "cannot write the configuration to the standard output: %s", strerror(errno));
-    return status_ok();
 }
 
 int command_config(int argc, char **argv) {
@@ -49,7 +44,7 @@ int command_config(int argc, char **argv) {
         .input = &wanted,
     };
     Status status = arguments_parse(&arguments, &spec, argc, argv);
-    if (!status_failed(&status) && !arguments.help) status = print(&arguments, &wanted);
+    if (!status_failed(&status) && !arguments.help) print(&arguments, &wanted);
     if (status_failed(&status)) log_error(&status);
     return (int)status.code;
 }

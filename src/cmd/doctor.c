@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "cmd/commands.h"
+#include "cmd/resume.h"
 #include "cmd/run_start.h"
 #include "mpi/comm_check.h"
 #include "mpi/host.h"
@@ -186,16 +187,18 @@ static void judge_messages(Page *page, Comm *comm) {
         tell(FINE, "messages", "right; an all-reduce of 1 MB takes %.2f ms", 1e3 * seconds);
 }
 
-static void judge_folder(Page *page) {
+/* `path` is the run folder's; true where a training would open it. */
+static bool judge_folder(Page *page, char path[FILE_PATH]) {
     FolderFacts facts;
-    char path[FILE_PATH] = "", hdf5[PROVENANCE_TEXT];
+    char hdf5[PROVENANCE_TEXT];
     Comm *comm = page->session->comm;
     provenance_hdf5(hdf5);
     tell(FINE, "store", "%s; a run needs neither parallel nor thread-safe", hdf5);
     Status status = arguments_run_path(&page->session->arguments, path);
     if (!status_failed(&status)) status = comm_agree(comm, run_start_check(page->session, path));
     if (!status_failed(&status)) status = folder_check(comm, path, &facts);
-    if (!passed(page, "run folder", status) || !log_is_first()) return;
+    if (!passed(page, "run folder", status)) return false;
+    if (!log_is_first()) return true;
     tell(FINE, "run folder",
          "%.200s: %s at %.200s, seen by all ranks, %.1f GB free; write, sync and rename take %.1f ms", path,
          facts.system, facts.path, (double)facts.free_bytes / 1e9, 1e3 * facts.seconds);
@@ -203,14 +206,18 @@ static void judge_folder(Page *page) {
         tell(NOTE, "run folder", "is slow: save less often (checkpoint.epochs, checkpoint.seconds)");
     if (facts.clock_ahead > CLOCK_SPREAD || facts.clock_ahead < -CLOCK_SPREAD)
         tell(NOTE, "run folder", "its clock is %.1f s ahead of this host's", facts.clock_ahead);
+    return true;
 }
 
-static void judge_experiment(Page *page, int threads) {
+/* Data, device, and the way of the gradients, for the configuration as it is now. */
+static void judge_experiment(Page *page, Resume *resume) {
     Experiment experiment;
+    Provenance provenance;
     Session *session = page->session;
-    if (!passed(
-            page, "training",
-            experiment_open(&experiment, &session->arguments.config, session->comm, threads, launch_data_directory())))
+    const Config *config = &session->arguments.config;
+    const int threads = launch_threads(session->comm, config->_threads);
+    if (!passed(page, "training",
+                experiment_open(&experiment, config, session->comm, threads, launch_data_directory())))
         return;
     const Dataset *dataset = &experiment.dataset;
     tell(FINE, "data",
@@ -220,12 +227,29 @@ static void judge_experiment(Page *page, int threads) {
         log_info("       %-10s %s", split_name((Split)split), dataset->hash[split]);
     tell(FINE, "device", "%s (%s, %s)", experiment.backend->kernels->name, experiment.backend->library,
          experiment.backend->note);
+    session_provenance(session, &experiment, &provenance);
+    if (passed(page, "training", experiment_link(&experiment)))
+        passed(page, "training", comm_agree(session->comm, resume_check_data(resume, &provenance)));
     experiment_close(&experiment);
+}
+
+/* What a training would do once it has the run folder at `path`; NULL: it would not get that far. */
+static void judge_training(Page *page, const char *path) {
+    Resume resume = {0};
+    Session *session = page->session;
+    const bool settled =
+        !path || passed(page, "training", comm_agree(session->comm, resume_open(&resume, session, &SPEC, path)));
+    if (settled && resume.finished)
+        tell(NOTE, "training", "this run is finished: nothing is left to train");
+    else if (settled)
+        judge_experiment(page, &resume);
+    resume_close(&resume);
 }
 
 /* Everything, in the order in which a training would meet it. @collective */
 static Status judge_all(Session *session) {
     Page page = {.session = session};
+    char path[FILE_PATH] = "";
     Comm *comm = session->comm;
     const int ranks = comm_size(comm), threads = launch_threads(comm, session->arguments.config._threads);
     HostFacts mine, *facts = memory_new((size_t)ranks, sizeof *facts);
@@ -239,8 +263,7 @@ static Status judge_all(Session *session) {
     judge_clocks(comm);
     judge_limits(facts, ranks);
     free(facts);
-    judge_folder(&page);
-    judge_experiment(&page, threads);
+    judge_training(&page, judge_folder(&page, path) ? path : NULL);
     if (!status_failed(&page.fault)) log_info("a training with these arguments would start");
     return page.fault;
 }

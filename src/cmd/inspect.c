@@ -21,7 +21,7 @@ static void print_state(const Checkpoint *checkpoint, const SavedState *state) {
     printf("step               %lld\n", (long long)checkpoint_step(checkpoint));
     printf("epoch              %lld, at batch %lld\n", (long long)state->epoch, (long long)state->batch);
     if (state->best_epoch > 0)
-        printf("best validation    %.2f %% error, epoch %lld (step %lld)\n", state->schedule.best_error,
+        printf("best validation    %.2f %% error, epoch %lld (step %lld)\n", state->best_saved_error,
                (long long)state->best_epoch, (long long)state->best_step);
     else
         printf("best validation    none yet\n");
@@ -134,15 +134,13 @@ static Status inspect(const Arguments *arguments) {
     if (!arguments->operand)
         return status_error(RAM_USAGE, "inspect needs a path: ram_dist inspect RUN|CHECKPOINT|TRACE");
     TRY(inspect_find(arguments->operand, path, &is_trace));
-    TRY(is_trace ? inspect_one_trace(path) : inspect_checkpoint(path));
-    if (fflush(stdout) != 0) return status_error(RAM_IO, "cannot write to the standard output");
-    return status_ok();
+    return is_trace ? inspect_one_trace(path) : inspect_checkpoint(path);
 }
 
 int command_inspect(int argc, char **argv) {
     Arguments arguments;
     Status status = arguments_parse(&arguments, &SPEC, argc, argv);
-    if (!status_failed(&status) && !arguments.help) status = inspect(&arguments);
+    if (!status_failed(&status) && !arguments.help && log_is_first()) status = inspect(&arguments);
     if (status_failed(&status)) log_error(&status);
     return (int)status.code;
 }

@@ -82,10 +82,10 @@ static Status run_watched(const Launch *launch, const Arguments *arguments, char
     int failures = 0;
     TRY(find_folders(arguments, &folders));
     int64_t newest = newest_step(folders.checkpoints);
-    Status status = launch_ranks(launch, np, true, line, end);
+    Status status = launch_ranks(launch, np, true, line, stop_requested, end);
     while (try_again(&folders, end, most, &failures, &newest)) {
         char **again = line_again(line, arguments, newest >= 0);
-        status = launch_ranks(launch, np, true, again, end);
+        status = launch_ranks(launch, np, true, again, stop_requested, end);
         free(again);
     }
     return status;
@@ -98,8 +98,8 @@ Status restart_ranks(const Launch *launch, const Arguments *arguments, char **li
     if (watched && launch->kind != LAUNCH_ALONE)
         return status_error(RAM_USAGE, "--max-restarts is for ranks that this program starts itself: give --np N with "
                                        "it, without mpirun or srun");
-    Status status =
-        watched ? run_watched(launch, arguments, line, &end) : launch_ranks(launch, arguments->np, false, line, &end);
+    Status status = watched ? run_watched(launch, arguments, line, &end)
+                            : launch_ranks(launch, arguments->np, false, line, stop_requested, &end);
     *code = end.code;
     if (arguments->may_stop && end.too_early) {
         *code = -1;

@@ -1,9 +1,9 @@
 #include "cmd/session.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cmd/restart.h"
 #include "config/text.h"
-#include "train/progress.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -44,13 +44,13 @@ static Status arm_fault(Session *session) {
 
 void session_begin(void) {
     Launch launch;
-    launch_detect(&launch); /* a failure is told by the commands that need ranks */
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on a file's size (ulimit -f) is an error like others */
+    launch_detect(&launch);   /* a failure is told by the commands that need ranks */
     log_open(launch.rank, launch.size, launch_terminal(&launch), NULL);
 }
 
 bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code) {
-    *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv), .started = progress_clock()};
-    signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on a file's size (ulimit -f) is an error like others */
+    *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv), .started = clock_now()};
     Status launched = launch_detect(&session->launch);
     if (status_failed(&launched)) {
         *code = end_alone(session, launched);

@@ -16,7 +16,7 @@ typedef struct {
     Arguments arguments;
     Comm *comm;
     TrainFault fault; /* that a test wants */
-    double started;   /* progress_clock() */
+    double started;   /* clock_now() */
     int argc;
     char **argv; /* of the command, argv[0] is its name; parsing moves options before operands */
     char **line; /* (argc + 1): program, command, arguments as they were typed */

@@ -131,7 +131,8 @@ static Status record(const Session *session, SavedModel *model, const Wanted *wa
     find_origin(session->comm, model, path, hash);
     session_provenance(session, &model->experiment, &provenance);
     Tracer *tracer = tracer_new(&model->experiment, &plan);
-    Status status = tracer_save(tracer, folder, name, wanted->force, origin, &provenance);
+    Status status = comm_agree(session->comm, backend_room(model->experiment.backend));
+    if (!status_failed(&status)) status = tracer_save(tracer, folder, name, wanted->force, origin, &provenance);
     tracer_free(tracer);
     if (!status_failed(&status))
         log_info("trace: %" PRId64 " %s images, %" PRId64 " roll-out%s of %d glimpses each: %s/%s/index.h5",

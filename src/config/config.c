@@ -100,6 +100,18 @@ int config_next_difference(const Config *a, const Config *b, int key) {
     return -1;
 }
 
+void config_settle_auto(Config *config, const Config *saved) {
+    for (int key = -1; (key = config_next_difference(config, saved, key)) >= 0;) {
+        char text[CONFIG_TEXT];
+        if (the_keys[key].change != CHANGE_FIXED || !the_keys[key].may_be_auto) continue;
+        config_get_text(config, key, text, sizeof text);
+        if (strcmp(text, "auto") != 0) continue;
+        config_get_text(saved, key, text, sizeof text);
+        const Status status = config_set_value(config, the_keys[key].name, text, "checkpoint");
+        require(!status_failed(&status));
+    }
+}
+
 void config_name(const char *config_path, char *name, size_t size) {
     if (!config_path) {
         snprintf(name, size, "default");

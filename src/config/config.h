@@ -97,6 +97,9 @@ void config_get_text(const Config *config, int key, char *text, size_t size);
  *     for (int key = -1; (key = config_next_difference(&a, &b, key)) >= 0;) ... config_key(key)->change ... */
 int config_next_difference(const Config *a, const Config *b, int key);
 
+/* Where `config` leaves a key that may never change to `auto`, it becomes what `saved` found it to be. */
+void config_settle_auto(Config *config, const Config *saved);
+
 /* Writes YAML that config_read_file turns into the same Config; `only_changed`: keys that differ from their default.
  * A failed write shows in ferror(file). */
 void config_write_yaml(const Config *config, FILE *file, bool only_changed);

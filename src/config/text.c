@@ -85,13 +85,19 @@ bool text_is_utf8(const char *text) {
     return true;
 }
 
+int text_shown_bytes(const char *text) {
+    const unsigned char *at = (const unsigned char *)text;
+    const bool control = *at < ' ' || *at == 0x7F || (at[0] == 0xC2 && at[1] < 0xA0);
+    return control ? 0 : utf8_bytes(at);
+}
+
 Excerpt text_excerpt(const char *text) {
     Excerpt excerpt = {""};
     size_t length = 0;
     const unsigned char *at = (const unsigned char *)text;
     while (*at && length < 57) {
         int bytes = utf8_bytes(at);
-        bool shown = bytes > 0 && *at >= ' ' && *at != 0x7F && !(at[0] == 0xC2 && at[1] < 0xA0);
+        bool shown = text_shown_bytes((const char *)at) > 0;
         if (shown)
             memcpy(excerpt.text + length, at, (size_t)bytes);
         else

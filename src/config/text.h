@@ -20,6 +20,9 @@ void text_write_real(double value, char text[TEXT_REAL]);
 
 bool text_is_utf8(const char *text);
 
+/* Bytes of the character at `text` where it may be shown; 0: it is a control character or no UTF-8. */
+int text_shown_bytes(const char *text);
+
 /* `text` as it may stand in a one-line message: at most 60 bytes, control characters and broken UTF-8 replaced. */
 enum { TEXT_EXCERPT = 64 };
 typedef struct {

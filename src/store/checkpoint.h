@@ -44,7 +44,7 @@ typedef struct {
  * committed before is then intact. One writer per folder (run_folder_open). @collective */
 Status checkpoint_save(Comm *comm, const char *folder, int64_t step, const Snapshot *snapshot);
 
-/* Points `folder`/best at the set of `step`. @collective */
+/* Points `folder`/best at the set of `step`, where it does not yet. RAM_IO. @collective */
 Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step);
 
 /* To be called before a run goes on from the set of step `latest`: later sets, of a course that is left, are set aside,
@@ -58,8 +58,9 @@ bool checkpoint_is_newest(Comm *comm, const char *folder, int64_t step);
 /* Whether there is any set, good or not. */
 bool checkpoint_any(const char *folder);
 
-/* Deletes all but the last `keep` (>= 1) sets and the best, and what crashes left behind. @collective */
-Status checkpoint_prune(Comm *comm, const char *folder, int64_t keep);
+/* Deletes all but the last `keep` (>= 1) sets, that of step `best` (0: none) and that which the link `best` names, and
+ * what crashes left behind. RAM_IO. @collective */
+Status checkpoint_prune(Comm *comm, const char *folder, int64_t keep, int64_t best);
 
 /* Where the set of `step` lies, whether it is there or not. RAM_USAGE. */
 Status checkpoint_path(const char *folder, int64_t step, char path[FILE_PATH]);
@@ -96,8 +97,5 @@ Status checkpoint_read_scalars(const Checkpoint *checkpoint, int scalars, const 
  * vector's group, else RAM_DATA names the field, and the values are undefined. @collective */
 Status checkpoint_read_vectors(Comm *comm, const Checkpoint *checkpoint, const Layout *layout, int vectors,
                                const StoreVector *vector);
-
-/* Open, scalars, vectors, close: for a caller that knows the layout. @collective */
-Status checkpoint_load(Comm *comm, const char *path, const Snapshot *snapshot);
 
 #endif

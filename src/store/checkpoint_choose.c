@@ -93,25 +93,25 @@ Status checkpoint_path(const char *folder, int64_t step, char path[FILE_PATH]) {
     return atomic_file_join(path, folder, name);
 }
 
-static Status mark_best(const char *folder, int64_t step) {
-    char name[STEP_NAME];
-    step_folder_name(name, step);
-    if (!is_kind(folder, name, S_IFDIR))
-        return status_error(RAM_IO, "the best checkpoint %.400s/%s is gone; someone deleted it", folder, name);
-    TRY(step_folder_point(folder, "best", name));
-    return atomic_file_sync_folder(folder);
-}
-
-Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step) {
-    return comm_agree(comm, comm_rank(comm) == 0 ? mark_best(folder, step) : status_ok());
-}
-
 static Status repair_link(const char *folder, const char *link, int64_t step) {
     char name[STEP_NAME], target[STEP_NAME];
     step_folder_name(name, step);
     step_folder_read_link(folder, link, target);
     if (strcmp(name, target) == 0 || !is_kind(folder, name, S_IFDIR)) return status_ok();
     return step_folder_point(folder, link, name);
+}
+
+static Status mark_best(const char *folder, int64_t step) {
+    char name[STEP_NAME];
+    step_folder_name(name, step);
+    if (!is_kind(folder, name, S_IFDIR))
+        return status_error(RAM_IO, "the best checkpoint %.400s/%s is gone; someone deleted it", folder, name);
+    TRY(repair_link(folder, "best", step));
+    return atomic_file_sync_folder(folder);
+}
+
+Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step) {
+    return comm_agree(comm, comm_rank(comm) == 0 ? mark_best(folder, step) : status_ok());
 }
 
 /* The sets of `latest` and before, and nothing else, are this run's from now on. */
@@ -148,11 +148,12 @@ bool checkpoint_any(const char *folder) {
 }
 
 /* Deletes what is older than the last `keep` and not the best; sets set aside go with those of their age. */
-static Status prune(const char *folder, int64_t keep) {
-    char best[STEP_NAME], path[FILE_PATH];
+static Status prune(const char *folder, int64_t keep, int64_t best_step) {
+    char best[STEP_NAME], linked[STEP_NAME], path[FILE_PATH];
     StepList list;
     require(keep >= 1);
-    step_folder_read_link(folder, "best", best);
+    step_folder_name(best, best_step);
+    step_folder_read_link(folder, "best", linked); /* another one where the link could not be written */
     TRY(step_folder_sweep(folder));
     TRY(step_folder_list(folder, &list));
     Status status = status_ok();
@@ -162,7 +163,7 @@ static Status prune(const char *folder, int64_t keep) {
         if (!set->set_aside && kept < keep) {
             kept++;
             oldest = set->step;
-        } else if (strcmp(set->name, best) != 0 && kept > 0 && set->step < oldest) {
+        } else if (strcmp(set->name, best) != 0 && strcmp(set->name, linked) != 0 && kept > 0 && set->step < oldest) {
             status = atomic_file_join(path, folder, set->name);
             if (!status_failed(&status)) status = atomic_file_remove_tree(path);
         }
@@ -171,6 +172,6 @@ static Status prune(const char *folder, int64_t keep) {
     return status;
 }
 
-Status checkpoint_prune(Comm *comm, const char *folder, int64_t keep) {
-    return comm_agree(comm, comm_rank(comm) == 0 ? prune(folder, keep) : status_ok());
+Status checkpoint_prune(Comm *comm, const char *folder, int64_t keep, int64_t best) {
+    return comm_agree(comm, comm_rank(comm) == 0 ? prune(folder, keep, best) : status_ok());
 }

@@ -210,13 +210,3 @@ Status checkpoint_read_vectors(Comm *comm, const Checkpoint *checkpoint, const L
     for (int v = 0; v < vectors; v++) share_rows(comm, checkpoint->manifest.shards, layout, &vector[v]);
     return status_ok();
 }
-
-Status checkpoint_load(Comm *comm, const char *path, const Snapshot *snapshot) {
-    Checkpoint *checkpoint;
-    TRY(checkpoint_open(comm, path, &checkpoint));
-    Status status = checkpoint_read_scalars(checkpoint, snapshot->scalars, snapshot->scalar);
-    if (!status_failed(&status))
-        status = checkpoint_read_vectors(comm, checkpoint, snapshot->layout, snapshot->vectors, snapshot->vector);
-    checkpoint_close(checkpoint);
-    return status;
-}

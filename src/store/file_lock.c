@@ -16,6 +16,9 @@ static int lock_file(int file) {
     return fcntl(file, F_OFD_SETLK, &whole) == 0 ? 0 : errno;
 }
 
+/* Whether the error says that another process has the lock, rather than that the file system has none. */
+static bool is_held(int error) { return error == EAGAIN || error == EACCES; }
+
 /* Whether the locked file still is the one of that name: who held it before may have deleted it meanwhile. */
 static bool is_current(const char *path, int file) {
     struct stat named, locked;
@@ -48,7 +51,7 @@ Status file_lock_take(const char *path, const char *what, const char *advice, in
                                 "cannot write the lock file %.300s: %s; make its folder writable or choose another",
                                 path, strerror(errno));
         const int error = lock_file(*lock);
-        if (error == EAGAIN || error == EACCES) {
+        if (is_held(error)) {
             Status status = in_use(what, advice, *lock);
             file_lock_release(lock);
             return status;
@@ -69,6 +72,13 @@ bool file_lock_try(const char *path, int *lock) {
     if (*lock >= 0 && lock_file(*lock) == 0 && is_current(path, *lock)) return true;
     file_lock_release(lock);
     return false;
+}
+
+bool file_lock_is_held(const char *path) {
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    const bool held = file >= 0 && is_held(lock_file(file));
+    file_lock_release(&file);
+    return held;
 }
 
 void file_lock_release(int *lock) {

@@ -10,8 +10,11 @@
  * holds it: "WHAT is in use by process N on HOST; ADVICE". RAM_IO. A file system that cannot lock is a warning. */
 Status file_lock_take(const char *path, const char *what, const char *advice, int *lock);
 
-/* Locks a file that exists, if nobody holds it. */
+/* Locks a file that exists, if it is certain that nobody holds it. */
 bool file_lock_try(const char *path, int *lock);
+
+/* Whether another process is known to hold the file: not where it is missing, or the file system cannot lock. */
+bool file_lock_is_held(const char *path);
 
 /* Unlocks; -1 is allowed. */
 void file_lock_release(int *lock);

@@ -1,4 +1,5 @@
 #include "store/folder_check.h"
+#include "base/clock.h"
 #include "store/file_lock.h"
 
 #include <errno.h>
@@ -14,9 +15,10 @@
 static const int64_t LEAST_FREE = 256 << 20; /* some checkpoints and traces */
 enum { LOOKS = 50 };                         /* of 0.1 s each: what a network file system may take to show a new file */
 
-static double clock_now(clockid_t clock) {
+/* Seconds since 1970 by this host's clock. */
+static double date_now(void) {
     struct timespec time;
-    clock_gettime(clock, &time);
+    clock_gettime(CLOCK_REALTIME, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
@@ -52,15 +54,14 @@ static void find_place(const char *run, char path[FILE_PATH]) {
 
 static Status check_unused(const char *run) {
     char path[FILE_PATH];
-    int lock = -1;
     TRY(atomic_file_join(path, run, ".lock"));
-    if (access(path, F_OK) != 0) return status_ok();
-    const bool is_free = file_lock_try(path, &lock);
-    file_lock_release(&lock);
-    if (is_free) return status_ok();
+    if (access(path, R_OK | W_OK) != 0 && errno != ENOENT && errno != ENOTDIR)
+        return status_error(RAM_IO, "cannot write the lock file %.300s: %s; choose another folder (run.dir)", path,
+                            strerror(errno));
+    if (!file_lock_is_held(path)) return status_ok();
     return status_error(RAM_USAGE,
-                        "the run folder %.300s is in use by another process, or its lock cannot be opened: wait for it "
-                        "to end, or choose another folder (run.dir)",
+                        "the run folder %.300s is in use by another process: wait for it to end, or choose another "
+                        "folder (run.dir)",
                         run);
 }
 
@@ -68,12 +69,12 @@ static Status check_unused(const char *run) {
 static Status write_probe(const char *run, const char *probe, FolderFacts *facts) {
     struct statvfs space;
     struct stat written;
-    const double begin = clock_now(CLOCK_MONOTONIC);
+    const double begin = clock_now();
     TRY(atomic_file_write(probe, "doctor\n", 7));
-    facts->seconds = clock_now(CLOCK_MONOTONIC) - begin;
+    facts->seconds = clock_now() - begin;
     if (stat(probe, &written) == 0)
-        facts->clock_ahead = (double)written.st_mtim.tv_sec + 1e-9 * (double)written.st_mtim.tv_nsec -
-                             clock_now(CLOCK_REALTIME) + facts->seconds;
+        facts->clock_ahead =
+            (double)written.st_mtim.tv_sec + 1e-9 * (double)written.st_mtim.tv_nsec - date_now() + facts->seconds;
     name_system(facts->path, facts->system);
     if (statvfs(facts->path, &space) == 0) facts->free_bytes = (int64_t)space.f_bavail * (int64_t)space.f_frsize;
     if (facts->free_bytes < LEAST_FREE)

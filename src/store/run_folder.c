@@ -2,7 +2,6 @@
 #include "store/file_lock.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 /* The lock file stays when the run ends: deleting it would let two later runs lock two different files of its name. */
 static const char LOCK[] = ".lock";
@@ -38,10 +37,6 @@ void run_folder_close(RunFolder *folder) { file_lock_release(&folder->lock); }
 
 bool run_folder_in_use(const char *path) {
     char file[FILE_PATH];
-    int lock;
     const Status joined = atomic_file_join(file, path, LOCK);
-    if (status_failed(&joined) || access(file, F_OK) != 0) return false; /* no run has got so far */
-    if (!file_lock_try(file, &lock)) return true;
-    file_lock_release(&lock);
-    return false;
+    return !status_failed(&joined) && file_lock_is_held(file);
 }

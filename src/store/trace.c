@@ -6,6 +6,9 @@
 #include "store/trace_folder.h"
 #include "store/trace_parts.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +113,34 @@ Status trace_save(Comm *comm, const char *folder, const char *name, bool replace
     Status status = write_set(&save, folder);
     trace_folder_end(&save.folder);
     return status;
+}
+
+void trace_epoch_name(char name[TRACE_EPOCH_NAME], int64_t epoch) {
+    snprintf(name, TRACE_EPOCH_NAME, "epoch-%04lld", (long long)epoch);
+}
+
+/* Whether `name` is of a later epoch than `epoch`. */
+static bool is_later(const char *name, int64_t epoch) {
+    char expected[TRACE_EPOCH_NAME];
+    long long found;
+    if (sscanf(name, "epoch-%18lld", &found) != 1 || found <= epoch) return false;
+    trace_epoch_name(expected, found);
+    return strcmp(name, expected) == 0;
+}
+
+static Status set_aside_later(const char *folder, int64_t epoch) {
+    DIR *directory = opendir(folder);
+    if (!directory) return status_error(RAM_IO, "cannot look into %.400s: %s", folder, strerror(errno));
+    Status status = status_ok();
+    struct dirent *entry;
+    while (!status_failed(&status) && (entry = readdir(directory)) != NULL)
+        if (is_later(entry->d_name, epoch)) status = trace_folder_set_aside(folder, entry->d_name);
+    closedir(directory);
+    return status;
+}
+
+Status trace_take_up(Comm *comm, const char *folder, int64_t epoch) {
+    return comm_agree(comm, comm_rank(comm) == 0 ? set_aside_later(folder, epoch) : status_ok());
 }
 
 Status trace_verify(const char *path) { return manifest_verify(path, MANIFEST_TRACE); }

@@ -39,6 +39,14 @@ typedef void (*TraceFill)(void *context, const TraceRows *rows);
 Status trace_save(Comm *comm, const char *folder, const char *name, bool replace, const TraceShape *shape, int scalars,
                   const StoreScalar *scalar, TraceFill fill, void *context);
 
+/* "epoch-0003": the name of a trace that a training makes after so many epochs. */
+enum { TRACE_EPOCH_NAME = 32 };
+void trace_epoch_name(char name[TRACE_EPOCH_NAME], int64_t epoch);
+
+/* To be called before a run goes on behind `epoch` complete epochs: traces in `folder` of later ones, of a course that
+ * is left, are renamed `.bad-*`, each in place of one that was there. RAM_IO. @collective */
+Status trace_take_up(Comm *comm, const char *folder, int64_t epoch);
+
 /* Into how many shards a trace is cut; each rank has a run of them, as base/partition says. */
 int64_t trace_shards(const TraceShape *shape, int ranks);
 

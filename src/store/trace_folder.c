@@ -108,3 +108,13 @@ Status trace_folder_commit(const TraceFolder *trace) {
 void trace_folder_end(TraceFolder *trace) {
     if (trace->lock >= 0) sweep_and_unlock(trace);
 }
+
+Status trace_folder_set_aside(const char *folder, const char *name) {
+    char path[FILE_PATH], aside[FILE_PATH], bad[NAME_MAX + 1];
+    snprintf(bad, sizeof bad, ".bad-%.200s", name);
+    TRY(atomic_file_join(path, folder, name));
+    TRY(atomic_file_join(aside, folder, bad));
+    if (!manifest_claims(path, MANIFEST_TRACE)) return status_ok();
+    TRY(atomic_file_remove_tree(aside));
+    return atomic_file_rename(path, aside);
+}

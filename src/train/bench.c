@@ -1,13 +1,14 @@
 #include "train/bench.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/evaluate.h"
 #include "train/optimizer.h"
-#include "train/progress.h"
 #include "train/reduction.h"
 #include "train/saved_state.h"
 #include "train/step.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,10 +61,10 @@ static double measure_peak(const Experiment *experiment) {
     for (int i = 0; i < workers; i++) work.matrix[i] = backend_zeros(backend, (2 * PEAK_ROWS + PEAK_SIDE) * PEAK_SIDE);
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         backend->kernels->run(backend, lanes, 1, multiply, &work);
         backend->kernels->wait(backend);
-        const double seconds = slowest(experiment->comm, progress_clock() - started);
+        const double seconds = slowest(experiment->comm, clock_now() - started);
         rate[i] = 2.0 * PEAK_ROWS * PEAK_SIDE * PEAK_SIDE * PEAK_CALLS * (double)all_workers / seconds;
     }
     for (int i = 0; i < workers; i++) backend->kernels->release(backend, work.matrix[i].address);
@@ -99,7 +100,17 @@ static void steps_close(Steps *steps) {
     optimizer_close(&steps->optimizer);
 }
 
-/* Trains `count` full batches. @collective */
+/* Only full batches are timed, so that all steps are alike. */
+static Status check_batch(const Experiment *experiment) {
+    const int64_t images = experiment->dataset.count[SPLIT_TRAIN];
+    if (experiment->config.train_batch <= images) return status_ok();
+    return status_error(RAM_USAGE,
+                        "train.batch is %" PRId64 ", but there are only %" PRId64
+                        " training images: bench times full batches, so set it lower",
+                        experiment->config.train_batch, images);
+}
+
+/* Trains `count` full batches, of at most as many images as there are. @collective */
 static void steps_run(Steps *steps, int64_t count) {
     Experiment *experiment = steps->experiment;
     const Config *config = &experiment->config;
@@ -124,9 +135,9 @@ static double time_steps(Steps *steps, int64_t count) {
     steps_run(steps, count / 10 + 1);
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(steps->experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         steps_run(steps, count / REPEATS + 1);
-        seconds[i] = slowest(steps->experiment->comm, progress_clock() - started) / (double)(count / REPEATS + 1);
+        seconds[i] = slowest(steps->experiment->comm, clock_now() - started) / (double)(count / REPEATS + 1);
     }
     return median(seconds, REPEATS);
 }
@@ -155,12 +166,12 @@ static double time_reduction(const Experiment *experiment) {
     backend->kernels->upload(backend, tails.address, host, doubles * sizeof *host);
     for (int i = 0; i < REPEATS; i++) {
         comm_barrier(experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         for (int call = 0; call < CALLS; call++) {
             reduction_run(reduction, tails);
             reduction_tail(reduction, tails, 0, host, total_tail);
         }
-        seconds[i] = slowest(experiment->comm, progress_clock() - started) / CALLS;
+        seconds[i] = slowest(experiment->comm, clock_now() - started) / CALLS;
     }
     backend->kernels->release(backend, tails.address);
     free(host);
@@ -191,9 +202,9 @@ static void measure_kernels(Experiment *experiment, int64_t steps, BenchFigures 
     steps_open(&timed_steps, experiment);
     steps_run(&timed_steps, 5);
     timed_clear(timed);
-    const double started = progress_clock();
+    const double started = clock_now();
     steps_run(&timed_steps, steps);
-    figures->timed_seconds = progress_clock() - started;
+    figures->timed_seconds = clock_now() - started;
     figures->timed_steps = steps;
     figures->costs = timed_costs(timed, figures->cost, BENCH_COSTS);
     /* lanes of this rank only: their images in a batch */
@@ -212,17 +223,20 @@ static void measure_kernels(Experiment *experiment, int64_t steps, BenchFigures 
     backend_close(timed);
 }
 
-static void measure_evaluation(Experiment *experiment, BenchFigures *figures) {
+static Status measure_evaluation(Experiment *experiment, BenchFigures *figures) {
     Evaluator *evaluator = evaluator_new(experiment, SPLIT_TEST);
     double seconds[REPEATS];
-    for (int i = 0; i < REPEATS; i++) {
+    const Status room = comm_agree(experiment->comm, backend_room(experiment->backend));
+    for (int i = 0; i < REPEATS && !status_failed(&room); i++) {
         comm_barrier(experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         evaluator_run(evaluator, POLICY_SAMPLE, 1, NULL);
-        seconds[i] = slowest(experiment->comm, progress_clock() - started);
+        seconds[i] = slowest(experiment->comm, clock_now() - started);
     }
-    figures->eval_rate = (double)experiment->dataset.count[SPLIT_TEST] / median(seconds, REPEATS);
+    if (!status_failed(&room))
+        figures->eval_rate = (double)experiment->dataset.count[SPLIT_TEST] / median(seconds, REPEATS);
     evaluator_free(evaluator);
+    return room;
 }
 
 static Status measure_checkpoint(const Experiment *experiment, const Optimizer *optimizer, const char *folder,
@@ -232,29 +246,38 @@ static Status measure_checkpoint(const Experiment *experiment, const Optimizer *
     for (int i = 0; i < REPEATS; i++) {
         state.step = i + 1;
         comm_barrier(experiment->comm);
-        const double started = progress_clock();
+        const double started = clock_now();
         TRY(saved_state_save(experiment, folder, &state, optimizer, provenance));
-        seconds[i] = slowest(experiment->comm, progress_clock() - started);
+        seconds[i] = slowest(experiment->comm, clock_now() - started);
     }
     figures->checkpoint_seconds = median(seconds, REPEATS);
     return status_ok();
+}
+
+static Status measure_steps(Steps *plain, int64_t steps, const char *folder, Provenance *provenance,
+                            BenchFigures *figures) {
+    Experiment *experiment = plain->experiment;
+    TRY(comm_agree(experiment->comm, backend_room(experiment->backend)));
+    figures->step_seconds = time_steps(plain, steps);
+    figures->train_rate = (double)experiment->config.train_batch / figures->step_seconds;
+    figures->reduction_seconds = time_reduction(experiment);
+    ram_load(&experiment->ram, optimizer_parameters(&plain->optimizer));
+    TRY(measure_evaluation(experiment, figures));
+    return measure_checkpoint(experiment, &plain->optimizer, folder, provenance, figures);
 }
 
 Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Provenance *provenance,
                  BenchFigures *figures) {
     Steps plain;
     int64_t cores = experiment->backend->workers;
+    TRY(check_batch(experiment));
     comm_sum(experiment->comm, &cores, 1);
     *figures = (BenchFigures){.cores = (int)cores, .cores_of_rank = experiment->backend->workers};
     figures->peak = measure_peak(experiment);
     steps_open(&plain, experiment);
-    figures->step_seconds = time_steps(&plain, steps);
-    figures->train_rate = (double)experiment->config.train_batch / figures->step_seconds;
-    figures->reduction_seconds = time_reduction(experiment);
-    ram_load(&experiment->ram, optimizer_parameters(&plain.optimizer));
-    measure_evaluation(experiment, figures);
-    const Status status = measure_checkpoint(experiment, &plain.optimizer, folder, provenance, figures);
+    const Status status = measure_steps(&plain, steps, folder, provenance, figures);
     steps_close(&plain);
+    if (status_failed(&status)) return status;
     measure_kernels(experiment, steps / 4 + 1, figures);
     figures->memory_bytes = peak_memory(experiment->comm);
     return status;

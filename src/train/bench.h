@@ -28,7 +28,8 @@ typedef struct {
 } BenchFigures;
 
 /* Trains `steps` steps (of a model that is thrown away) and evaluates once. The experiment's parameters are undefined
- * afterwards. `folder`: where a checkpoint may be written and deleted; must exist. @collective */
+ * afterwards. `folder`: where a checkpoint may be written and deleted; must exist. RAM_USAGE: the training set is
+ * smaller than a batch. @collective */
 Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Provenance *provenance,
                  BenchFigures *figures);
 

@@ -1,5 +1,5 @@
 /* Evaluate: error, loss and reward of the model on a split, exact for any number of ranks: everything is counted in
- * integers (losses in units of 2^-32), so no order of summation matters. Owns its passes. evaluator_run is collective.
+ * integers (losses in units of 2^-24), so no order of summation matters. Owns its passes. evaluator_run is collective.
  */
 #ifndef RAM_TRAIN_EVALUATE_H
 #define RAM_TRAIN_EVALUATE_H

@@ -100,7 +100,7 @@ static Status open_model(Experiment *experiment, DeviceChoice device) {
                                     .precision = (Precision)config->train_precision};
     TRY(backend_open(&options, &experiment->backend));
     ram_open(&experiment->ram, experiment->backend, &dims);
-    return status_ok();
+    return backend_room(experiment->backend);
 }
 
 /* What must be equal on all ranks, or they would compute different things, or wait for each other for ever. */
@@ -176,12 +176,12 @@ static Status open_all(Experiment *experiment, DeviceChoice device, const char *
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,
                        const char *data_fallback) {
     *experiment = (Experiment){.config = *config, .comm = comm, .threads = threads};
-    const LaneNode mine = lane_tree_rank((int)config->train_lanes, 0, comm_size(comm));
-    if (threads > mine.count && mine.count > 0) {
-        log_info("%d threads a rank, but only %d lanes: using %d (train.lanes)", threads, mine.count, mine.count);
-        experiment->threads = mine.count;
-    }
+    const int ranks = comm_size(comm), most = lane_tree_rank((int)config->train_lanes, ranks - 1, ranks).count;
     const DeviceChoice device = choose_device(experiment);
+    if (device != DEVICE_CUDA && threads > most) { /* the last rank has the most lanes */
+        log_info("%d threads a rank, but at most %d lanes: using %d (train.lanes)", threads, most, most);
+        experiment->threads = most;
+    }
     experiment->fast = device == DEVICE_CUDA && config->train_reduction != REDUCTION_TREE;
     Status status = comm_agree(comm, open_all(experiment, device, data_fallback));
     if (!status_failed(&status)) status = check_premises(experiment);
@@ -194,7 +194,8 @@ Status experiment_link(Experiment *experiment) {
     const DeviceChoice device = experiment->backend->stream ? DEVICE_CUDA : DEVICE_CPU;
     const CommNcclOptions options = {.use = experiment->fast ? NCCL_SUMS : NCCL_EXCHANGES,
                                      .count = (int64_t)experiment->ram.parameters.layout.total + RANK_SUM_TAIL_MOST,
-                                     .seconds = config->comm_timeout};
+                                     .seconds = config->comm_timeout,
+                                     .opening = config->comm_timeout > 0 ? NCCL_OPENING_SECONDS : 0};
     LinkWish wish;
     TRY(device_link_wish((CommChoice)config->comm_backend, (ReductionChoice)config->train_reduction, device,
                          comm_size(experiment->comm), &wish));

@@ -11,13 +11,13 @@ static void open_canvases(Feed *feed, size_t images_most) {
     const size_t bytes = images_most * picture_bytes(task);
     feed->shown.pixels.address = backend->kernels->allocate(backend, bytes);
     feed->canvas = backend->host_memory ? feed->shown.pixels.address : memory_new(bytes, 1);
-    feed->scratch = memory_new((size_t)backend->workers, sizeof *feed->scratch);
-    for (int i = 0; i < backend->workers; i++) feed->scratch[i] = memory_new(task_scratch_bytes(task), 1);
+    feed->scratch = memory_new((size_t)backend->threads, sizeof *feed->scratch);
+    for (int i = 0; i < backend->threads; i++) feed->scratch[i] = memory_new(task_scratch_bytes(task), 1);
 }
 
 static void close_canvases(Feed *feed) {
     Backend *backend = feed->experiment->backend;
-    for (int i = 0; i < backend->workers; i++) free(feed->scratch[i]);
+    for (int i = 0; i < backend->threads; i++) free(feed->scratch[i]);
     free(feed->scratch);
     if (!backend->host_memory) free(feed->canvas);
     backend->kernels->release(backend, feed->shown.pixels.address);
@@ -65,34 +65,56 @@ void feed_close(Feed *feed) {
 void feed_order(Feed *feed, const int32_t *order) {
     Backend *backend = feed->experiment->backend;
     feed->order = order;
+    feed->ahead = false;
     backend->kernels->upload(backend, feed->choice.order.address, order, (size_t)feed->choice.count * sizeof *order);
 }
 
 typedef struct {
     const Feed *feed;
     uint32_t epoch;
-    const int32_t *samples; /* of the batch */
+    const int32_t *samples; /* (images) */
+    int64_t images;
 } Drawing;
 
-static void draw_canvases(void *context, int worker, const Span *span) {
+static void draw_canvases(void *context, int thread) {
     const Drawing *drawing = context;
     const Feed *feed = drawing->feed;
     const Task *task = &feed->experiment->task;
-    const int64_t first = span_first_image(span), end = first + span_images(span);
-    for (int64_t i = first; i < end; i++)
-        task_draw(task, feed->split, drawing->epoch, drawing->samples[i], feed->scratch[worker],
-                  feed->canvas + (size_t)(i - feed->first) * picture_bytes(task));
+    const int threads = feed->experiment->backend->threads;
+    const int64_t end = partition_begin(drawing->images, thread + 1, threads);
+    for (int64_t i = partition_begin(drawing->images, thread, threads); i < end; i++)
+        task_draw(task, feed->split, drawing->epoch, drawing->samples[i], feed->scratch[thread],
+                  feed->canvas + (size_t)i * picture_bytes(task));
+}
+
+/* The canvases of `images` images from place `first` of the order on. */
+static void draw(Feed *feed, uint32_t epoch, int64_t first, int64_t images) {
+    Backend *backend = feed->experiment->backend;
+    Drawing drawing = {feed, epoch, feed->order + first, images};
+    backend->kernels->run_threads(backend, draw_canvases, &drawing);
 }
 
 void feed_draw(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first) {
     Backend *backend = feed->experiment->backend;
+    const int64_t images = span_images(lanes);
     feed->first = span_first_image(lanes);
     if (!feed->choice.drawn) return;
-    Drawing drawing = {feed, epoch, feed->order + first};
-    backend->kernels->run(backend, *lanes, 1, draw_canvases, &drawing);
+    first += feed->first;
+    if (!feed->ahead || feed->drawn_epoch != epoch || feed->drawn_first != first || feed->drawn_images != images)
+        draw(feed, epoch, first, images);
+    feed->ahead = false;
     if (!backend->host_memory)
         backend->kernels->upload(backend, feed->shown.pixels.address, feed->canvas,
-                                 (size_t)span_images(lanes) * picture_bytes(&feed->experiment->task));
+                                 (size_t)images * picture_bytes(&feed->experiment->task));
+}
+
+void feed_draw_ahead(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first) {
+    if (!feed->choice.drawn || feed->experiment->backend->host_memory) return;
+    feed->ahead = true;
+    feed->drawn_epoch = epoch;
+    feed->drawn_first = first + span_first_image(lanes);
+    feed->drawn_images = span_images(lanes);
+    draw(feed, epoch, feed->drawn_first, feed->drawn_images);
 }
 
 void feed_choose(const Feed *feed, const Span *lanes, DevInts first) {

@@ -1,6 +1,6 @@
 /* Feed: the pictures of a batch in front of the lanes that look at them: the data set's own where the task shows them
- * as they are, else canvases drawn by all workers. Owns the memory they lie in. Must not know what is computed. Nothing
- * is collective. */
+ * as they are, else canvases drawn by all the host's threads. Owns the memory they lie in. Must not know what is
+ * computed. Nothing is collective. */
 #ifndef RAM_TRAIN_FEED_H
 #define RAM_TRAIN_FEED_H
 
@@ -15,7 +15,10 @@ typedef struct {
     Choice choice;        /* the same for the backend, but the batch's own part; drawn: canvases, not the data set's */
     DevInts place;        /* (1): choice.first of feed_lanes */
     uint8_t *canvas;      /* (images_most, H, W, C), host; the same memory where the backend's is the host's */
-    uint8_t **scratch;    /* (workers): of task_draw */
+    uint8_t **scratch;    /* (threads): of task_draw */
+    bool ahead;           /* the canvases are those of drawn_epoch, drawn_images from drawn_first of the order on */
+    uint32_t drawn_epoch;
+    int64_t drawn_first, drawn_images;
 } Feed;
 
 /* images_most: of one feed_lanes. */
@@ -30,6 +33,9 @@ void feed_order(Feed *feed, const int32_t *order);
  * same address of `first`, which says the place when they run). Called by one thread while no worker computes. */
 void feed_lanes(Feed *feed, const Span *lanes, int64_t first);
 void feed_draw(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first);
+/* Draws the canvases of a batch that is probably the next one, while a GPU computes: feed_draw finds them done. Nothing
+ * where the backend computes with the host's threads. */
+void feed_draw_ahead(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first);
 void feed_choose(const Feed *feed, const Span *lanes, DevInts first);
 
 /* The images of a lane, or some lanes, of those fed: arrays of its images. Borrowed, at the same place for the same

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,16 @@ typedef struct {
     int not_finite;          /* part; -1: none */
 } Prints;
 
+/* All of it but what differs by rank: time is each rank's own, metrics.jsonl is rank 0's. */
+static void hash_state(const SavedState *state, char hash[HASH_TEXT]) {
+    SavedState shared = *state;
+    const size_t text = offsetof(SavedState, metrics_hash);
+    shared.seconds = 0;
+    shared.metrics_bytes = 0;
+    memset((char *)&shared + text, 0, sizeof shared - text); /* the last one, and the padding behind it */
+    hash_memory(&shared, sizeof shared, hash);
+}
+
 static Prints take_prints(const Experiment *experiment, const Optimizer *optimizer, const SavedState *state) {
     const Layout *layout = &experiment->ram.parameters.layout;
     Prints prints = {.parts = optimizer->vectors * layout->fields + 1, .not_finite = -1};
@@ -71,8 +82,7 @@ static Prints take_prints(const Experiment *experiment, const Optimizer *optimiz
         const int field = prints.not_finite < 0 ? first_not_finite(layout, host) : -1;
         if (field >= 0) prints.not_finite = v * layout->fields + field;
     }
-    const double rest[] = {(double)state->step, (double)state->epoch, (double)state->batch, state->moving_average};
-    hash_memory(rest, sizeof rest, prints.hash[prints.parts - 1]);
+    hash_state(state, prints.hash[prints.parts - 1]);
     free(host);
     return prints;
 }

@@ -19,10 +19,14 @@ Status measure_model(const Experiment *experiment, Split split, Metrics *metrics
     static const char *const POLICY_TEXT[] = {"learned policy", "policy's mean", "random glimpses", "centre glimpses"};
     const size_t classes = (size_t)experiment->dataset.classes;
     Evaluator *evaluator = evaluator_new(experiment, split);
+    Status status = comm_agree(experiment->comm, backend_room(experiment->backend));
+    if (status_failed(&status)) {
+        evaluator_free(evaluator);
+        return status;
+    }
     int64_t *confusion = memory_new(classes * classes, sizeof *confusion);
     Policy policy[3];
     const int policies = choose_policies(&experiment->config, policy);
-    Status status = status_ok();
     for (int i = 0; i < policies; i++) {
         char what[64];
         const Evaluation evaluation =

@@ -1,21 +1,15 @@
 #include "train/progress.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { DURATION = 32 };
 static const double TERMINAL_INTERVAL = 0.1, PLAIN_INTERVAL = 60; /* seconds */
 
-double progress_clock(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 Progress progress_start(int64_t images_at_start) {
-    const double now = progress_clock();
+    const double now = clock_now();
     return (Progress){.started = now, .shown = now, .images_at_start = images_at_start};
 }
 
@@ -29,7 +23,7 @@ static void format_duration(char text[DURATION], double seconds) {
 }
 
 static double images_per_second(const Progress *progress, const ProgressPoint *point) {
-    const double seconds = progress_clock() - progress->started;
+    const double seconds = clock_now() - progress->started;
     return seconds > 0 ? (double)(point->images_done - progress->images_at_start) / seconds : 0;
 }
 
@@ -42,7 +36,7 @@ static void format_eta(const Progress *progress, const ProgressPoint *point, cha
 }
 
 void progress_step(Progress *progress, const ProgressPoint *point) {
-    const double now = progress_clock();
+    const double now = clock_now();
     const bool terminal = log_is_terminal();
     if (now - progress->shown < (terminal ? TERMINAL_INTERVAL : PLAIN_INTERVAL)) return;
     char eta[DURATION], text[256];

@@ -7,11 +7,8 @@
 
 #include <stdint.h>
 
-/* Seconds of a clock that never jumps. */
-double progress_clock(void);
-
 typedef struct {
-    double started, shown;   /* progress_clock() */
+    double started, shown;   /* clock_now() */
     int64_t images_at_start; /* images trained before this process began */
 } Progress;
 

@@ -29,7 +29,7 @@ struct RankSum {
     Shared *shared; /* of each rank: (rank 0: the total,) its nodes' vectors and tails; NULL: without */
     /* messages */
     DevFloats inbox; /* my part of the nodes of others */
-    float **mail;    /* (nodes): where messages find `vector`: there, or its copy on the host */
+    float **mail;    /* (nodes): where messages find `vector`: there, or its copy on the host, pinned */
     Exchange scatter, gather;
     Exchange tails_alone; /* where NCCL carries the vectors */
 };
@@ -171,7 +171,8 @@ static void open_messages(RankSum *s) {
     for (int i = 0; i < s->nodes; i++) {
         const bool mine = is_mine(s, i);
         s->vector[i] = mine ? backend_zeros(s->backend, s->count) : dev_floats_at(s->inbox, i * part);
-        s->mail[i] = is_copied(s) ? memory_new((size_t)(mine ? s->count : part), sizeof(float)) : s->vector[i].address;
+        const size_t bytes = (size_t)(mine ? s->count : part) * sizeof(float);
+        s->mail[i] = is_copied(s) ? backend_host_new(s->backend, bytes) : s->vector[i].address;
     }
     s->total = s->vector[s->first_node]; /* its parts are overwritten when they have been sent */
     s->scatter = exchange_new(2 * most);
@@ -184,7 +185,7 @@ static void open_messages(RankSum *s) {
 
 static void close_messages(RankSum *s) {
     for (int i = 0; i < s->nodes; i++) {
-        if (is_copied(s)) free(s->mail[i]);
+        if (is_copied(s)) backend_host_free(s->backend, s->mail[i]);
         if (is_mine(s, i)) s->backend->kernels->release(s->backend, s->vector[i].address);
     }
     if (s->inbox.address) s->backend->kernels->release(s->backend, s->inbox.address);
@@ -289,7 +290,8 @@ RankSum *rank_sum_new(Comm *comm, CommNccl *nccl, Backend *backend, int lanes, i
         open_messages(s);
     /* once, of zeros: what a first time takes (memory, the kernel's code) must not wait for the GPU in the middle of an
      * exchange, where no deadline is watched */
-    if (s->nccl && !s->fast && s->ranks > 1) sum_part(s);
+    const Status room = backend_room(backend);
+    if (s->nccl && !s->fast && s->ranks > 1 && !status_failed(&room)) sum_part(s);
     return s;
 }
 

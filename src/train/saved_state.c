@@ -16,7 +16,10 @@ static const char *const SUM_NAMES[SUMS] = {"state/sum_nll",       "state/sum_gl
                                             "state/sum_reinforce", "state/sum_reward",      "state/sum_correct",
                                             "state/sum_rows"};
 
-SavedState saved_state_start(void) { return (SavedState){.epoch = 1, .schedule = schedule_start(), .rate_factor = 1}; }
+SavedState saved_state_start(void) {
+    const ScheduleState schedule = schedule_start();
+    return (SavedState){.epoch = 1, .schedule = schedule, .rate_factor = 1, .best_saved_error = schedule.best_error};
+}
 
 /* The state as named scalars that borrow from `s`; returns how many. */
 static int state_scalars(SavedState *s, StoreScalar scalar[STATE_FACTS]) {
@@ -132,6 +135,8 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
     state->rate_factor = 1; /* of a set that does not say */
     state->sum[SUM_CORRECT] = NAN;
     TRY(checkpoint_read_scalars(checkpoint, state_scalars(state, scalar), scalar));
+    if (state->best_step == 0 && state->best_saved_error == 0) /* how older sets said that there is none */
+        state->best_saved_error = schedule_start().best_error;
     if (isnan(state->sum[SUM_CORRECT])) state->sum[SUM_CORRECT] = state->sum[SUM_REWARD]; /* the only reward it knew */
     return status_ok();
 }

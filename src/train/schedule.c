@@ -21,19 +21,17 @@ double schedule_rate(const Config *config, const ScheduleState *state, double pr
     return config->train_lr;
 }
 
-bool schedule_observe(const Config *config, ScheduleState *state, double validation_error) {
-    const bool better = validation_error < state->best_error;
-    if (better) {
+void schedule_observe(const Config *config, ScheduleState *state, double validation_error) {
+    if (validation_error < state->best_error) {
         state->best_error = validation_error;
         state->waited = state->since_better = 0;
-        return true;
+        return;
     }
     state->since_better++;
     if (config->schedule_kind == SCHEDULE_PLATEAU && ++state->waited >= config->schedule_patience) {
         state->factor *= config->schedule_factor;
         state->waited = 0;
     }
-    return false;
 }
 
 bool schedule_exhausted(const Config *config, const ScheduleState *state) {

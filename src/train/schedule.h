@@ -18,8 +18,8 @@ ScheduleState schedule_start(void);
 /* Learning rate at `progress` epochs (fractional, 0 at the start of training). */
 double schedule_rate(const Config *config, const ScheduleState *state, double progress);
 
-/* After an epoch's validation. Returns whether it is the best so far. */
-bool schedule_observe(const Config *config, ScheduleState *state, double validation_error);
+/* After an epoch's validation. */
+void schedule_observe(const Config *config, ScheduleState *state, double validation_error);
 
 /* Whether early stopping (train.patience) says so. */
 bool schedule_exhausted(const Config *config, const ScheduleState *state);

@@ -27,11 +27,14 @@ struct Step {
     Feed feed;
     uint8_t *inputs; /* an Inputs in the backend's memory */
     Span lanes;      /* of the batch that is computed */
-    Loss loss;       /* but its number of rows */
-    int span_lanes;  /* most of a span */
-    Pass *pass;      /* (workers, span_lanes) */
+    uint32_t epoch;
+    int64_t next;   /* place of the batch behind it */
+    Loss loss;      /* but its number of rows */
+    int span_lanes; /* as many as fit */
     int spans;
     LaneNode *span; /* (spans): this rank's, ascending */
+    int passes;     /* of a worker: lanes of the largest span */
+    Pass *pass;     /* (workers, passes) */
     Reduction *reduction;
     DevDoubles tails;                       /* (lanes of this rank, TAIL), then the gradient's squares: one download */
     double *fetched;                        /* the same, host */
@@ -79,11 +82,12 @@ Step *step_new(Experiment *experiment, Optimizer *optimizer) {
                         .reward = (Reward)config->train_reward,
                         .glimpse_nll = config->train_glimpse_nll};
     step->span_lanes = choose_span_lanes(&experiment->ram, &lanes, rows);
-    step->pass = memory_new((size_t)(backend->workers * step->span_lanes), sizeof *step->pass);
-    for (int i = 0; i < backend->workers * step->span_lanes; i++)
-        pass_open(&step->pass[i], &experiment->ram, rows, true);
     step->span = memory_new((size_t)lanes.lane_count, sizeof *step->span);
     step->spans = backend_spans(backend, &lanes, step->span_lanes, step->span);
+    for (int i = 0; i < step->spans; i++)
+        if (step->span[i].count > step->passes) step->passes = step->span[i].count;
+    step->pass = memory_new((size_t)(backend->workers * step->passes), sizeof *step->pass);
+    for (int i = 0; i < backend->workers * step->passes; i++) pass_open(&step->pass[i], &experiment->ram, rows, true);
     step->reduction =
         reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, step->spans, step->span);
     const size_t doubles = (size_t)lanes.lane_count * TAIL + 1;
@@ -95,7 +99,7 @@ Step *step_new(Experiment *experiment, Optimizer *optimizer) {
 void step_free(Step *step) {
     if (!step) return;
     Backend *backend = step->experiment->backend;
-    for (int i = 0; i < backend->workers * step->span_lanes; i++) pass_close(&step->pass[i], &step->experiment->ram);
+    for (int i = 0; i < backend->workers * step->passes; i++) pass_close(&step->pass[i], &step->experiment->ram);
     feed_close(&step->feed);
     backend_forget(backend, step->record);
     backend_forget(backend, step->before);
@@ -131,7 +135,7 @@ static void compute_lane(const Step *step, const Span *lane, const Loss *loss, P
 /* One span: what a worker does without waiting for anyone. */
 static void compute_span(void *context, int worker, const Span *span) {
     const Step *step = context;
-    Pass *pass = &step->pass[worker * step->span_lanes];
+    Pass *pass = &step->pass[worker * step->passes];
     Loss loss = step->loss;
     loss.rows = span->batch * span->samples;
     int at = 0;
@@ -183,18 +187,31 @@ static void play(Step *step, BackendRecord **record, RecordedWork work) {
     backend_run_recorded(step->experiment->backend, record, step->lanes, work, step);
 }
 
+/* While the GPU computes. A last batch of an epoch has none behind it: the order is to be another. */
+static void draw_next(Step *step) {
+    const Config *config = &step->experiment->config;
+    const int64_t left = step->feed.choice.count - step->next;
+    if (left <= 0) return;
+    const Span lanes = experiment_training_lanes(
+        step->experiment, left < config->train_batch ? left : config->train_batch, (int)config->train_samples);
+    feed_draw_ahead(&step->feed, &lanes, step->epoch, step->next);
+}
+
 static void play_step(Step *step) {
     if (reduction_is_recordable(step->reduction)) {
         play(step, &step->record, compute_all);
+        draw_next(step);
         return;
     }
     play(step, &step->before, compute_gradient);
+    draw_next(step);
     reduce(step);
     play(step, &step->after, update);
 }
 
 static void compute_piece_by_piece(Step *step, const StepInput *input) {
     compute_gradient(step);
+    draw_next(step);
     reduce(step);
     if (input->spoil) input->spoil(input->context, step_gradient(step));
     update(step);
@@ -220,6 +237,8 @@ StepSums step_run(Step *step, const StepInput *input) {
     double total[TAIL];
     backend_range(experiment->backend, "step");
     step->lanes = experiment_training_lanes(experiment, input->n, (int)experiment->config.train_samples);
+    step->epoch = input->epoch;
+    step->next = input->first + input->n;
     feed_draw(&step->feed, &step->lanes, input->epoch, input->first);
     upload_inputs(step, input);
     if (experiment->config.train_graph && !input->spoil)

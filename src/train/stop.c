@@ -1,8 +1,8 @@
 #define _GNU_SOURCE /* sigabbrev_np */
 #include "train/stop.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "mpi/stop_signals.h"
-#include "train/progress.h"
 
 #include <errno.h>
 #include <math.h>
@@ -26,9 +26,7 @@ static struct {
 } requested;
 
 static void take_request(int signal) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    const int64_t time = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    const int64_t time = (int64_t)(1e6 * clock_now());
     if (!requested.signal) requested.signal = signal;
     if (signal != SIGINT) return;
     if (requested.interrupted && time - requested.interrupted > ONE_CTRL_C) {
@@ -49,7 +47,7 @@ void stop_watch(void) {
 bool stop_requested(void) { return requested.signal != 0; }
 
 Stop stop_open(const StopRules *rules, int rank) {
-    const double now = progress_clock(), left = (double)rules->job_end - (double)time(NULL);
+    const double now = clock_now(), left = (double)rules->job_end - (double)time(NULL);
     Stop stop = {.rules = *rules, .looks = rank == 0, .limit_at = INFINITY, .job_at = INFINITY, .asked = now};
     if (rules->time_limit > 0) stop.limit_at = rules->started + rules->time_limit;
     /* an end that has passed is of a job that is gone, whose variables a shell has kept */
@@ -70,7 +68,7 @@ static bool sees_file(Stop *stop, double now) {
 }
 
 bool stop_wanted(Stop *stop) {
-    const double now = progress_clock();
+    const double now = clock_now();
     stop->pause = fmax(stop->pause, now - stop->asked);
     stop->asked = now;
     if (stop->reason) return true;

@@ -18,7 +18,7 @@ bool stop_requested(void);
 
 typedef struct {
     const char *folder; /* of the run, where people put the file `stop`; borrowed */
-    double started;     /* progress_clock() from which the limit counts */
+    double started;     /* clock_now() from which the limit counts */
     double time_limit;  /* seconds; 0: none */
     int64_t job_end;    /* of the job that this run is part of, seconds since 1970; 0: unknown */
 } StopRules;
@@ -26,7 +26,7 @@ typedef struct {
 typedef struct {
     StopRules rules;
     bool looks;              /* for the file: rank 0 */
-    double limit_at, job_at; /* progress_clock(); infinity: never */
+    double limit_at, job_at; /* clock_now(); infinity: never */
     double asked, pause;     /* when stop_wanted() was last called, and the longest pause between two calls */
     double looked;           /* when the file was last looked for */
     int64_t reason;          /* what this rank saw first; 0: nothing */

@@ -30,8 +30,9 @@ struct Tracer {
 Tracer *tracer_new(const Experiment *experiment, const TracePlan *plan) {
     const Dims *dims = &experiment->ram.dims;
     const int workers = experiment->backend->workers;
-    const int64_t most = span_lane_rows_most(experiment->config.eval_batch, (int)experiment->config.train_lanes, 1);
     const int64_t count = experiment->dataset.count[plan->split];
+    const int64_t batch = experiment->config.eval_batch < count ? experiment->config.eval_batch : count;
+    const int64_t most = span_lane_rows_most(batch, (int)experiment->config.train_lanes, 1);
     const size_t n = (size_t)most, T = (size_t)dims->glimpses;
     Tracer *tracer = memory_new(1, sizeof *tracer);
     tracer->experiment = experiment;
@@ -40,8 +41,7 @@ Tracer *tracer_new(const Experiment *experiment, const TracePlan *plan) {
                                  .rollouts = plan->rollouts,
                                  .glimpses = dims->glimpses,
                                  .classes = dims->classes};
-    feed_open(&tracer->feed, experiment, plan->split,
-              experiment->config.eval_batch < count ? experiment->config.eval_batch : count);
+    feed_open(&tracer->feed, experiment, plan->split, batch);
     feed_order(&tracer->feed, experiment->dataset.sample[plan->split]);
     tracer->pass = memory_new((size_t)workers, sizeof *tracer->pass);
     tracer->readout = memory_new((size_t)workers, sizeof *tracer->readout);

@@ -1,6 +1,8 @@
 #include "train/train.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "store/trace.h"
 #include "train/health.h"
 #include "train/measure.h"
 #include "train/metrics.h"
@@ -28,12 +30,11 @@ typedef struct {
     Progress progress;
     Stop stop;
     TrainFault *fault;
-    int32_t *order;    /* (training samples): this epoch's */
-    int64_t batches;   /* of an epoch */
-    double rate;       /* learning rate of the last step */
-    double last_error; /* validation error of the last epoch */
-    double saved_at;   /* progress_clock() of the last checkpoint */
-    int64_t begun;     /* steps begun */
+    int32_t *order;  /* (training samples): this epoch's */
+    int64_t batches; /* of an epoch */
+    double rate;     /* learning rate of the last step */
+    double saved_at; /* clock_now() of the last checkpoint */
+    int64_t begun;   /* steps begun */
 } Training;
 
 bool train_is_finished(const Config *config, const SavedState *state) {
@@ -76,7 +77,10 @@ static Status open_state(Training *t) {
     if (t->state.batch >= t->batches) /* the set was saved by a run with smaller batches */
         return status_error(RAM_DATA, "the checkpoint stands at batch %lld of an epoch of %lld batches",
                             (long long)t->state.batch, (long long)t->batches);
-    if (t->options->judged_anew) t->state.schedule = schedule_start();
+    if (t->options->judged_anew) {
+        t->state.schedule = schedule_start();
+        t->state.best_saved_error = t->state.schedule.best_error;
+    }
     if (!t->options->own || t->options->judged_anew) /* that set is not in this run's folder, or no longer comparable */
         t->state.best_step = t->state.best_epoch = 0;
     return status_ok();
@@ -92,23 +96,29 @@ static Tracer *open_tracer(const Experiment *experiment) {
 }
 
 /* From here on the folder goes with this state: sets of a course that is left are set aside before the curve is cut, so
- * that a crash in between leaves a set that the curve still holds. */
+ * that a crash in between leaves a set that the curve still holds. Traces only show the course, as they can. */
 static Status take_up(const Training *t) {
-    return checkpoint_take_up(t->experiment->comm, t->options->folder->checkpoints, t->state.step, t->state.best_step);
+    Comm *comm = t->experiment->comm;
+    const RunFolder *folder = t->options->folder;
+    if (t->options->own) TRY(checkpoint_take_up(comm, folder->checkpoints, t->state.step, t->state.best_step));
+    const Status status = trace_take_up(comm, folder->traces, t->options->own ? t->state.epoch - 1 : -1);
+    if (status_failed(&status)) log_warning("%s; traces of a course that is left may stay", status.message);
+    return status_ok();
 }
 
 static Status open_training(Training *t) {
     Experiment *experiment = t->experiment;
     const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], batch = experiment->config.train_batch;
-    if (t->options->own) TRY(take_up(t));
-    TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->order = memory_new((size_t)samples, sizeof *t->order);
     t->step = step_new(experiment, &t->optimizer);
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
+    TRY(comm_agree(experiment->comm, backend_room(experiment->backend))); /* before anything is written */
+    TRY(take_up(t));
+    TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
     t->stop = stop_open(&t->options->stop, comm_rank(experiment->comm));
-    t->saved_at = progress_clock();
+    t->saved_at = clock_now();
     return status_ok();
 }
 
@@ -132,28 +142,28 @@ static void warn(const Status *status) {
     if (status_failed(status)) log_warning("%s; the checkpoint itself is saved", status->message);
 }
 
-/* Saves the state as it is; `best`: it is the best model so far. Links and old sets can wait for the next time. */
-static Status save(Training *t, bool best) {
+/* Saves the state as it is. Links and old sets can wait for the next time, but the best is spared till then. */
+static Status save(Training *t) {
     Comm *comm = t->experiment->comm;
     const char *folder = t->options->folder->checkpoints;
     TRY(health_check(t->experiment, &t->optimizer, &t->state));
     TRY(comm_agree(comm, mark_metrics(t)));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
-    const Status marked = best ? checkpoint_mark_best(comm, folder, t->state.step) : status_ok();
+    const Status marked = t->state.best_step > 0 ? checkpoint_mark_best(comm, folder, t->state.best_step) : status_ok();
     warn(&marked);
-    const Status pruned = checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep);
+    const Status pruned = checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep, t->state.best_step);
     warn(&pruned);
-    t->saved_at = progress_clock();
+    t->saved_at = clock_now();
     return status_ok();
 }
 
 /* A checkpoint on the way: where it cannot be written the training goes on, and says so. RAM_NUMERIC. */
-static Status save_on_the_way(Training *t, bool best, bool *saved) {
-    const Status status = save(t, best);
+static Status save_on_the_way(Training *t, bool *saved) {
+    const Status status = save(t);
     *saved = !status_failed(&status);
     if (*saved || status.code == RAM_NUMERIC) return status;
     log_warning("no checkpoint at step %lld: %s; training goes on", (long long)t->state.step, status.message);
-    t->saved_at = progress_clock();
+    t->saved_at = clock_now();
     return status_ok();
 }
 
@@ -163,9 +173,9 @@ static Status save_on_the_way(Training *t, bool best, bool *saved) {
  * evaluated. An epoch that is trained again replaces its trace. Where it cannot be written the training goes on, and
  * says so. */
 static void trace_probe(Training *t, int64_t epoch) {
-    char name[32];
+    char name[TRACE_EPOCH_NAME];
     if (!t->tracer || epoch % t->experiment->config.trace_every != 0) return;
-    snprintf(name, sizeof name, "epoch-%04lld", (long long)epoch);
+    trace_epoch_name(name, epoch);
     const TraceOrigin origin = {.step = t->state.step, .epoch = epoch};
     const Status status =
         tracer_save(t->tracer, t->options->folder->traces, name, true, origin, t->options->provenance);
@@ -220,9 +230,8 @@ static Status train_batch(Training *t, bool *stop) {
     SavedState *s = &t->state;
     const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], first = s->batch * config->train_batch;
     const int64_t n = samples - first < config->train_batch ? samples - first : config->train_batch;
-    const bool save_now =
-        config->checkpoint_seconds > 0 && progress_clock() - t->saved_at >= config->checkpoint_seconds;
-    const double started = progress_clock();
+    const bool save_now = config->checkpoint_seconds > 0 && clock_now() - t->saved_at >= config->checkpoint_seconds;
+    const double started = clock_now();
     t->begun = s->step + 1;
     /* the middle of the step, so that neither a warm-up's first nor a decay's last step is without effect */
     const double at = (double)(s->epoch - 1) + ((double)s->batch + 0.5) / (double)t->batches;
@@ -246,12 +255,12 @@ static Status train_batch(Training *t, bool *stop) {
     for (int i = 0; i < SUMS; i++) s->sum[i] += sums.sum[i];
     s->step++;
     s->batch++;
-    s->seconds += progress_clock() - started;
+    s->seconds += clock_now() - started;
     *stop = sums.stop;
     if (config->check_every > 0 && comm_size(experiment->comm) > 1 && s->step % config->check_every == 0)
         TRY(health_check(experiment, &t->optimizer, s));
     bool saved;
-    return sums.save && !sums.stop && s->batch < t->batches ? save_on_the_way(t, false, &saved) : status_ok();
+    return sums.save && !sums.stop && s->batch < t->batches ? save_on_the_way(t, &saved) : status_ok();
 }
 
 static EpochFigures epoch_figures(const Training *t) {
@@ -269,6 +278,12 @@ static EpochFigures epoch_figures(const Training *t) {
     return f;
 }
 
+/* Of the parameters that the experiment's ram has loaded. */
+static Evaluation validate(const Training *t) {
+    const Config *config = &t->experiment->config;
+    return evaluator_run(t->validation, (Policy)config->eval_policy, config->eval_rollouts, NULL);
+}
+
 /* Validation, metrics and schedule at an epoch's end; then the state stands at the beginning of the next one. */
 static Status close_epoch(Training *t, bool *best) {
     Experiment *experiment = t->experiment;
@@ -276,14 +291,13 @@ static Status close_epoch(Training *t, bool *best) {
     SavedState *s = &t->state;
     const EpochFigures figures = epoch_figures(t);
     ram_load(&experiment->ram, optimizer_evaluated(&t->optimizer));
-    const Evaluation validation =
-        evaluator_run(t->validation, (Policy)config->eval_policy, config->eval_rollouts, NULL);
+    const Evaluation validation = validate(t);
     if (validation.not_finite > 0) return not_finite(t, "the validation"); /* the last update may have done it */
     Status status = metrics_epoch(&t->metrics, &figures);
     if (!status_failed(&status)) status = metrics_evaluation(&t->metrics, s->epoch, s->step, &validation);
     TRY(comm_agree(experiment->comm, status));
-    t->last_error = validation.error;
-    *best = schedule_observe(config, &s->schedule, validation.error);
+    schedule_observe(config, &s->schedule, validation.error);
+    *best = validation.error < s->best_saved_error;
     if (*best) {
         s->best_step = s->step;
         s->best_epoch = s->epoch;
@@ -327,21 +341,21 @@ static Status load_best(Training *t, DevFloats values) {
 }
 
 /* The best model on the test set, once, at the end. Where no saved epoch of this run is the best, or its set is
- * damaged, the last model takes its place; *best says whether the last model is the best. */
-static Status measure_best(Training *t, bool *best) {
+ * damaged, the last model takes its place. */
+static Status measure_best(Training *t) {
     SavedState *s = &t->state;
     Backend *backend = t->experiment->backend;
     DevFloats values = backend_floats(backend, t->optimizer.total);
     Evaluation learned;
     Status loaded = status_ok();
-    *best = s->best_step == s->step || s->best_step == 0;
-    if (!*best) loaded = load_best(t, values);
+    bool last = s->best_step == s->step || s->best_step == 0;
+    if (!last) loaded = load_best(t, values);
     if (status_failed(&loaded)) log_warning("%s; the last model takes the place of the best", loaded.message);
-    *best = *best || status_failed(&loaded);
-    const bool instead = *best && s->best_step != s->step;
-    if (*best) {
+    last = last || status_failed(&loaded);
+    const bool instead = last && s->best_step != s->step;
+    if (last) {
         ram_load(&t->experiment->ram, optimizer_evaluated(&t->optimizer));
-        if (instead) s->best_saved_error = t->last_error;
+        if (instead) s->best_saved_error = validate(t).error;
         s->best_step = s->step;
         s->best_epoch = s->epoch - 1;
     }
@@ -359,9 +373,9 @@ static bool save_is_due(const Training *t) {
 }
 
 /* Saved and told, whatever the reason was. */
-static Status stop_here(Training *t, bool best) {
+static Status stop_here(Training *t) {
     char reason[STOP_REASON];
-    TRY(save(t, best));
+    TRY(save(t));
     stop_reason(&t->stop, t->experiment->comm, reason);
     return status_error(RAM_STOPPED, "stopped at step %lld: %s; --resume auto goes on from there",
                         (long long)t->state.step, reason);
@@ -379,21 +393,19 @@ static Status train_on(Training *t) {
         const SavedState before = t->state;
         TRY(train_epoch(t, &stopped));
         if (t->state.batch == t->batches) TRY(close_epoch(t, &best));
-        if (finished(t)) {
-            TRY(measure_best(t, &best)); /* before the last checkpoint, so that a finished run has its figures */
-            TRY(save(t, best));
-        } else if (stopped) {
-            return stop_here(t, best);
-        } else if (best || save_is_due(t)) {
+        if (finished(t)) break;
+        if (stopped) return stop_here(t);
+        if (best || save_is_due(t)) {
             bool saved;
-            TRY(save_on_the_way(t, best, &saved));
+            TRY(save_on_the_way(t, &saved));
             if (saved) continue;
-            t->state.best_step = before.best_step; /* the best that is on disk */
+            t->state.best_step = before.best_step; /* the best that is on disk; the rate goes on as if it were saved */
             t->state.best_epoch = before.best_epoch;
             t->state.best_saved_error = before.best_saved_error;
         }
     }
-    return status_ok();
+    TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
+    return save(t);
 }
 
 /* One course of the training, from `options->resume` on. */

@@ -26,10 +26,10 @@ typedef struct {
 /* Whether nothing is left to train: all epochs are done, or early stopping has decided. */
 bool train_is_finished(const Config *config, const SavedState *state);
 
-/* Trains to the end, then measures the best model on the test set. RAM_STOPPED: asked to stop, a checkpoint is saved.
- * RAM_IO: the run folder cannot be written, what was committed is intact. RAM_DATA: the checkpoint does not fit.
- * RAM_NUMERIC: a loss or a gradient is not finite, or the ranks' replicas differ, and train.on_nan is stop or going
- * back did not help. @collective */
+/* Trains to the end, where that is not reached yet, then measures the best model on the test set. RAM_STOPPED: asked to
+ * stop, a checkpoint is saved. RAM_IO: the run folder cannot be written, what was committed is intact. RAM_DATA: the
+ * checkpoint does not fit. RAM_NUMERIC: a loss or a gradient is not finite, or the ranks' replicas differ, and
+ * train.on_nan is stop or going back did not help. @collective */
 Status train_run(Experiment *experiment, const TrainOptions *options);
 
 #endif

@@ -48,6 +48,9 @@ static void add_validation(Chart *chart, const Run *run, const char *name, Ink i
     }
 }
 
+/* Whether the reward that is trained on is the one that evaluations give: the share of right classes. */
+static bool rewards_compare(const Run *run) { return run->config.train_reward == REWARD_CORRECT; }
+
 /* "training" where there is one run, else "NAME" or "NAME, validation". */
 enum { NAME = FILE_PATH + 16 };
 static void name_series(char name[NAME], int runs, const Run *run, bool validation) {
@@ -71,7 +74,7 @@ void curves_make(int runs, const Run *run, CurveSet *set) {
             char name[NAME];
             name_series(name, runs, &run[i], false);
             add_epochs(chart, &run[i], validated || runs > 1 ? name : "", ink, dash_of(i, false), FIGURE[curve]);
-            if (!validated) continue;
+            if (!validated || (curve == CURVE_REWARD && !rewards_compare(&run[i]))) continue;
             name_series(name, runs, &run[i], true);
             add_validation(chart, &run[i], name, runs == 1 ? (Ink)(INK_SERIES + 1) : ink, dash_of(i, true), curve);
         }

@@ -1,26 +1,13 @@
 #include "view/markup.h"
+#include "config/text.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes of the well-formed character at `text` (Unicode 15, table 3-7), or 0. */
-static int character_bytes(const unsigned char *text) {
-    const unsigned char first = text[0], second = text[1];
-    const int bytes = first < 0x80 ? 1 : first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3 : 4;
-    if (bytes == 1) return first >= ' ' && first != 0x7F;
-    if (first < 0xC2 || first > 0xF4) return 0;
-    for (int i = 1; i < bytes; i++)
-        if ((text[i] & 0xC0) != 0x80) return 0;
-    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
-        (first == 0xF4 && second > 0x8F) || (first == 0xC2 && second < 0xA0))
-        return 0;
-    return bytes;
-}
-
 void markup_text(FILE *out, const char *text) {
     while (*text) {
-        const int bytes = character_bytes((const unsigned char *)text);
+        const int bytes = text_shown_bytes(text);
         if (bytes == 0)
             fputs("\xEF\xBF\xBD", out);
         else if (*text == '<')

@@ -50,19 +50,23 @@ static void add_default_model(Layout *layout) {
 static void measure(Comm *comm, const char *folder, int saves, const Snapshot *snapshot) {
     double *save = memory_new((size_t)saves, sizeof *save), *prune = memory_new((size_t)saves, sizeof *prune);
     char path[FILE_PATH];
+    Checkpoint *checkpoint = NULL;
     Status status = status_ok();
     for (int i = 0; i < saves && !status_failed(&status); i++) {
         comm_barrier(comm);
         double start = now();
         status = checkpoint_save(comm, folder, i + 1, snapshot);
         save[i] = now() - start;
-        if (!status_failed(&status)) status = checkpoint_prune(comm, folder, 3);
+        if (!status_failed(&status)) status = checkpoint_prune(comm, folder, 3, 0);
         prune[i] = now() - start - save[i];
     }
     double start = now();
     if (!status_failed(&status)) status = checkpoint_find(comm, folder, "latest", path);
     double found = now();
-    if (!status_failed(&status)) status = checkpoint_load(comm, path, snapshot);
+    if (!status_failed(&status)) status = checkpoint_open(comm, path, &checkpoint);
+    if (!status_failed(&status))
+        status = checkpoint_read_vectors(comm, checkpoint, snapshot->layout, snapshot->vectors, snapshot->vector);
+    checkpoint_close(checkpoint);
     double loaded = now();
     if (status_failed(&status)) {
         log_error(&status);

@@ -89,11 +89,14 @@ printf 'seed: 3\ntrain:\n  lr: 1e-2\n' >small.yaml
 expect 0 "$ram_dist" config --set train.lr=0.5 --config small.yaml --changed --device cpu
 [ "$(cat out)" = "$(printf 'seed: 3\ndevice: cpu\ntrain:\n  lr: 0.5')" ] || fail "changed values"
 if [ -c /dev/full ]; then
-    "$ram_dist" config >/dev/full 2>err
-    code=$?
-    : >out
-    [ "$code" -eq 74 ] || fail "code $code instead of 74 on a full disk"
-    says err "ram_dist: error: cannot write"
+    for line in config --help --version "eval --help" --man "config --set seed=1"; do
+        # shellcheck disable=SC2086 # words
+        "$ram_dist" $line >/dev/full 2>err
+        code=$?
+        : >out
+        [ "$code" -eq 74 ] || fail "code $code instead of 74 on a full disk: $line"
+        says err "ram_dist: error: cannot write"
+    done
 fi
 
 [ "$failures" -eq 0 ] && echo "all as expected"

@@ -13,7 +13,7 @@ device=${2:-cpu-check} same_as=cpu
 variants=(
     ""
     "--set model.core=lstm --set train.glimpse_nll=0.3 --set train.clip=0.5 --set train.ema=0.9"
-    "--set data.task=cluttered --set data.canvas=20 --set train.optimizer=sgd --set train.baseline=others --set train.samples=2 --set train.reward=log_likelihood"
+    "--set data.task=cluttered --set data.canvas=20 --set train.optimizer=sgd --set train.baseline=others --set train.samples=2 --set train.reward=log_likelihood --set threads=3"
     "--set model.locator=linear --set train.baseline=moving_average --set train.reward=log_likelihood --set trace.every=1 --set trace.count=50 --set threads=3"
 )
 compute() { # FOLDER ARGUMENT...: trains, evaluates into FOLDER.eval, traces
@@ -69,6 +69,27 @@ if [ "$device" = cuda ]; then
         check same whole$np single$np
         [ $np -eq 1 ] || check near whole1 whole$np 0.02
     done
+    # A batch that the GPU has no room for: no rank begins.
+    if [[ $ram_dist == *_emulated ]]; then
+        export EMULATED_MEMORY=$((48 << 20))
+        for np in 1 2 3; do
+            run 64 --np $np --config small.yaml --set train.batch=20000 --run-dir large$np --device cuda
+            error_has "out of GPU memory: " " MiB more were asked for" "train.batch"
+            EMULATED_NCCL=yes run 64 --np $np --config small.yaml --set train.batch=20000 --set train.reduction=tree \
+                --comm nccl --run-dir large$np --device cuda
+            error_has "out of GPU memory: "
+        done
+        run 0 --config small.yaml --set train.epochs=1 --run-dir large1 --device cuda
+        for command in eval trace; do
+            EMULATED_MEMORY=$(((32 << 20) + 20000)) run 64 $command large1 --device cuda --set eval.batch=20000
+            error_has "out of GPU memory: "
+        done
+        EMULATED_MEMORY=$((16 << 20)) run 64 eval large1 --device cuda
+        error_has "out of GPU memory: 32.0 MiB more were asked for, 16.0 of the GPU's 16.0 MiB are free"
+        run 64 bench --device cuda --steps 5 --set train.batch=20000
+        error_has "out of GPU memory: "
+        unset EMULATED_MEMORY
+    fi
     for np in 2 3; do
         EMULATED_NCCL=yes run 0 --np $np --config small.yaml --set train.epochs=2 --set train.reduction=tree --run-dir sent$np --device cuda
         says out "sent from GPU to GPU by NCCL"

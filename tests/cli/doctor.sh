@@ -43,7 +43,21 @@ wrong() {
     run "$1" train "${small[@]}" "${@:4}"
     cmp -s err told || [ "$2" = "run folder" ] || fail "training says something else"
 }
+# With --resume the checkpoint's own configuration counts, as in training; a finished run needs no data any more.
+run 0 train "${small[@]}" --run-dir own --set train.epochs=1 --set data.dir="$work/data"
+RAM_DATA=$work/nothing run 0 doctor --run-dir own --resume auto --set train.epochs=2
+says out "540 training"
+says out "would start"
+RAM_DATA=$work/nothing run 0 doctor --run-dir own --resume auto --set data.dir=
+says out "this run is finished"
+run 0 doctor "${small[@]}" --run-dir new --resume auto
+says out "starting from the beginning"
+fingerprint own >before
 echo >file
+wrong 64 training "cannot become" --run-dir own --resume auto --set model.hidden=32
+fingerprint own | diff before - >/dev/null || fail "doctor changed a run"
+wrong 64 training "train.reduction" --np 2 --set train.reduction=fast
+wrong 69 training "nccl" --comm nccl
 wrong 64 training "no file train-images" --np 2 --set data.dir=nowhere
 wrong 69 training "cuda" --device cuda
 wrong 74 "run folder" "file/" --np 2 --run-dir file/run

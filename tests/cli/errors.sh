@@ -9,6 +9,25 @@ export RAM_DATA=$work/data
 mpirun=$here/../mpirun.sh
 small=(--config small.yaml)
 
+# --- bench: a batch that no epoch fills; hosts that share no /tmp
+
+refuses 64 "train.batch is 541, but there are only 540 training images" bench "${small[@]}" --set train.batch=541
+cat >host <<'SH'
+#!/bin/sh
+# mpirun's remote shell: HOST COMMAND..., here with a /tmp of its own, into which this folder comes again
+shift
+exec unshare -m sh -c 'mount --bind . /mnt && mount -t tmpfs none /tmp && mkdir -p "$0" && mount --bind /mnt "$0" &&
+    cd "$0" && exec sh -c "$1"' "$PWD" "$*"
+SH
+chmod +x host
+if unshare -m mount --bind . /mnt 2>err; then
+    command_run 0 env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --quiet --mca plm rsh \
+        --mca plm_rsh_agent "$work/host" --mca pml ob1 --mca btl self,tcp -host one:1,two:1 -np 2 -wdir "$work" \
+        -x RAM_DATA "$ram_dist" bench "${small[@]}" --steps 2
+    grep -q '^checkpoint ' out || fail "no checkpoint was timed over two hosts"
+    [ -z "$(find . -name 'ram_dist-bench-*')" ] || fail "bench left its folder"
+fi
+
 # --- data that one rank alone cannot read
 
 # on_rank RANK RANKS VARIABLE=VALUE...: ram_dist on RANKS ranks, with the variables set for one of them alone.

@@ -7,7 +7,7 @@ blobs data 600 200
 blobs other 600 150
 small_model
 export RAM_DATA=$work/data
-settings=(--config small.yaml --set checkpoint.keep=9 --set train.batch=64)
+settings=(--config small.yaml --set checkpoint.keep=9 --set train.batch=64 --set trace.every=1 --set trace.count=4)
 run 0 "${settings[@]}" --run-dir whole
 mapfile -t steps < <(cd whole/checkpoints && ls -d step-*)
 
@@ -19,8 +19,23 @@ refuses 64 "cannot change any more" --run-dir whole --resume auto --set seed=2
 RAM_DATA=$work/nothing run 0 --run-dir whole --resume auto # its data is not needed any more
 fingerprint whole | diff before - >/dev/null || fail "a finished run was changed"
 
+# An end that is moved to where the run stands already: the best is measured, and then the run is finished.
+for end in epochs=1 patience=1; do
+    rm -rf ended
+    RAM_FAULT=nan:20 run 76 "${settings[@]}" --set train.lr=0 --set train.epochs=9 --run-dir ended # in epoch 3
+    run 0 --np 2 --run-dir ended --resume auto --set train.$end
+    quiet
+    [ "$(grep -c '"split":"test"' ended/metrics.jsonl)" -eq 3 ] || fail "no test figures with $end"
+    says out "best model: epoch 1, "
+    says ended/config.yaml "  ${end/=/: }"
+    fingerprint ended >after
+    run 0 --run-dir ended --resume auto
+    says out "this run is finished"
+    fingerprint ended | diff after - >/dev/null || fail "a run that was ended was changed"
+done
+
 # Going back to an older set, killed before each file operation on the way: the run goes on to the same end.
-for n in {1..24}; do
+for n in {1..30}; do
     rm -rf back
     cp -r whole back
     code=0
@@ -30,6 +45,12 @@ for n in {1..24}; do
     run 0 "${settings[@]}" --run-dir back --resume auto
     check same whole back
 done 2>/dev/null
+rm -rf back
+cp -r whole back
+run 0 --np 2 --run-dir back --resume "back/checkpoints/${steps[1]}" --set train.epochs=3
+quiet
+[ "$(cd back/traces && ls -dA *)" = "$(printf '%s\n' epoch-000{0..3})" ] || fail "back/traces holds $(ls -A back/traces)"
+[ -e back/traces/.bad-epoch-0004/MANIFEST ] || fail "the trace of the course that was left is gone"
 
 # A faulty disk, one operation at a time: an error or a warning, and the run goes on to the same weights.
 for n in {1..120..3}; do
@@ -40,6 +61,20 @@ for n in {1..120..3}; do
     run 0 "${settings[@]}" --run-dir faulty --resume auto
     check weights whole faulty
 done
+
+# One operation fails, and no epoch is better than the first: the first that is saved is the best, and stays it.
+links=0
+for n in {13..33}; do
+    rm -rf spared
+    best=1
+    RAM_FAULT=eio:$n run 0 --config small.yaml --set train.epochs=3 --set train.lr=0 --set checkpoint.keep=1 \
+        --run-dir spared
+    ! grep -q 'no checkpoint at step 17:' err || best=2
+    ! grep -q 'checkpoints/\(.tmp-\)\?best' err || links=$((links + 1))
+    says out "best model: epoch $best, "
+    [ "$(readlink spared/checkpoints/best)" = step-000000$((17 * best)) ] || fail "another best with RAM_FAULT=eio:$n"
+done
+[ $links -eq 3 ] || fail "the link to the best failed $links times"
 
 # A copy that turned links into folders goes on.
 cp -rL whole copied

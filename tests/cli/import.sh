@@ -144,6 +144,8 @@ run 0 import run.st --output again
 run 0 eval again --set eval.rollouts=4
 grep -qF "$ours % error" out || fail "an import of an export has another error"
 run 0 train --resume again --run-dir more --set train.epochs=1
+run 0 train --config small.yaml --resume again --run-dir filed --set train.epochs=1 # whose data.classes is auto
+grep -qE "^  classes: [0-9]" filed/config.yaml || fail "data.classes is not the checkpoint's"
 # On several ranks, and from a checkpoint of several shards: the same file.
 run 0 --np 4 --config small.yaml --set train.epochs=1 --run-dir shards
 run 0 export shards --output one.st

@@ -77,7 +77,7 @@ calls = [node.value for node in recipe.body if isinstance(node, ast.Expr) and is
 known = {"version", "variant", "depends_on", "requires", "generator"}
 assert {call.func.id for call in calls} <= known, {call.func.id for call in calls} - known
 needs = {re.split("[@+]", call.args[0].value)[0] for call in calls if call.func.id == "depends_on"}
-names = {"PkgConfig": "pkgconfig", "ZLIB": "zlib-api", "BLAS": "blas", "MPI": "mpi", "HDF5": "hdf5", "XSMM": "libxsmm",
+names = {"PkgConfig": "pkgconfig", "ZLIB": "zlib-api", "MPI": "mpi", "HDF5": "hdf5", "XSMM": "libxsmm",
          "YAML": "libyaml", "JANSSON": "jansson", "XXHASH": "xxhash", "PNG": "libpng",
          "CUDAToolkit": "cuda"}
 asked = set(re.findall(r"(?:find_package|pkg_check_modules)\((\w+)", cmake)) - {"Threads"}

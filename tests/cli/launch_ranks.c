@@ -25,6 +25,8 @@ static void ask_stop(int signal) {
     stop_asked = 1;
 }
 
+static bool was_asked(void) { return stop_asked != 0; }
+
 static Status parse(int argc, char **argv, Arguments *arguments) {
     *arguments = (Arguments){.np = LAUNCH_NP_NONE, .echo = "-"};
     for (int i = 1; i < argc; i++) {
@@ -85,7 +87,7 @@ int main(int argc, char **argv) {
     Arguments arguments;
     RanksEnd end = {.code = -1};
     status = parse(argc, argv, &arguments);
-    if (!status_failed(&status)) status = launch_ranks(&launch, arguments.np, false, argv, &end);
+    if (!status_failed(&status)) status = launch_ranks(&launch, arguments.np, false, argv, was_asked, &end);
     if (end.code >= 0) return end.code;
     Comm *comm;
     Status comm_status = launch_comm(&launch, arguments.backend, 0, &comm);

@@ -110,7 +110,8 @@ if "$python" "$here/check_run.py" within $folder >/dev/null 2>&1; then
     for change in model.hidden=32 model.core=lstm train.optimizer=sgd; do
         refuses_change 1 $change --run-dir
     done
-    for change in train.batch=64 train.lanes=4 seed=2 data.validation=0.2 train.samples=2; do
+    for change in train.batch=64 train.lanes=4 seed=2 data.validation=0.2 train.samples=2 train.glimpse_nll=1 \
+        train.reinforce_weight=1; do
         refuses_change 1 $change "in the middle of an epoch"
     done
     refuses_change 2 model.hidden=32 --run-dir
@@ -155,4 +156,10 @@ quiet
 says out "best model: the last, epoch 6"
 [ "$(readlink still/checkpoints/best)" = "$(readlink still/checkpoints/latest)" ] || fail "the last is not the best"
 fingerprint whole | diff before - >/dev/null || fail "the run it went on from was changed"
+run 0 --run-dir worse --resume plain/checkpoints/best --set train.epochs=6 --set train.lr=1
+error=$(sed -n 's/.*best model: the last, epoch 6, validation error //p' out)
+[ -n "$error" ] || fail "a worse model took no place"
+command_run 0 "$here/../mpirun.sh" 2 "$ram_dist" inspect worse # two processes, one page
+[ "$(grep "^best validation " out | tr -s ' ')" = "best validation $error error, epoch 6 (step $(basename "$(readlink worse/checkpoints/latest)" | sed 's/step-0*//'))" ] ||
+    fail "inspect tells another best error than $error, or twice"
 finish

@@ -92,6 +92,14 @@ run 0 "${settings[@]}"
 quiet
 check same whole cut
 
+# Who reads the output goes away: no reason to stop either, and run.log has it all.
+"$ram_dist" --config small.yaml --set train.epochs=40 --run-dir piped 2>err </dev/null | head -n 1 >out
+codes=("${PIPESTATUS[@]}")
+[ "${codes[0]}" -eq 0 ] || fail "exit code ${codes[0]} when nobody reads the output"
+quiet
+says piped/run.log "epoch 40/40"
+says piped/run.log "all of it lies in"
+
 # What is over is no reason to stop.
 SLURM_JOB_END_TIME=$(($(date +%s) - 100)) run 0 --config small.yaml --run-dir late
 SLURM_JOB_END_TIME=soon run 0 --config small.yaml --run-dir odd

@@ -236,6 +236,8 @@ cp -r probed/traces traces-before
 rm -r probed/checkpoints/step-0000005* probed/checkpoints/step-0000006* # epochs 3 and 4 are trained again
 run 0 --np 2 --config probed/config.yaml --run-dir probed --resume latest
 look same probed/traces/epoch-0004/index.h5 traces-before/epoch-0004/index.h5
+look same probed/traces/.bad-epoch-0004/index.h5 traces-before/epoch-0004/index.h5
+rm -r probed/traces/.bad-epoch-0004
 has_epochs
 
 # One that cannot be written is a warning, and the training goes on.

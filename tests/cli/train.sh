@@ -37,6 +37,10 @@ run 0 --np 4 --config small.yaml --run-dir four --set threads=2
 quiet
 [ "$(grep -c '^epoch 1/4 ' out)" -eq 1 ] || fail "not exactly one rank prints"
 check same one four
+run 0 --np 3 --config small.yaml --run-dir uneven --set threads=3 # two lanes, three, and three
+says out "3 ranks x 3 threads"
+lacks out "lanes: using"
+check same one uneven
 run 0 --config small.yaml --run-dir seeded --set seed=2
 check differ one seeded
 

@@ -1,5 +1,7 @@
 /* The few calls of CUDA's runtime that mpi/comm_nccl.c makes, on memory of nccl_ranks.h: everything on a stream is done
- * at once, unless nccl_ranks_stick was called. */
+ * at once, unless nccl_ranks_stick was called, but an event is first not ready. That is remembered, as CUDA does, and
+ * then every call that gives a stream something to do fails, as the check of a kernel's launch would. With
+ * FAKE_CUDA_FULL there is no memory. */
 #include "nccl_ranks.h"
 
 #include <cuda_runtime_api.h>
@@ -15,9 +17,20 @@ static bool is_stuck(bool stick) {
 
 void nccl_ranks_stick(void) { is_stuck(true); }
 
+/* What cudaGetLastError is to answer, and whether the event has been asked for. */
+static struct {
+    cudaError_t last;
+    bool asked;
+} the_memory;
+
+int nccl_ranks_is_blamed(void) { return the_memory.last != cudaSuccess; }
+
+static bool is_usable(cudaStream_t stream) { return stream && the_memory.last == cudaSuccess; }
+
 cudaError_t cudaSetDevice(int device) { return device >= 0 && device < 16 ? cudaSuccess : cudaErrorInvalidDevice; }
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
+    if (getenv("FAKE_CUDA_FULL")) return the_memory.last = cudaErrorMemoryAllocation;
     void *host = malloc(bytes);
     *memory = nccl_ranks_device(host);
     return host ? cudaSuccess : cudaErrorMemoryAllocation;
@@ -36,11 +49,11 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpy
 }
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream) {
-    return stream ? cudaMemcpy(to, from, bytes, kind) : cudaErrorInvalidValue;
+    return is_usable(stream) ? cudaMemcpy(to, from, bytes, kind) : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream) {
-    if (!stream) return cudaErrorInvalidValue;
+    if (!is_usable(stream)) return cudaErrorInvalidValue;
     memset(nccl_ranks_host(memory), value, bytes);
     return cudaSuccess;
 }
@@ -61,11 +74,15 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-    return event && stream ? cudaSuccess : cudaErrorInvalidValue;
+    the_memory.asked = false;
+    return event && is_usable(stream) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-    return !event ? cudaErrorInvalidValue : is_stuck(false) ? cudaErrorNotReady : cudaSuccess;
+    if (!event) return cudaErrorInvalidValue;
+    if (the_memory.asked && !is_stuck(false)) return cudaSuccess;
+    the_memory.asked = true;
+    return the_memory.last = cudaErrorNotReady;
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
@@ -88,10 +105,15 @@ void nccl_ranks_capture(float *floats, size_t count) {
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
-    if (!stream || mode != cudaStreamCaptureModeRelaxed || the_graph.capturing) return cudaErrorInvalidValue;
+    if (!is_usable(stream) || mode != cudaStreamCaptureModeRelaxed || the_graph.capturing) return cudaErrorInvalidValue;
     the_graph.capturing = 1;
     the_graph.floats = NULL;
     return cudaSuccess;
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status) {
+    *status = the_graph.capturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return stream ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
@@ -107,7 +129,7 @@ cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *playable, cudaGraph_t
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t playable, cudaStream_t stream) {
-    if (!playable || !stream) return cudaErrorInvalidValue;
+    if (!playable || !is_usable(stream)) return cudaErrorInvalidValue;
     nccl_ranks_sum(the_graph.floats, the_graph.count);
     return cudaSuccess;
 }
@@ -116,6 +138,10 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return graph ? cudaSuccess : c
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t playable) { return playable ? cudaSuccess : cudaErrorInvalidValue; }
 
-cudaError_t cudaGetLastError(void) { return cudaSuccess; }
+cudaError_t cudaGetLastError(void) {
+    const cudaError_t last = the_memory.last;
+    the_memory.last = cudaSuccess;
+    return last;
+}
 
 const char *cudaGetErrorString(cudaError_t error) { return error == cudaErrorNotReady ? "not ready" : "an error"; }

@@ -2,8 +2,8 @@
  * messages are files in the folder FAKE_NCCL_MAIL, and a group of them is in progress until all it receives have come.
  * FAKE_NCCL makes it fail: old (its version), refuse:R (rank R cannot join), wrong (sums and messages are), stuck (the
  * stream never ends after the first use), lost (then a peer is gone), hang (a call never ends), silent:R (rank R sends
- * nothing after the first use), dead (the end of it never comes), uncaptured:R (rank R takes no sum into a graph). With
- * FAKE_NCCL_DEAF ncclCommAbort does not return. */
+ * nothing after the first use), dead (the end of it never comes), uncaptured:R (rank R takes no sum into a graph),
+ * late:R, never:R (rank R joins after LATE seconds, or never). With FAKE_NCCL_DEAF ncclCommAbort does not return. */
 #include "nccl_ranks.h"
 
 #include <nccl.h>
@@ -11,9 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { RANKS_MOST = 16, GROUP_MOST = 1024 };
+enum { RANKS_MOST = 16, GROUP_MOST = 1024, LATE = 6 };
 
 typedef struct {
     ncclComm_t comm;
@@ -34,6 +35,7 @@ typedef struct {
 struct ncclComm {
     int rank, ranks;
     int polls; /* left until the call has ended */
+    time_t joined;
     int uses;
     int sent[RANKS_MOST], received[RANKS_MOST]; /* messages to and from each rank */
     int waiting;
@@ -185,11 +187,20 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id
     *comm = calloc(1, sizeof **comm);
     (*comm)->rank = rank;
     (*comm)->ranks = ranks;
+    (*comm)->joined = time(NULL);
     (*comm)->state = is_mode_of("refuse", rank) ? ncclInvalidUsage : ncclSuccess;
     return start(*comm);
 }
 
+static bool is_joining(ncclComm_t comm) {
+    return is_mode_of("never", comm->rank) || (is_mode_of("late", comm->rank) && time(NULL) - comm->joined < LATE);
+}
+
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *state) {
+    if (is_joining(comm)) {
+        *state = ncclInProgress;
+        return ncclSuccess;
+    }
     *state = comm->polls > 0 || comm->waiting > 0 ? ncclInProgress : comm->state;
     if (comm->polls > 0 && !(is_mode("hang") && comm->uses > 1)) comm->polls--;
     take_all(comm);

@@ -84,27 +84,38 @@ refused refuse:1 own "on rank 1 of 2"
 refused wrong own "sums ones of 2"
 refused "" shared "ranks 0 and 1 share GPU-07000000" -tree
 refused wrong own "another message than rank 0 sent" -tree
+FAKE_CUDA_FULL=1 refused "" own "CUDA says"
 fake=$work # no library, whatever the system has
 : >"$work/libnccl.so.2"
 refused "" own "NCCL cannot be loaded"
 fake=$2
 
+# Joining has a limit of its own, and the watch over the ranks' waits leaves it to that.
+ranks 0 3 late:1 own nccl
+says "3 ranks sum by NCCL"
+quiet
+ranks 124 3 never:1 own possible nccl
+says "3 ranks sum through the host by Open MPI"
+says "NCCL was not ready on rank 1 of 3 after 6 s, in joining the ranks"
+one_error_has "NCCL was not ready on rank 1 of 3 after 6 s" "--comm mpi"
+
 # In the middle: every rank ends, with the name of the sum or exchange. At the end all is done already.
 for mode in stuck lost hang; do
     ranks 124 3 $mode own nccl
-    error_has "the test's sum"
+    one_error_has "the test's sum"
     says "left NCCL"
     ranks 124 3 $mode own nccl-tree
-    error_has "the exchange of gradients by NCCL"
+    one_error_has "the exchange of gradients by NCCL"
     says "left NCCL"
 done
 error_has "waited 2 s" "--resume auto"
 for silent in 0 2; do
     ranks 124 3 silent:$silent own nccl-tree
-    error_has "waited 2 s for the exchange of gradients by NCCL" "--resume auto"
+    one_error_has "waited 2 s for the exchange of gradients by NCCL" "--resume auto"
 done
 export FAKE_NCCL_DEAF=1 # leaving does not return
 ranks 124 3 lost own nccl
+one_error_has "the test's sum"
 says "left NCCL"
 refused refuse:1 own "on rank 1 of 2"
 unset FAKE_NCCL_DEAF

@@ -47,7 +47,6 @@ static void check_sums(CommNccl *nccl, Backend *backend) {
         for (int i = 0; i < COUNT; i++) floats[i] = (float)((rank + 1) * (i + turn));
         upload(backend, device, floats, COUNT);
         comm_nccl_sum(nccl, device.address, COUNT, backend->stream, "the test's sum");
-        comm_nccl_wait(nccl, backend->stream, "the test's sum");
         download(backend, floats, device, COUNT);
         for (int i = 0; i < COUNT; i++) require(floats[i] == (float)(ranks * (ranks + 1) / 2 * (i + turn)));
     }
@@ -159,15 +158,26 @@ static LinkWish read_wish(const char *name) {
     return !strcmp(name, "mpi") ? LINK_MPI : !strncmp(name, "possible", 8) ? LINK_NCCL_IF_POSSIBLE : LINK_NCCL;
 }
 
+static bool is_fake(const char *mode) {
+    const char *wanted = getenv("FAKE_NCCL");
+    return wanted && strncmp(wanted, mode, strlen(mode)) == 0;
+}
+
+/* Where joining takes long the watch is there, and is to have patience. */
+static bool joins_slowly(void) { return is_fake("late") || is_fake("never"); }
+
 /* A short limit where something is to take for ever; else the machine may be busy. */
 static double read_limit(void) {
     const char *mode = getenv("FAKE_NCCL");
-    return mode && *mode && strncmp(mode, "uncaptured", strlen("uncaptured")) != 0 ? 2 : 40;
+    if (joins_slowly()) return 3;
+    return mode && *mode && !is_fake("uncaptured") ? 2 : 40;
 }
 
 static Status try_wish(const Devices *devices, Backend *backend, const char *name) {
-    const CommNcclOptions options = {
-        .use = strstr(name, "tree") ? NCCL_EXCHANGES : NCCL_SUMS, .count = COUNT, .seconds = read_limit()};
+    const CommNcclOptions options = {.use = strstr(name, "tree") ? NCCL_EXCHANGES : NCCL_SUMS,
+                                     .count = COUNT,
+                                     .seconds = read_limit(),
+                                     .opening = is_fake("never") ? 6 : 40};
     CommNccl *nccl;
     char how[LINK_TEXT];
     TRY(device_link_open(the_comm, devices, read_wish(name), options, &nccl, how));
@@ -177,6 +187,7 @@ static Status try_wish(const Devices *devices, Backend *backend, const char *nam
         check_fast(nccl, backend);
     }
     if (nccl && options.use == NCCL_EXCHANGES) check_tree(nccl, backend);
+    require(!nccl_ranks_is_blamed());
     log_info("%d ranks sum %s", comm_size(the_comm), how);
     comm_nccl_free(nccl);
     return status_ok();
@@ -197,6 +208,7 @@ int main(int argc, char **argv) {
     if (!status_failed(&status))
         status = backend_open(&(BackendOptions){.device = DEVICE_CPU_CHECK, .threads = 1}, &backend);
     if (backend) backend->stream = &the_comm;
+    if (!status_failed(&status) && joins_slowly()) status = comm_watch(the_comm, read_limit(), NULL);
     for (int i = 2; i < argc && !status_failed(&status); i++) status = try_wish(devices, backend, argv[i]);
     backend_close(backend);
     devices_free(devices);

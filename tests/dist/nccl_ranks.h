@@ -20,6 +20,9 @@ void nccl_ranks_sum(float *floats, size_t count);
 int nccl_ranks_is_capturing(void);
 void nccl_ranks_capture(float *floats, size_t count);
 
+/* Whether CUDA remembers an error, for which the next launch of a kernel would be blamed. */
+int nccl_ranks_is_blamed(void);
+
 /* No event is reached from now on. */
 void nccl_ranks_stick(void);
 

@@ -1,7 +1,8 @@
 /* As much of CUDA's runtime as the CUDA backend uses, on the CPU: "device" memory is the host's, a kernel runs when it
  * is launched, or when a graph is that has captured it, block after block, its threads taking turns at every barrier.
  * So the kernels' own text is tested on machines without a GPU, and without a toolkit. It says nothing of speed, races
- * between blocks, or the GPU's arithmetic. Must not know the backend. Nothing here is collective. */
+ * between blocks, or the GPU's arithmetic. The variable EMULATED_MEMORY is the GPU's memory in bytes. Must not know the
+ * backend. Nothing here is collective. */
 #ifndef RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
 #define RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
 
@@ -53,6 +54,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 cudaError_t cudaMalloc(void **memory, size_t bytes); /* small arrays: NaN */
+cudaError_t cudaMemGetInfo(size_t *left, size_t *total);
 cudaError_t cudaFree(void *memory);
 cudaError_t cudaMallocHost(void **memory, size_t bytes);
 cudaError_t cudaFreeHost(void *memory);

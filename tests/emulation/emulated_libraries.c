@@ -1,11 +1,11 @@
-/* The products of cuda_blas.h without cuBLAS: float32 by any CBLAS, whatever the precision asked for. Leading
- * dimensions are checked as cuBLAS checks them. */
+/* The products of cuda_blas.h without cuBLAS: the CPU backend's plain loops in float32, whatever the precision asked
+ * for. Leading dimensions are checked as cuBLAS checks them. */
+#include "backend/cpu/cpu.h"
 #include "backend/cuda/cuda_blas.h"
 #include "backend/cuda/cuda_parts.h"
 #include "base/log.h"
 #include "base/memory.h"
 
-#include <cblas.h>
 #include <stdlib.h>
 
 struct CudaBlas {
@@ -41,8 +41,7 @@ typedef struct {
 
 static void multiply(const void *argument) {
     const Product *p = argument;
-    cblas_sgemm(CblasColMajor, CblasNoTrans, p->trans_b ? CblasTrans : CblasNoTrans, p->m, p->n, p->k, 1.0f, p->a,
-                p->lda, p->b, p->ldb, p->accumulate ? 1.0f : 0.0f, p->c, p->ldc);
+    cpu_plain_product(p->trans_b, p->m, p->n, p->k, p->a, p->lda, p->b, p->ldb, p->accumulate, p->c, p->ldc);
 }
 
 void cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a, int64_t lda,

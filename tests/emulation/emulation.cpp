@@ -1,9 +1,11 @@
-/* The runtime of cuda_runtime_api.h and, in place of cuBLAS, the products of any CBLAS. */
+/* The runtime of cuda_runtime_api.h and, in place of cuBLAS, the products of the CPU backend. */
 #include "cuda_runtime_api.h"
 
 #include <csetjmp>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <ucontext.h>
 #include <vector>
 
@@ -208,19 +210,35 @@ cudaError_t cudaStreamSynchronize(cudaStream_t) {
     return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaMalloc(void **memory, size_t bytes) {
+cudaError_t cudaMallocHost(void **memory, size_t bytes) {
     *memory = std::malloc(bytes);
     if (!*memory) return cudaErrorMemoryAllocation;
     if (bytes < FILLED) std::memset(*memory, 0xff, bytes);
     return cudaSuccess;
 }
-cudaError_t cudaFree(void *memory) {
+cudaError_t cudaFreeHost(void *memory) {
     if (captured) std::abort();
     std::free(memory);
     return cudaSuccess;
 }
-cudaError_t cudaMallocHost(void **memory, size_t bytes) { return cudaMalloc(memory, bytes); }
-cudaError_t cudaFreeHost(void *memory) { return cudaFree(memory); }
+static std::map<void *, size_t> allocated;
+cudaError_t cudaMemGetInfo(size_t *left, size_t *total) {
+    const char *limit = std::getenv("EMULATED_MEMORY");
+    *left = *total = limit ? std::strtoull(limit, nullptr, 10) : SIZE_MAX;
+    for (const auto &memory : allocated) *left -= memory.second;
+    return cudaSuccess;
+}
+cudaError_t cudaMalloc(void **memory, size_t bytes) {
+    size_t left, total;
+    cudaMemGetInfo(&left, &total);
+    const cudaError_t error = bytes > left ? cudaErrorMemoryAllocation : cudaMallocHost(memory, bytes);
+    if (error == cudaSuccess) allocated[*memory] = bytes;
+    return error;
+}
+cudaError_t cudaFree(void *memory) {
+    allocated.erase(memory);
+    return cudaFreeHost(memory);
+}
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
     ask([=]() { std::memcpy(to, from, bytes); });
     return cudaSuccess;

@@ -180,7 +180,9 @@ static void test_default_model(void **state) {
     c.dims.glimpse_hidden = c.dims.location_hidden = c.dims.locator_hidden = 128;
     c.dims.sigma = 0.05f;
     c.reinforce_weight = 0.01;
-    check(&c, 400, &eight_lanes, true);
+    /* With seed 400 an input of a ReLU is so near to 0 that its sign is a matter of the order of summation, and with it
+     * a two-hundredth of a gradient. */
+    check(&c, 401, &eight_lanes, true);
 }
 
 int main(int argc, char **argv) {

@@ -80,6 +80,16 @@ void sample_folder(Comm *comm, const char *name, char folder[FILE_PATH]) {
     require(comm_agree(comm, status).code == RAM_OK);
 }
 
+Status sample_load(Comm *comm, const char *path, const Snapshot *snapshot) {
+    Checkpoint *checkpoint;
+    TRY(checkpoint_open(comm, path, &checkpoint));
+    Status status = checkpoint_read_scalars(checkpoint, snapshot->scalars, snapshot->scalar);
+    if (!status_failed(&status))
+        status = checkpoint_read_vectors(comm, checkpoint, snapshot->layout, snapshot->vectors, snapshot->vector);
+    checkpoint_close(checkpoint);
+    return status;
+}
+
 size_t sample_file_bytes(const char *path) {
     struct stat facts;
     require(stat(path, &facts) == 0);

@@ -28,6 +28,9 @@ bool sample_is(const Sample *sample, int64_t seed);
  * count. @collective */
 void sample_folder(Comm *comm, const char *name, char folder[FILE_PATH]);
 
+/* Loads the set at `path` as a run does. RAM_DATA. @collective */
+Status sample_load(Comm *comm, const char *path, const Snapshot *snapshot);
+
 /* Ways to damage a file. */
 size_t sample_file_bytes(const char *path);
 void sample_flip_bit(const char *path, size_t byte, int bit);

@@ -33,7 +33,7 @@ static int load(Comm *comm, int count, char **word) {
     char path[FILE_PATH];
     Sample *sample = sample_new(0);
     Status status = checkpoint_find(comm, word[2], word[3], path);
-    if (!status_failed(&status)) status = checkpoint_load(comm, path, &sample->snapshot);
+    if (!status_failed(&status)) status = sample_load(comm, path, &sample->snapshot);
     if (status_failed(&status)) return finish(comm, &status);
     int64_t is = 0;
     for (int i = 4; i < count; i++)

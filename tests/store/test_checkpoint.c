@@ -49,7 +49,7 @@ static void save(Comm *comm, const char *folder, int64_t step, int64_t seed) {
 
 static void assert_loads(Comm *comm, const char *path, int64_t seed) {
     Sample *sample = sample_new(0);
-    assert_ok(checkpoint_load(comm, path, &sample->snapshot));
+    assert_ok(sample_load(comm, path, &sample->snapshot));
     assert_true(sample_is(sample, seed));
     sample_free(sample);
 }
@@ -140,22 +140,22 @@ static void test_wrong_layout(void **state) {
     Layout right = sample->layout, *layout = &sample->layout;
 
     layout->fields--;
-    assert_refused(checkpoint_load(comm, path, &sample->snapshot), RAM_DATA, "/param/wide");
+    assert_refused(sample_load(comm, path, &sample->snapshot), RAM_DATA, "/param/wide");
     *layout = right;
     snprintf(layout->field[2].name, LAYOUT_NAME, "other");
-    assert_refused(checkpoint_load(comm, path, &sample->snapshot), RAM_DATA, "has no /param/other");
+    assert_refused(sample_load(comm, path, &sample->snapshot), RAM_DATA, "has no /param/other");
     *layout = right;
     layout->field[0].shape[0] = 5;
     layout->field[0].shape[1] = 7;
-    assert_refused(checkpoint_load(comm, path, &sample->snapshot), RAM_DATA, "/param/rnn.i2h.weight is (7, 5)");
+    assert_refused(sample_load(comm, path, &sample->snapshot), RAM_DATA, "/param/rnn.i2h.weight is (7, 5)");
     *layout = right;
     layout->field[5].dimensions = 1;
-    assert_refused(checkpoint_load(comm, path, &sample->snapshot), RAM_DATA, "/param/wide is (3, 1)");
+    assert_refused(sample_load(comm, path, &sample->snapshot), RAM_DATA, "/param/wide is (3, 1)");
     *layout = right;
     sample->vector[2].group = "momentum";
-    assert_refused(checkpoint_load(comm, path, &sample->snapshot), RAM_DATA, "has no /momentum/rnn.i2h.weight");
+    assert_refused(sample_load(comm, path, &sample->snapshot), RAM_DATA, "has no /momentum/rnn.i2h.weight");
     sample->vector[2].group = "adam";
-    assert_refused(checkpoint_load(comm, path, &sample->snapshot), RAM_DATA, "has no /adam/rnn.i2h.weight");
+    assert_refused(sample_load(comm, path, &sample->snapshot), RAM_DATA, "has no /adam/rnn.i2h.weight");
     sample_free(sample);
 }
 
@@ -181,7 +181,7 @@ static void test_damaged_files(void **state) {
             }
             comm_barrier(comm);
             Sample *sample = sample_new(0);
-            assert_refused(checkpoint_load(comm, path, &sample->snapshot), RAM_DATA, name);
+            assert_refused(sample_load(comm, path, &sample->snapshot), RAM_DATA, name);
             sample_free(sample);
             assert_finds(comm, folder, "latest", "step-00000001");
         }
@@ -202,7 +202,7 @@ static void test_foreign_shard(void **state) {
     comm_barrier(comm);
     Sample *sample = sample_new(0);
     join(to, ours, "step-00000001");
-    assert_refused(checkpoint_load(comm, to, &sample->snapshot), RAM_DATA, strchr(name, '/') + 1);
+    assert_refused(sample_load(comm, to, &sample->snapshot), RAM_DATA, strchr(name, '/') + 1);
     sample_free(sample);
 }
 
@@ -258,11 +258,11 @@ static void test_course_left(void **state) {
     assert_true(exists(folder, ".bad-step-00000020") && exists(folder, ".bad-step-00000040"));
     save(comm, folder, 20, 22);
     assert_true(exists(folder, ".bad-step-00000020-2"));
-    assert_ok(checkpoint_prune(comm, folder, 1));
+    assert_ok(checkpoint_prune(comm, folder, 1, 0));
     assert_finds(comm, folder, "latest", "step-00000020");
     assert_false(exists(folder, "step-00000010"));
     save(comm, folder, 50, 50);
-    assert_ok(checkpoint_prune(comm, folder, 1));
+    assert_ok(checkpoint_prune(comm, folder, 1, 0));
     assert_false(exists(folder, ".bad-step-00000020") || exists(folder, ".bad-step-00000020-2"));
     assert_false(exists(folder, ".bad-step-00000040"));
 }
@@ -279,12 +279,18 @@ static void test_prune(void **state) {
         join(path, folder, ".tmp-step-00000009");
         assert_ok(atomic_file_make_folder(path));
     }
-    assert_ok(checkpoint_prune(comm, folder, 2));
+    assert_ok(checkpoint_prune(comm, folder, 2, 0));
     assert_false(exists(folder, "step-00000001") || exists(folder, "step-00000003"));
     assert_true(exists(folder, "step-00000002") && exists(folder, "step-00000004") && exists(folder, "step-00000005"));
     assert_false(exists(folder, ".trash-step-00000000") || exists(folder, ".tmp-step-00000009"));
     assert_refused(checkpoint_mark_best(comm, folder, 3), RAM_IO, "step-00000003");
     assert_finds(comm, folder, "best", "step-00000002");
+    assert_ok(checkpoint_prune(comm, folder, 1, 4)); /* the best, whose link could not be written */
+    assert_true(exists(folder, "step-00000002") && exists(folder, "step-00000004"));
+    assert_ok(checkpoint_mark_best(comm, folder, 4));
+    assert_finds(comm, folder, "best", "step-00000004");
+    assert_ok(checkpoint_prune(comm, folder, 1, 4));
+    assert_false(exists(folder, "step-00000002"));
 }
 
 /* From its n-th operation on the disk of one rank is dead, for all n and ranks: an error on all ranks alike, and the
@@ -312,7 +318,7 @@ static void test_every_fault(void **state) {
                     assert_refused(status, RAM_IO, lasting ? "No space left" : "Input/output error");
                 if (!failed) assert_ok(status);
                 assert_ok(checkpoint_find(comm, folder, "auto", path));
-                assert_ok(checkpoint_load(comm, path, &loaded->snapshot));
+                assert_ok(sample_load(comm, path, &loaded->snapshot));
                 assert_true((status_failed(&status) && sample_is(loaded, 6)) || sample_is(loaded, 7));
                 save(comm, folder, 8, 8); /* and the run goes on */
                 assert_finds(comm, folder, "latest", "step-00000008");

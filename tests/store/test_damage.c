@@ -56,7 +56,7 @@ static int save(void **state) {
 }
 
 static void assert_refused(Fixture *fixture, const char *name, size_t byte) {
-    Status status = checkpoint_load(fixture->comm, fixture->set, &fixture->loaded->snapshot);
+    Status status = sample_load(fixture->comm, fixture->set, &fixture->loaded->snapshot);
     if (status.code != RAM_DATA || !strstr(status.message, name))
         fail_msg("%s at byte %zu: code %d, '%s'", name, byte, (int)status.code, status.message);
 }
@@ -74,7 +74,7 @@ static void test_every_byte(void **state) {
             sample_flip_bit(path, byte, bit);
         }
     }
-    assert_int_equal(checkpoint_load(fixture->comm, fixture->set, &fixture->loaded->snapshot).code, RAM_OK);
+    assert_int_equal(sample_load(fixture->comm, fixture->set, &fixture->loaded->snapshot).code, RAM_OK);
     assert_true(sample_is(fixture->loaded, 3));
 }
 

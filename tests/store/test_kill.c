@@ -22,7 +22,7 @@ static void save_and_tidy(Comm *comm, const char *folder, int64_t step, int64_t 
     atomic_file_set_fault((FileFault){FAULT_KILL, n, false});
     Status status = checkpoint_save(comm, folder, step, &sample->snapshot);
     if (!status_failed(&status)) status = checkpoint_mark_best(comm, folder, step);
-    if (!status_failed(&status)) status = checkpoint_prune(comm, folder, 1);
+    if (!status_failed(&status)) status = checkpoint_prune(comm, folder, 1, 0);
     _exit(status.code);
 }
 
@@ -48,15 +48,15 @@ static void kill_everywhere(Comm *comm, int64_t step) {
         const char *const requests[] = {"auto", "best"};
         for (int i = 0; i < 2; i++) {
             assert_ok(checkpoint_find(comm, folder, requests[i], path));
-            assert_ok(checkpoint_load(comm, path, &loaded->snapshot));
+            assert_ok(sample_load(comm, path, &loaded->snapshot));
             /* between the two renames of a set that is replaced, the one before it is the newest */
             bool is_old = sample_is(loaded, 6) || (step == 6 && sample_is(loaded, 8));
             assert_true(sample_is(loaded, 7) || (killed && is_old));
         }
         assert_ok(checkpoint_save(comm, folder, 8, &next->snapshot));
-        assert_ok(checkpoint_prune(comm, folder, 1));
+        assert_ok(checkpoint_prune(comm, folder, 1, 0));
         assert_ok(checkpoint_find(comm, folder, "auto", path));
-        assert_ok(checkpoint_load(comm, path, &loaded->snapshot));
+        assert_ok(sample_load(comm, path, &loaded->snapshot));
         assert_true(sample_is(loaded, 8));
         sample_free(sample);
         sample_free(loaded);

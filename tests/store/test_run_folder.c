@@ -1,7 +1,10 @@
 /* Two processes and one run folder: the second is told who holds it; the lock goes with its owner, however it ends. */
+#define _GNU_SOURCE /* F_OFD_SETLK */
 #include "sample.h"
 #include "store/run_folder.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,10 +12,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+static int lock_error; /* what a lock ends with; 0: as it comes */
+
+/* In the place of the C library's. */
+int fcntl(int file, int command, ...) {
+    va_list list;
+    va_start(list, command);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    if (command != F_OFD_SETLK || !lock_error) return (int)syscall(SYS_fcntl, file, command, argument);
+    errno = lock_error;
+    return -1;
+}
 
 /* A process that holds the run folder until it is killed. */
 static pid_t hold(Comm *comm, const char *path) {
@@ -50,8 +67,10 @@ static void test_lock(void **state) {
     assert_non_null(strstr(status.message, owner));
     assert_non_null(strstr(status.message, path));
     assert_int_equal(folder.lock, -1);
+    assert_true(run_folder_in_use(path));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
+    assert_false(run_folder_in_use(path));
     assert_int_equal(run_folder_open(comm, path, &folder).code, RAM_OK);
     assert_true(stat(folder.checkpoints, &facts) == 0 && S_ISDIR(facts.st_mode));
     assert_true(stat(folder.traces, &facts) == 0 && S_ISDIR(facts.st_mode));
@@ -60,6 +79,9 @@ static void test_lock(void **state) {
     run_folder_close(&folder);
     assert_int_equal(run_folder_open(comm, path, &second).code, RAM_OK);
     run_folder_close(&second);
+    lock_error = ENOLCK; /* a file system without locks: nobody is known to hold it */
+    assert_false(run_folder_in_use(path));
+    lock_error = 0;
     comm_free(comm);
 }
 

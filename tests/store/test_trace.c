@@ -492,6 +492,35 @@ static void test_damage(void **state) {
     assert_refused(trace_verify("/nowhere"), RAM_DATA, "/nowhere");
 }
 
+/* Going on behind two epochs: later traces are set aside, twice, and nothing else. */
+static void test_course_left(void **state) {
+    Comm *comm = *state;
+    static const char *const names[] = {"epoch-0000", "epoch-0002",  "epoch-0003", "epoch-12345",
+                                        "epoch-3",    "epoch-0004x", "test"};
+    static const char *const left[] = {"epoch-0000",  "epoch-0002", ".bad-epoch-0003", ".bad-epoch-12345", "epoch-3",
+                                       "epoch-0004x", "test"};
+    char folder[FILE_PATH], path[FILE_PATH], mine[FILE_PATH];
+    sample_folder(comm, "course", folder);
+    assert_ok(atomic_file_join(mine, folder, "epoch-0009"));
+    for (int64_t round = 0; round < 2; round++) {
+        Source source = source_new(SMALL, round);
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            assert_ok(save(comm, folder, names[i], round > 0, &source));
+        if (comm_rank(comm) == 0) assert_ok(atomic_file_make_folder(mine)); /* no trace */
+        assert_ok(trace_take_up(comm, folder, 2));
+        for (size_t i = 0; i < sizeof names / sizeof *names && comm_rank(comm) == 0; i++) {
+            assert_ok(atomic_file_join(path, folder, left[i]));
+            assert_holds(path, &source);
+            assert_ok(atomic_file_join(path, folder, names[i]));
+            assert_int_equal(access(path, F_OK) == 0, strcmp(names[i], left[i]) == 0);
+        }
+        if (comm_rank(comm) == 0) assert_int_equal(access(mine, F_OK), 0);
+        free(source.asked);
+        comm_barrier(comm);
+    }
+    assert_refused(trace_take_up(comm, "/nowhere", 2), RAM_IO, "/nowhere");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip),
@@ -508,6 +537,7 @@ int main(void) {
         cmocka_unit_test(test_one_writer),
         cmocka_unit_test(test_small_files),
         cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_course_left),
     };
     return cmocka_run_group_tests(tests, open_comm, close_comm);
 }

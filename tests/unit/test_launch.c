@@ -109,6 +109,10 @@ static void test_other_launcher(void **state) {
     expect(&launch, LAUNCH_ALONE, 0, 1, 1);
 }
 
+static bool asked_before;
+
+static bool was_asked(void) { return asked_before; }
+
 static void test_np(void **state) {
     (void)state;
     clearenv();
@@ -129,22 +133,22 @@ static void test_np(void **state) {
                  {&mpirun, 1, RAM_USAGE}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         RanksEnd end = {.code = 99};
-        Status status = launch_ranks(cases[i].launch, cases[i].np, false, arguments, &end);
+        Status status = launch_ranks(cases[i].launch, cases[i].np, false, arguments, was_asked, &end);
         assert_int_equal(status.code, cases[i].code);
         assert_int_equal(end.code, -1);
         if (status_failed(&status)) assert_non_null(strstr(status.message, "--np"));
     }
     char *colon[] = {"test", "--np", "2", ":", NULL};
     RanksEnd end = {.code = 99};
-    assert_int_equal(launch_ranks(&alone, 2, false, colon, &end).code, RAM_USAGE);
+    assert_int_equal(launch_ranks(&alone, 2, false, colon, was_asked, &end).code, RAM_USAGE);
     assert_int_equal(end.code, -1);
     /* a rank that a foreign mpirun started must not start ranks itself */
     setenv("RAM_TERMINAL", "0", 1);
     end.code = 99;
-    assert_int_equal(launch_ranks(&alone, 4, false, arguments, &end).code, RAM_UNAVAILABLE);
+    assert_int_equal(launch_ranks(&alone, 4, false, arguments, was_asked, &end).code, RAM_UNAVAILABLE);
     assert_int_equal(end.code, -1);
     assert_true(launch_is_watched());
-    assert_int_equal(launch_ranks(&alone, 1, true, arguments, &end).code,
+    assert_int_equal(launch_ranks(&alone, 1, true, arguments, was_asked, &end).code,
                      RAM_OK); /* itself watched, it watches no one */
     assert_int_equal(end.code, -1);
 }
@@ -167,7 +171,7 @@ static Status run_fake(const char *script, int *code) {
     fclose(file);
     char *arguments[] = {"test", "--np", "2", "two words", "", "--set=a=b", NULL};
     Launch alone = {LAUNCH_ALONE, 0, 1, 1};
-    Status status = launch_ranks(&alone, 2, false, arguments, &last);
+    Status status = launch_ranks(&alone, 2, false, arguments, was_asked, &last);
     *code = last.code;
     return status;
 }
@@ -278,7 +282,7 @@ static void test_no_mpirun(void **state) {
     setenv("PATH", "/nowhere", 1);
     char *arguments[] = {"test", NULL};
     Launch alone = {LAUNCH_ALONE, 0, 1, 1};
-    Status status = launch_ranks(&alone, 2, false, arguments, &last);
+    Status status = launch_ranks(&alone, 2, false, arguments, was_asked, &last);
     assert_int_equal(status.code, RAM_UNAVAILABLE);
     assert_string_equal(last.cause, ""); /* nothing that another start would cure */
     assert_non_null(strstr(status.message, "openmpi-bin"));
@@ -312,6 +316,15 @@ static void test_signals(void **state) {
     assert_int_equal(status.code, RAM_OK);
     assert_int_equal(code, 128 + SIGUSR1);
     assert_true(last.too_early);
+    asked_before = true; /* of this process, before it began to listen for others: nothing is started */
+    status = run_fake("echo started >$OUT/started; exit 0", &code);
+    asked_before = false;
+    assert_int_equal(status.code, RAM_OK);
+    assert_int_equal(code, RAM_STOPPED);
+    assert_true(last.asked && last.too_early);
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/started", folder);
+    assert_int_equal(access(path, F_OK), -1);
     signal(SIGHUP, SIG_IGN); /* nohup */
     status = run_fake("trap 'exit 64' USR1; kill -HUP $PPID; sleep 0.3; exit 0", &code);
     signal(SIGHUP, SIG_DFL);

@@ -125,6 +125,10 @@ run 0 report going
 says going/report.html "Not finished: 2 epochs so far, of 3."
 says going/report.html "No trace has been recorded"
 run 0 plot going --what curves --output going.svg
+sed -i 's/^  reward: correct$/  reward: log_likelihood/' going/config.yaml # not what evaluations call a reward
+run 0 plot going --what curves --output likely.svg
+[ "$(grep -o '>validation<' going.svg | wc -l) $(grep -o '>validation<' likely.svg | wc -l)" = "3 2" ] ||
+    fail "two kinds of reward in one chart"
 run 0 watch going
 says out "after epoch 2 of 3"
 says out "to go"

@@ -41,6 +41,15 @@ typedef struct {
 /* Writes lane `lane`'s part of the block: target (outputs, inputs), rows `stride` apart. */
 typedef void (*LaneProduct)(const void *context, int lane, const GradientBlock *block, float *target, int64_t stride);
 
+/* C (m x n) = A (m x k) B (k x n) [+ C], column-major; B transposed where `trans_b`. C is only read with `accumulate`.
+ */
+void cpu_product(bool trans_b, int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                 bool accumulate, float *c, int64_t ldc);
+/* The same in plain loops, where LIBXSMM makes no code: on a machine that it does not know, or where memory that is
+ * written must not be run. */
+void cpu_plain_product(bool trans_b, int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
+                       bool accumulate, float *c, int64_t ldc);
+
 /* dweight (out, in) = the sum of the products of `lanes` lanes (a power of two) in the order of the lane tree. */
 void cpu_sum_products(int lanes, int in, int out, LaneProduct product, const void *context, float *dweight);
 

@@ -64,6 +64,10 @@ static void cpu_run(Backend *backend, Span lanes, int lanes_most, SpanWork work,
     cpu_pool_run(cpu_pool_of(backend), run_spans, &run);
 }
 
+static void cpu_run_threads(Backend *backend, ThreadWork work, void *context) {
+    cpu_pool_run(cpu_pool_of(backend), work, context);
+}
+
 static void cpu_wait(Backend *backend) { (void)backend; /* kernels return when they are done */ }
 
 static const Kernels CPU_KERNELS = {
@@ -76,6 +80,7 @@ static const Kernels CPU_KERNELS = {
     .present = cpu_present,
     .withdraw = cpu_withdraw,
     .run = cpu_run,
+    .run_threads = cpu_run_threads,
     .wait = cpu_wait,
     .choose = cpu_choose,
     .draw = cpu_draw,
@@ -132,7 +137,7 @@ Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
     cpu->pool = cpu_pool_new(threads);
     cpu->scratch = memory_new((size_t)threads, sizeof *cpu->scratch);
     cpu->kernels = CPU_KERNELS;
-    cpu->base = (Backend){.kernels = &cpu->kernels, .workers = threads, .host_memory = true};
+    cpu->base = (Backend){.kernels = &cpu->kernels, .workers = threads, .threads = threads, .host_memory = true};
     cpu->base.library = "LIBXSMM " LIBXSMM_VERSION;
     cpu->base.note = cpu->note;
     snprintf(cpu->note, sizeof cpu->note, "%s%s", libxsmm_get_target_arch(),

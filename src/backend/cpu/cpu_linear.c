@@ -7,25 +7,8 @@
 #include "backend/element/units.h"
 #include "base/log.h"
 
-#include <cblas.h>
-#include <libxsmm.h>
 #include <math.h>
 #include <string.h>
-
-/* C (m x n) = A (m x k) B (k x n) [+ C], column-major; B transposed where `trans_b`. */
-static void product(bool trans_b, int m, int n, int k, const float *a, int64_t lda, const float *b, int64_t ldb,
-                    bool accumulate, float *c, int64_t ldc) {
-    const float alpha = 1.0f, beta = accumulate ? 1.0f : 0.0f;
-    const int flags = trans_b ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;
-    const int stride_a = (int)lda, stride_b = (int)ldb, stride_c = (int)ldc;
-    libxsmm_smmfunction kernel =
-        libxsmm_smmdispatch(m, n, k, &stride_a, &stride_b, &stride_c, &alpha, &beta, &flags, NULL);
-    if (kernel)
-        kernel(a, b, c);
-    else /* no code generator for this machine */
-        cblas_sgemm(CblasColMajor, CblasNoTrans, trans_b ? CblasTrans : CblasNoTrans, m, n, k, alpha, a, stride_a, b,
-                    stride_b, beta, c, stride_c);
-}
 
 /* Partial sums in a fixed number and order. */
 static float dot(int count, const float *a, const float *b) {
@@ -71,7 +54,8 @@ void cpu_linear(Backend *backend, const Span *span, int glimpses, int in, int ou
         for (int64_t r = 0; r < rows; r++)
             y.at.address[r * y.stride] = dot(in, x.at.address + r * x.stride, weight.plain.address);
     else
-        product(false, out, rows, in, weight.plain.address, out, x.at.address, x.stride, false, y.at.address, y.stride);
+        cpu_product(false, out, rows, in, weight.plain.address, out, x.at.address, x.stride, false, y.at.address,
+                    y.stride);
     cpu_finish_linear(rows, out, bias.address, activation, y);
 }
 
@@ -80,8 +64,8 @@ void cpu_linear_backward_data(Backend *backend, const Span *span, int glimpses, 
     (void)backend;
     int rows = stacked_rows(span, glimpses);
     if (rows == 0) return;
-    product(false, in, rows, out, weight.plain.address, in, dy.at.address, dy.stride, accumulate, dx.at.address,
-            dx.stride);
+    cpu_product(false, in, rows, out, weight.plain.address, in, dy.at.address, dy.stride, accumulate, dx.at.address,
+                dx.stride);
 }
 
 typedef struct {
@@ -96,8 +80,8 @@ static void weight_gradient(const void *context, int lane, const GradientBlock *
     const int rows = stacked_rows(&one, g->glimpses);
     const Matrix x = matrix_column(g->x[lane], block->input), dy = matrix_column(g->dy[lane], block->output);
     if (rows > 0)
-        product(true, block->inputs, block->outputs, rows, x.at.address, x.stride, dy.at.address, dy.stride, false,
-                target, stride);
+        cpu_product(true, block->inputs, block->outputs, rows, x.at.address, x.stride, dy.at.address, dy.stride, false,
+                    target, stride);
     else
         for (int o = 0; o < block->outputs; o++) memset(target + o * stride, 0, (size_t)block->inputs * sizeof *target);
 }

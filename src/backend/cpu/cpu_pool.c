@@ -96,8 +96,6 @@ void cpu_pool_free(CpuPool *pool) {
     free(pool);
 }
 
-int cpu_pool_threads(const CpuPool *pool) { return pool->threads; }
-
 int cpu_pool_worker(void) { return this_worker; }
 
 void cpu_pool_run(CpuPool *pool, void (*work)(void *context, int worker), void *context) {

@@ -10,7 +10,6 @@ typedef struct CpuPool CpuPool;
 /* threads >= 1, the caller being one of them. */
 CpuPool *cpu_pool_new(int threads);
 void cpu_pool_free(CpuPool *pool); /* NULL is allowed */
-int cpu_pool_threads(const CpuPool *pool);
 
 /* Which worker of its pool the calling thread is; 0 outside of any. */
 int cpu_pool_worker(void);

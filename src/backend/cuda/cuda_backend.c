@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* NVIDIA's advice for cuBLAS on Hopper is 32 MiB. All copies pass through the staging memory, which is pinned: what is
- * larger, part by part. */
+/* NVIDIA's advice for cuBLAS on Hopper is 32 MiB. Copies from and to memory that is not pinned pass through the staging
+ * memory, which is: what is larger, part by part. */
 static const size_t WORKSPACE = (size_t)32 << 20, STAGING = (size_t)4 << 20;
 
 enum { STAGING_ALIGN = 64, REDUCED_PRECISION = 8 /* first compute capability with tf32 and bf16 products */ };
@@ -28,18 +28,45 @@ static void cuda_wait(Backend *backend) {
     cuda_of(backend)->staged = 0;
 }
 
+/* NULL: there is no room. */
 static void *allocate(size_t bytes) {
     void *memory = NULL;
     const cudaError_t error = cudaMalloc(&memory, bytes ? bytes : 1);
-    if (error == cudaErrorMemoryAllocation)
-        fatal("out of GPU memory: %zu bytes asked for; a smaller train.batch or eval.batch needs less", bytes);
+    if (error == cudaErrorMemoryAllocation) {
+        cudaGetLastError(); /* forget it */
+        return NULL;
+    }
     CUDA_TRY(error);
     return memory;
 }
 
+void *cuda_memory(size_t bytes) {
+    void *memory = allocate(bytes);
+    if (!memory)
+        fatal("out of GPU memory in the middle of the work: %zu bytes asked for; a smaller train.batch or eval.batch "
+              "needs less",
+              bytes);
+    return memory;
+}
+
+/* Once there was no room, all further memory is only counted, for the message. */
 static void *cuda_allocate(Backend *backend, size_t bytes) {
-    (void)backend;
-    return allocate(bytes);
+    CudaBackend *cuda = cuda_of(backend);
+    void *memory = cuda->lacking ? NULL : allocate(bytes);
+    if (memory) return memory;
+    if (!cuda->lacking) CUDA_TRY(cudaMemGetInfo(&cuda->free_then, &cuda->memory));
+    cuda->lacking += bytes;
+    return NULL;
+}
+
+static Status cuda_room(Backend *backend) {
+    const CudaBackend *cuda = cuda_of(backend);
+    const double mib = 1 << 20;
+    if (!cuda->lacking) return status_ok();
+    return status_error(RAM_USAGE,
+                        "out of GPU memory: %.1f MiB more were asked for, %.1f of the GPU's %.1f MiB are free: lower "
+                        "train.batch or eval.batch, start fewer ranks per GPU, or leave the GPU to this run alone",
+                        (double)cuda->lacking / mib, (double)cuda->free_then / mib, (double)cuda->memory / mib);
 }
 
 static void cuda_release(Backend *backend, void *memory) {
@@ -51,6 +78,12 @@ static void cuda_release(Backend *backend, void *memory) {
 void cuda_upload(Backend *backend, void *device, const void *host, size_t bytes) {
     CudaBackend *cuda = cuda_of(backend);
     require(!cuda->recording);
+    if (cuda->lacking) return;
+    if (cuda_is_pinned(cuda, host, bytes)) {
+        CUDA_TRY(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, cuda->stream));
+        cuda_wait(backend);
+        return;
+    }
     for (size_t done = 0; done < bytes;) {
         const size_t part = bytes - done < STAGING ? bytes - done : STAGING;
         if (cuda->staged + part > STAGING) cuda_wait(backend);
@@ -64,6 +97,11 @@ void cuda_upload(Backend *backend, void *device, const void *host, size_t bytes)
 
 void cuda_download(Backend *backend, void *host, const void *device, size_t bytes) {
     CudaBackend *cuda = cuda_of(backend);
+    if (cuda_is_pinned(cuda, host, bytes)) {
+        CUDA_TRY(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, cuda->stream));
+        cuda_wait(backend);
+        return;
+    }
     for (size_t done = 0; done < bytes;) {
         const size_t part = bytes - done < STAGING ? bytes - done : STAGING;
         if (cuda->staged + part > STAGING) cuda_wait(backend);
@@ -86,7 +124,7 @@ void *cuda_scratch(CudaBackend *cuda, size_t bytes) {
         require(!cuda->recording && cuda->outgrown_count < SCRATCHES);
         if (cuda->scratch) cuda->outgrown[cuda->outgrown_count++] = cuda->scratch;
         cuda->scratch_bytes = bytes < 2 * cuda->scratch_bytes ? 2 * cuda->scratch_bytes : bytes;
-        cuda->scratch = allocate(cuda->scratch_bytes);
+        cuda->scratch = cuda_memory(cuda->scratch_bytes);
     }
     return cuda->scratch;
 }
@@ -100,11 +138,18 @@ void cuda_run(Backend *backend, Span lanes, int lanes_most, SpanWork work, void 
         work(context, 0, &span);
 }
 
+static void cuda_run_threads(Backend *backend, ThreadWork work, void *context) {
+    CudaBackend *cuda = cuda_of(backend);
+    if (!cuda->pool) cuda->pool = cpu_pool_new(backend->threads);
+    cpu_pool_run(cuda->pool, work, context);
+}
+
 /* --- the whole */
 
 static void cuda_free(Backend *backend) {
     CudaBackend *cuda = cuda_of(backend);
     cuda_wait(backend);
+    cpu_pool_free(cuda->pool);
     cuda_blas_close(cuda->blas);
     cuda_release(backend, cuda->workspace);
     cuda_release(backend, cuda->scratch);
@@ -119,12 +164,16 @@ static const Kernels CUDA_KERNELS = {
     .name = "cuda",
     .free = cuda_free,
     .allocate = cuda_allocate,
+    .room = cuda_room,
     .release = cuda_release,
+    .allocate_host = cuda_allocate_host,
+    .release_host = cuda_release_host,
     .upload = cuda_upload,
     .download = cuda_download,
     .present = cuda_present,
     .withdraw = cuda_release,
     .run = cuda_run,
+    .run_threads = cuda_run_threads,
     .run_recorded = cuda_run_recorded,
     .forget = cuda_forget,
     .wait = cuda_wait,
@@ -202,26 +251,35 @@ Status cuda_backend_probe(int gpu) {
     return status_ok();
 }
 
-Status cuda_backend_new(int gpu, Precision precision, Backend **backend) {
+Status cuda_backend_new(const BackendOptions *options, Backend **backend) {
     static const char *const NAME[] = {[PRECISION_FP32] = "fp32", [PRECISION_TF32] = "tf32", [PRECISION_BF16] = "bf16"};
     struct cudaDeviceProp properties;
-    TRY(choose(gpu, &properties));
-    TRY(check_precision(precision, &properties));
+    TRY(choose(options->gpu, &properties));
+    TRY(check_precision(options->precision, &properties));
     CudaBlas *blas;
-    TRY(cuda_blas_open(precision, &blas));
+    TRY(cuda_blas_open(options->precision, &blas));
     CudaBackend *cuda = memory_new(1, sizeof *cuda);
     void *staging = NULL;
     CUDA_TRY(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking));
     CUDA_TRY(cudaMallocHost(&staging, STAGING));
     cuda->staging = staging;
-    cuda->workspace = allocate(WORKSPACE);
     cuda->blas = blas;
+    cuda->workspace = cuda_allocate(&cuda->base, WORKSPACE);
+    if (!cuda->workspace) {
+        const Status full = cuda_room(&cuda->base);
+        cuda_free(&cuda->base);
+        return full;
+    }
     cuda_blas_start(blas, cuda->stream, cuda->workspace, WORKSPACE);
-    cuda->base = (Backend){
-        .kernels = &CUDA_KERNELS, .workers = 1, .library = cuda->library, .note = cuda->note, .stream = cuda->stream};
+    cuda->base = (Backend){.kernels = &CUDA_KERNELS,
+                           .workers = 1,
+                           .threads = options->threads,
+                           .library = cuda->library,
+                           .note = cuda->note,
+                           .stream = cuda->stream};
     snprintf(cuda->library, sizeof cuda->library, "cuBLAS %d", cuda_blas_version(blas));
     snprintf(cuda->note, sizeof cuda->note, "%.80s, sm_%d%d, %s", properties.name, properties.major, properties.minor,
-             NAME[precision]);
+             NAME[options->precision]);
     *backend = &cuda->base;
     return status_ok();
 }

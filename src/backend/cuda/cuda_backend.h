@@ -8,8 +8,8 @@
 /* Whether that GPU and what it needs can be had; RAM_UNAVAILABLE: why not. */
 Status cuda_backend_probe(int gpu);
 
-/* On the GPU at place `gpu` among those that the process sees. RAM_UNAVAILABLE where there is none, or none that this
- * program has code for; RAM_USAGE for a precision that the GPU lacks. */
-Status cuda_backend_new(int gpu, Precision precision, Backend **backend);
+/* As backend_open. RAM_UNAVAILABLE where there is no such GPU, or none that this program has code for; RAM_USAGE for a
+ * precision that the GPU lacks, or where it has no room. */
+Status cuda_backend_new(const BackendOptions *options, Backend **backend);
 
 #endif

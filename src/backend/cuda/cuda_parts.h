@@ -5,10 +5,12 @@
 #define RAM_BACKEND_CUDA_PARTS_H
 
 #include "backend/backend.h"
+#include "backend/cpu/cpu_pool.h"
 
 #include <cuda_runtime_api.h>
 
 typedef struct CudaTable CudaTable;
+typedef struct CudaHost CudaHost;
 
 enum { SCRATCHES = 48 /* each is at least twice the one before */ };
 
@@ -21,10 +23,14 @@ typedef struct {
     size_t staged;    /* bytes of it that the stream may still have to read */
     void *scratch;    /* of the kernel that runs, cuda_scratch */
     size_t scratch_bytes;
+    size_t lacking;            /* bytes asked for in vain; 0: there was room */
+    size_t free_then, memory;  /* when that began, and all of the GPU's */
     void *outgrown[SCRATCHES]; /* (outgrown_count): scratch memory of before, which records may know */
     int outgrown_count;
     bool recording;              /* what is asked for goes into a graph: kernels alone */
     CudaTable *tables;           /* cuda_table's */
+    CudaHost *host;              /* cuda_allocate_host's */
+    CpuPool *pool;               /* of run_threads; NULL before */
     char library[32], note[120]; /* base.library, base.note */
 } CudaBackend;
 
@@ -53,6 +59,14 @@ void cuda_failed(const char *file, int line, const char *call, const char *reaso
         CUDA_TRY(cudaGetLastError());                                                                                  \
     } while (0)
 #endif
+
+/* Pinned host memory, zeros, and whether (bytes) from `host` on lie in it. */
+void *cuda_allocate_host(Backend *backend, size_t bytes);
+void cuda_release_host(Backend *backend, void *memory); /* NULL is allowed */
+bool cuda_is_pinned(const CudaBackend *cuda, const void *host, size_t bytes);
+
+/* Memory of the GPU, which there must be. */
+void *cuda_memory(size_t bytes);
 
 /* Memory of the kernel that asks, until the next one asks: undefined contents, aligned to 256 bytes. It grows to the
  * most that was asked for, so that a step allocates nothing once the first is done; what it was before stays, for the

@@ -13,16 +13,15 @@ struct CudaTable {
 };
 
 const void *cuda_table(CudaBackend *cuda, const void *table, size_t bytes) {
-    Backend *backend = &cuda->base;
     for (const CudaTable *known = cuda->tables; known; known = known->next)
         if (known->bytes == bytes && memcmp(known->here, table, bytes) == 0) return known->there;
     CudaTable *made = memory_new(1, sizeof *made + bytes);
-    made->there = backend->kernels->allocate(backend, bytes);
+    made->there = cuda_memory(bytes);
     made->bytes = bytes;
     memcpy(made->here, table, bytes);
     made->next = cuda->tables;
     cuda->tables = made;
-    cuda_upload(backend, made->there, table, bytes);
+    cuda_upload(&cuda->base, made->there, table, bytes);
     return made->there;
 }
 

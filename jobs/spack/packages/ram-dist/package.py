@@ -18,7 +18,6 @@ class RamDist(CMakePackage):
     depends_on("mpi")
     depends_on("hdf5@1.10:+hl")
     depends_on("libxsmm@1.17")
-    depends_on("blas")
     depends_on("random123")
     depends_on("libyaml")
     depends_on("jansson")

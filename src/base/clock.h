@@ -1,0 +1,14 @@
+/* Clock: the time that passes, from a clock that never jumps. Nothing here is collective. */
+#ifndef RAM_BASE_CLOCK_H
+#define RAM_BASE_CLOCK_H
+
+#include <time.h>
+
+/* Seconds since some moment before the program began; may be called in a signal handler. */
+static inline double clock_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+#endif

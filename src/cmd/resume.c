@@ -1,0 +1,143 @@
+#include "cmd/resume.h"
+#include "base/log.h"
+#include "train/train.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Refuses what may not change. */
+static Status check_changes(const Config *saved, const Config *config, bool within_epoch) {
+    for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
+        char before[CONFIG_TEXT], now[CONFIG_TEXT];
+        const KeyInfo *info = config_key(key);
+        config_get_text(saved, key, before, sizeof before);
+        config_get_text(config, key, now, sizeof now);
+        if (info->change == CHANGE_FIXED)
+            return status_error(RAM_USAGE,
+                                "%.64s was '%.128s' and cannot become '%.128s' in a run that goes on: leave it, "
+                                "or start a new run with --run-dir DIR",
+                                info->name, before, now);
+        if (info->change == CHANGE_EPOCH && within_epoch)
+            return status_error(RAM_USAGE,
+                                "%.64s was '%.128s' and cannot become '%.128s' in the middle of an epoch: finish the "
+                                "epoch without the change first",
+                                info->name, before, now);
+    }
+    return status_ok();
+}
+
+static void tell_changes(const Config *saved, const Config *config) {
+    for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
+        char before[CONFIG_TEXT], now[CONFIG_TEXT];
+        config_get_text(saved, key, before, sizeof before);
+        config_get_text(config, key, now, sizeof now);
+        log_info("changed: %s was %s, is %s", config_key(key)->name, *before ? before : "''", *now ? now : "''");
+    }
+}
+
+/* Whether the set at `path` is one of the folder's, however the user wrote the path. */
+static bool is_inside(const char *path, const char *folder) {
+    char *inner = realpath(path, NULL), *outer = realpath(folder, NULL);
+    const size_t length = outer ? strlen(outer) : 0;
+    const bool inside = inner && outer && strncmp(inner, outer, length) == 0 && inner[length] == '/';
+    free(inner);
+    free(outer);
+    return inside;
+}
+
+/* A run that was killed before its first checkpoint begins again as it was configured, unless --config says otherwise.
+ */
+static Status take_saved_config(Session *session, const ArgumentsSpec *spec, const char *folder) {
+    char path[FILE_PATH];
+    Config saved;
+    TRY(atomic_file_join(path, folder, "config.yaml"));
+    if (session->arguments.config_path || access(path, F_OK) != 0) return status_ok();
+    config_default(&saved);
+    TRY(config_read_file(&saved, path));
+    return session_parse_again(session, *spec, &saved);
+}
+
+/* Where no epoch is to come: a change that could only matter in an epoch to come would be a false label. */
+static Status check_finished(const Config *saved, const Config *config) {
+    for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;)
+        if (config_key(key)->change == CHANGE_EPOCH)
+            return status_error(RAM_USAGE,
+                                "this run is finished, so %.64s cannot change any more: start a new run with --run-dir "
+                                "DIR, or raise train.epochs to go on",
+                                config_key(key)->name);
+    return status_ok();
+}
+
+/* Whether validation errors from before the changes do not compare with those to come. */
+static bool is_judged_anew(const Config *saved, const Config *config) {
+    for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
+        const KeyInfo *info = config_key(key);
+        if (strcmp(info->section, "eval") == 0 || (strcmp(info->section, "data") == 0 && info->change != CHANGE_FREE))
+            return true;
+    }
+    return false;
+}
+
+/* The configuration of what goes on from a checkpoint: its own, unless --config says otherwise. */
+static Status settle(Session *session, const ArgumentsSpec *spec, const Config *saved) {
+    if (!session->arguments.config_path) return session_parse_again(session, *spec, saved);
+    config_settle_auto(&session->arguments.config, saved);
+    return status_ok();
+}
+
+Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, const char *folder) {
+    char path[FILE_PATH], checkpoints[FILE_PATH];
+    Config saved;
+    *resume = (Resume){0};
+    const Config *config = &session->arguments.config;
+    if (!session->arguments.resume) return status_ok();
+    TRY(atomic_file_join(checkpoints, folder, "checkpoints"));
+    TRY(checkpoint_find(session->comm, checkpoints, session->arguments.resume, path));
+    if (!*path) {
+        log_info("no checkpoint in %s: starting from the beginning", checkpoints);
+        return take_saved_config(session, spec, folder);
+    }
+    TRY(checkpoint_open(session->comm, path, &resume->checkpoint));
+    resume->own = is_inside(path, checkpoints);
+    bool taken = !resume->own && checkpoint_any(checkpoints);           /* a curve alone is kept beside the new one */
+    comm_broadcast(session->comm, &resume->own, sizeof resume->own, 0); /* rank 0's view of the folders counts */
+    comm_broadcast(session->comm, &taken, sizeof taken, 0);
+    if (taken)
+        return status_error(RAM_USAGE,
+                            "%.400s holds a run of its own: give --run-dir DIR for the one that goes on from "
+                            "another's checkpoint",
+                            folder);
+    TRY(saved_state_read_config(resume->checkpoint, &saved));
+    TRY(saved_state_read(resume->checkpoint, &resume->state));
+    TRY(settle(session, spec, &saved));
+    TRY(check_changes(&saved, config, resume->state.batch > 0));
+    resume->judged_anew = is_judged_anew(&saved, config);
+    if (train_is_finished(config, &resume->state)) {
+        TRY(check_finished(&saved, config));
+        resume->finished = train_is_finished(&saved, &resume->state) ||
+                           !checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
+    }
+    log_info("going on from %s", path);
+    tell_changes(&saved, config);
+    return status_ok();
+}
+
+Status resume_check_data(Resume *resume, const Provenance *provenance) {
+    bool same;
+    if (!resume->checkpoint) return status_ok();
+    TRY(saved_state_same_data(resume->checkpoint, provenance, &same));
+    if (same) return status_ok();
+    if (resume->state.batch > 0)
+        return status_error(RAM_USAGE,
+                            "the images are not those that the checkpoint was trained on, and cannot change in "
+                            "the middle of an epoch: give the same data (data.dir, data.seed)");
+    log_info("changed: the images are not those that the checkpoint was trained on");
+    resume->judged_anew = true;
+    return status_ok();
+}
+
+void resume_close(Resume *resume) {
+    checkpoint_close(resume->checkpoint);
+    *resume = (Resume){0};
+}

@@ -1,0 +1,28 @@
+/* Resume: what --resume leads to: the checkpoint that a training goes on from, the configuration that it then has, and
+ * whether what the line changes may change. Reads only: doctor asks for the same as train does. Must not know how a
+ * training goes on. resume_open is collective. */
+#ifndef RAM_CMD_RESUME_H
+#define RAM_CMD_RESUME_H
+
+#include "cmd/session.h"
+#include "store/checkpoint.h"
+#include "train/saved_state.h"
+
+typedef struct {
+    Checkpoint *checkpoint; /* NULL: from the beginning */
+    SavedState state;       /* of it */
+    bool own;               /* it is one of this run's */
+    bool finished;          /* the run is, or has gone further than it is asked to */
+    bool judged_anew;       /* validation errors from before do not compare with those to come */
+} Resume;
+
+/* Finds and opens the checkpoint that --resume asks for, if any, for the run folder `folder`, and settles the session's
+ * configuration: `spec` is what its arguments were parsed with. A rank's own failure is returned on it alone, so agree
+ * on the result; resume_close() it in any case. RAM_USAGE, RAM_DATA. @collective */
+Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, const char *folder);
+void resume_close(Resume *resume); /* a zeroed one is allowed */
+
+/* Other images than the checkpoint's are like a changed key of the kind `epoch`. RAM_USAGE. */
+Status resume_check_data(Resume *resume, const Provenance *provenance);
+
+#endif
