@@ -191,7 +191,7 @@ static Status open_temporary(const char *path, const char *temporary, int *file)
 Status atomic_file_write(const char *path, const void *data, size_t bytes) {
     char temporary[FILE_PATH];
     struct stat facts;
-    int file;
+    int file = -1;
     if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode)) /* a rename would put a file in a device's place */
         return status_error(RAM_IO, "%.400s is there and is no regular file: choose another name", path);
     TRY(prefixed(path, ".tmp-", temporary));
