@@ -9,7 +9,7 @@
 
 static const char AVERAGE[] = "ema/param"; /* the optimiser's last vector where it has one */
 
-enum { STATE_FACTS = 22 };
+enum { STATE_FACTS = 24 };
 
 /* Names of the epoch's sums, in the order of enum Sum. */
 static const char *const SUM_NAMES[SUMS] = {"state/sum_nll",       "state/sum_glimpse_nll", "state/sum_baseline",
@@ -31,6 +31,8 @@ static int state_scalars(SavedState *s, StoreScalar scalar[STATE_FACTS]) {
         {.name = "state/moving_average", .type = STORE_REAL, .value = &s->moving_average},
         {.name = "state/schedule_factor", .type = STORE_REAL, .value = &s->schedule.factor},
         {.name = "state/rate_factor", .type = STORE_REAL, .value = &s->rate_factor, .optional = true},
+        {.name = "state/mean_error", .type = STORE_REAL, .value = &s->schedule.mean_error, .optional = true},
+        {.name = "state/observed", .type = STORE_INT, .value = &s->schedule.observed, .optional = true},
         {.name = "state/schedule_waited", .type = STORE_INT, .value = &s->schedule.waited},
         {.name = "state/since_better", .type = STORE_INT, .value = &s->schedule.since_better},
         {.name = "state/best_error", .type = STORE_REAL, .value = &s->schedule.best_error},
@@ -133,6 +135,8 @@ Status saved_state_read_config(const Checkpoint *checkpoint, Config *config) {
 Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
     StoreScalar scalar[STATE_FACTS];
     state->rate_factor = 1; /* of a set that does not say */
+    state->schedule.observed = 0;
+    state->schedule.mean_error = 0;
     state->sum[SUM_CORRECT] = NAN;
     TRY(checkpoint_read_scalars(checkpoint, state_scalars(state, scalar), scalar));
     if (state->best_step == 0 && state->best_saved_error == 0) /* how older sets said that there is none */

@@ -20,8 +20,8 @@ typedef struct {
     ScheduleState schedule;
     double rate_factor;            /* of the learning rate, besides the schedule's: less than 1 after rollbacks */
     int64_t best_step, best_epoch; /* of the best set that is saved; 0: none yet */
-    double best_saved_error; /* its validation error, 101: none yet; the next best must be less. schedule.best_error may
-                                be of a model that could not be saved */
+    double best_saved_error; /* schedule.mean_error then, 101: none yet; the next best must be less. schedule.best_error
+                                may be of a model that could not be saved */
     int64_t metrics_bytes;   /* metrics.jsonl when this was saved, */
     char metrics_hash[HASH_TEXT]; /* and its hash; the only member that is no number, and the last */
 } SavedState;

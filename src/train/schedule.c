@@ -22,6 +22,9 @@ double schedule_rate(const Config *config, const ScheduleState *state, double pr
 }
 
 void schedule_observe(const Config *config, ScheduleState *state, double validation_error) {
+    const int64_t epochs = ++state->observed < config->eval_average ? state->observed : config->eval_average;
+    state->mean_error =
+        epochs > 1 ? state->mean_error + (validation_error - state->mean_error) / (double)epochs : validation_error;
     if (validation_error < state->best_error) {
         state->best_error = validation_error;
         state->waited = state->since_better = 0;

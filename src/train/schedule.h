@@ -5,9 +5,11 @@
 
 #include "config/config.h"
 
-/* What the plateau schedule and early stopping remember between epochs. */
+/* What the plateau schedule, early stopping and the choice of the best model remember between epochs. */
 typedef struct {
     double factor;        /* the plateau's product so far; 1 at the start */
+    double mean_error;    /* validation error, averaged over eval.average epochs, percent */
+    int64_t observed;     /* epochs that it has seen */
     double best_error;    /* smallest validation error so far, percent; 101 at the start */
     int64_t waited;       /* epochs since best_error, for the plateau (counted anew after each reduction) */
     int64_t since_better; /* epochs since best_error, for early stopping */

@@ -297,11 +297,11 @@ static Status close_epoch(Training *t, bool *best) {
     if (!status_failed(&status)) status = metrics_evaluation(&t->metrics, s->epoch, s->step, &validation);
     TRY(comm_agree(experiment->comm, status));
     schedule_observe(config, &s->schedule, validation.error);
-    *best = validation.error < s->best_saved_error;
+    *best = s->schedule.mean_error < s->best_saved_error;
     if (*best) {
         s->best_step = s->step;
         s->best_epoch = s->epoch;
-        s->best_saved_error = validation.error;
+        s->best_saved_error = s->schedule.mean_error;
     }
     trace_probe(t, s->epoch); /* before the checkpoint: a crash in between repeats the epoch, and its trace */
     const ProgressPoint point = progress_point(t);
@@ -359,8 +359,9 @@ static Status measure_best(Training *t) {
         s->best_step = s->step;
         s->best_epoch = s->epoch - 1;
     }
-    log_info("best model: %sepoch %lld, validation error %.2f %%", instead ? "the last, " : "",
-             (long long)s->best_epoch, s->best_saved_error);
+    const bool averaged = !instead && t->experiment->config.eval_average > 1;
+    log_info("best model: %sepoch %lld, validation error %.2f %%%s", instead ? "the last, " : "",
+             (long long)s->best_epoch, s->best_saved_error, averaged ? ", averaged over epochs" : "");
     const Status status = measure_model(t->experiment, SPLIT_TEST, &t->metrics, s->best_epoch, s->best_step, &learned);
     backend->kernels->release(backend, values.address);
     return status;

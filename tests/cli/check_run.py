@@ -1,6 +1,7 @@
 """check_run.py MODE ...: looks at run folders from outside, knowing only the files' contract.
 
-  metrics RUN TRAIN BATCH EPOCHS        metrics.jsonl has the rows and fields of a run of EPOCHS epochs
+  metrics RUN TRAIN BATCH EPOCHS [AVERAGE]   metrics.jsonl has the rows and fields of a run of EPOCHS epochs; the best
+                                        model is that of the smallest validation error, averaged over AVERAGE epochs
   learned RUN ERROR                     the test error is at most ERROR percent, the last loss below the first
   same RUN RUN                          equal metrics but for seconds; equal latest and best, every bit of every array
   weights RUN RUN                       equal latest vectors, every bit
@@ -38,7 +39,14 @@ def of_kind(run, kind, split=None):
     return [row for row in rows(run) if row["kind"] == kind and row.get("split") == split]
 
 
-def metrics(run, train, batch, epochs):
+def averaged(validation, average):
+    mean = 0
+    for seen, row in enumerate(validation, 1):
+        mean += (row["error"] - mean) / min(seen, average)
+        yield mean
+
+
+def metrics(run, train, batch, epochs, average=1):
     train, batch, epochs = int(train), int(batch), int(epochs)
     steps = -(-train // batch)
     kinds = [(row["kind"], row.get("split")) for row in rows(run)]
@@ -63,7 +71,7 @@ def metrics(run, train, batch, epochs):
         assert (row["epoch"], row["step"]) == (number, number * steps), row
     validation = of_kind(run, "eval", "validation")
     assert [(row["epoch"], row["step"]) for row in validation] == [(n, n * steps) for n in range(1, epochs + 1)]
-    best = min(validation, key=lambda row: (row["error"], row["epoch"]))
+    best = min(zip(averaged(validation, int(average)), validation), key=lambda pair: round(pair[0], 9))[1]
     test = of_kind(run, "eval", "test")
     assert all((row["epoch"], row["step"]) == (best["epoch"], best["step"]) for row in test), "not of the best model"
     assert [row["policy"] for row in test][1:] == ["random", "center"]

@@ -10,7 +10,7 @@ epochs=48 # long enough for a signal to come before the end
 # all that a resumed run must remember: two moments or one, the average, the baseline, the plateau, the best
 settings=(--config small.yaml --set train.epochs="$epochs" --set train.ema=0.95 --set train.baseline=moving_average
     --set schedule.kind=plateau --set schedule.patience=1 --set schedule.factor=0.8
-    --set train.glimpse_nll=0.2 --set checkpoint.epochs=3)
+    --set train.glimpse_nll=0.2 --set checkpoint.epochs=3 --set eval.average=5)
 
 # start FOLDER COMMAND...: in the background; returns when its first epoch is done. $! ends with the command's code.
 start() {
@@ -36,7 +36,7 @@ stopped() {
 
 run 0 "${settings[@]}" --run-dir whole
 quiet
-check metrics whole 5400 32 $epochs
+check metrics whole 5400 32 $epochs 5
 
 # np 1 by SIGTERM, `--np 2` by SIGUSR1 to the command, np 3 by SIGTERM to one rank, then np 1 to the end.
 stops_within=0
@@ -62,7 +62,7 @@ quiet
 says out "going on from "
 check same whole cut
 [ $stops_within -gt 0 ] || fail "no stop fell within an epoch"
-check metrics cut 5400 32 $epochs
+check metrics cut 5400 32 $epochs 5
 
 # Killed without warning, with rows written after the last checkpoint: they are kept aside, and written again.
 start killed "$ram_dist" "${settings[@]}" --run-dir killed --set checkpoint.seconds=0.02
