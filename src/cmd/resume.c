@@ -118,6 +118,9 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
         resume->finished = train_is_finished(&saved, &resume->state) ||
                            !checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
     }
+    if (resume->finished && !resume->own)
+        return status_error(RAM_USAGE, "%.400s is of a training that is finished: raise train.epochs to go on from it",
+                            path);
     log_info("going on from %s", path);
     tell_changes(&saved, config);
     return status_ok();

@@ -89,6 +89,9 @@ done
 run 0 --run-dir whole --resume "$work/./whole" # its own checkpoint, written another way
 says out "this run is finished"
 fingerprint whole | diff before - >/dev/null || fail "a finished run was changed"
+run 64 --resume whole/checkpoints/latest --run-dir other
+error_has "is finished" "raise train.epochs"
+rm -rf other
 run 0 "${settings[@]}" --run-dir grown --set train.epochs=2
 run 0 --run-dir grown --resume auto --set train.epochs=3 --set train.batch=64
 quiet
