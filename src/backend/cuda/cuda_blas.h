@@ -1,6 +1,6 @@
-/* Products by cuBLASLt, loaded when a GPU is to be used and not before: it is large, and a program that knows CUDA shall
- * start where it is not. Products of one shape are computed by one algorithm, so their bits don't depend on where the
- * matrices lie. Owns the handle and what describes the shapes. Must not know layers. Nothing is collective. */
+/* Products by cuBLASLt, loaded when a GPU is to be used and not before: it is large, and a program that knows CUDA
+ * shall start where it is not. Products of one shape are computed by one algorithm, so their bits don't depend on where
+ * the matrices lie. Owns the handle and what describes the shapes. Must not know layers. Nothing is collective. */
 #ifndef RAM_BACKEND_CUDA_BLAS_H
 #define RAM_BACKEND_CUDA_BLAS_H
 
