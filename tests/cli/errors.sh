@@ -21,9 +21,10 @@ exec unshare -m sh -c 'mount --bind . /mnt && mount -t tmpfs none /tmp && mkdir 
 SH
 chmod +x host
 if unshare -m mount --bind . /mnt 2>err; then
+    cp "$ram_dist" program # which may lie in /tmp
     command_run 0 env OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --quiet --mca plm rsh \
         --mca plm_rsh_agent "$work/host" --mca pml ob1 --mca btl self,tcp -host one:1,two:1 -np 2 -wdir "$work" \
-        -x RAM_DATA "$ram_dist" bench "${small[@]}" --steps 2
+        -x RAM_DATA "$work/program" bench "${small[@]}" --steps 2
     grep -q '^checkpoint ' out || fail "no checkpoint was timed over two hosts"
     [ -z "$(find . -name 'ram_dist-bench-*')" ] || fail "bench left its folder"
 fi
