@@ -50,16 +50,17 @@ static void multiply(void *context, int worker, const Span *lane) {
 }
 
 /* Products of 16 x 256 x 256 on all workers of all ranks at once, one lane of 16 rows each. @collective */
-static double measure_peak(const Experiment *experiment) {
+static Status measure_peak(const Experiment *experiment, double *peak) {
     Backend *backend = experiment->backend;
     PeakWork work = {backend, memory_new((size_t)backend->workers, sizeof(DevFloats))};
-    double rate[REPEATS];
+    double rate[REPEATS] = {0};
     const int workers = backend->workers;
     const Span lanes = {.batch = (int64_t)workers * PEAK_ROWS, .lanes = workers, .lane_count = workers, .samples = 1};
     int64_t all_workers = workers;
     comm_sum(experiment->comm, &all_workers, 1);
     for (int i = 0; i < workers; i++) work.matrix[i] = backend_zeros(backend, (2 * PEAK_ROWS + PEAK_SIDE) * PEAK_SIDE);
-    for (int i = 0; i < REPEATS; i++) {
+    const Status room = comm_agree(experiment->comm, backend_room(backend)); /* for all that was opened before, too */
+    for (int i = 0; i < REPEATS && !status_failed(&room); i++) {
         comm_barrier(experiment->comm);
         const double started = clock_now();
         backend->kernels->run(backend, lanes, 1, multiply, &work);
@@ -69,7 +70,8 @@ static double measure_peak(const Experiment *experiment) {
     }
     for (int i = 0; i < workers; i++) backend->kernels->release(backend, work.matrix[i].address);
     free(work.matrix);
-    return median(rate, REPEATS);
+    *peak = median(rate, REPEATS);
+    return room;
 }
 
 /* --- steps */
@@ -257,7 +259,7 @@ static Status measure_checkpoint(const Experiment *experiment, const Optimizer *
 static Status measure_steps(Steps *plain, int64_t steps, const char *folder, Provenance *provenance,
                             BenchFigures *figures) {
     Experiment *experiment = plain->experiment;
-    TRY(comm_agree(experiment->comm, backend_room(experiment->backend)));
+    TRY(measure_peak(experiment, &figures->peak));
     figures->step_seconds = time_steps(plain, steps);
     figures->train_rate = (double)experiment->config.train_batch / figures->step_seconds;
     figures->reduction_seconds = time_reduction(experiment);
@@ -273,7 +275,6 @@ Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Prov
     TRY(check_batch(experiment));
     comm_sum(experiment->comm, &cores, 1);
     *figures = (BenchFigures){.cores = (int)cores, .cores_of_rank = experiment->backend->workers};
-    figures->peak = measure_peak(experiment);
     steps_open(&plain, experiment);
     const Status status = measure_steps(&plain, steps, folder, provenance, figures);
     steps_close(&plain);

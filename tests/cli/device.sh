@@ -71,7 +71,7 @@ if [ "$device" = cuda ]; then
     done
     # A batch that the GPU has no room for: no rank begins.
     if [[ $ram_dist == *_emulated ]]; then
-        export EMULATED_MEMORY=$((48 << 20))
+        export EMULATED_MEMORY=$((36 << 20))
         for np in 1 2 3; do
             run 64 --np $np --config small.yaml --set train.batch=20000 --run-dir large$np --device cuda
             error_has "out of GPU memory: " " MiB more were asked for" "train.batch"
@@ -86,7 +86,7 @@ if [ "$device" = cuda ]; then
         done
         EMULATED_MEMORY=$((16 << 20)) run 64 eval large1 --device cuda
         error_has "out of GPU memory: 32.0 MiB more were asked for, 16.0 of the GPU's 16.0 MiB are free"
-        run 64 bench --device cuda --steps 5 --set train.batch=20000
+        EMULATED_MEMORY=$(((32 << 20) + 20000)) run 64 bench --config small.yaml --device cuda --steps 5
         error_has "out of GPU memory: "
         unset EMULATED_MEMORY
     fi
