@@ -2,7 +2,6 @@
 #include "cmd/arguments.h"
 #include "cmd/commands.h"
 
-
 enum { OPTION_RESOLVED = OWN_OPTION, OPTION_CHANGED };
 
 typedef struct {

@@ -1,7 +1,7 @@
-/* Linear layers by cuBLASLt, which is column-major; how row-major matrices are handed to it is told in cpu_linear.c. Each
- * product has the shape of one lane (all its glimpses stacked, or one), so that its bits are the same whoever computes
- * the lane. Products with a narrow side keep float32 whatever the precision: they have the location, the locator's
- * mean, the baseline or the classes at one end. */
+/* Linear layers by cuBLASLt, which is column-major; how row-major matrices are handed to it is told in cpu_linear.c.
+ * Each product has the shape of one lane (all its glimpses stacked, or one), so that its bits are the same whoever
+ * computes the lane. Products with a narrow side keep float32 whatever the precision: they have the location, the
+ * locator's mean, the baseline or the classes at one end. */
 #include "backend/cuda/cuda_blas.h"
 #include "backend/cuda/cuda_parts.h"
 #include "base/log.h"
