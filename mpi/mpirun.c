@@ -118,12 +118,6 @@ static bool start(Child *child, int np, char **command, bool terminal, const sig
     return child->process > 0;
 }
 
-static void finish(Child *child) {
-    mpirun_output_end(&child->words);
-    if (child->signals >= 0) close(child->signals);
-    if (child->output >= 0) close(child->output);
-}
-
 /* Passes on what mpirun has written so far. */
 static void take_output(Child *child) {
     char data[4096];
@@ -133,6 +127,13 @@ static void take_output(Child *child) {
     if (bytes != 0) return;
     close(child->output); /* its end, which poll() would tell of for ever */
     child->output = -1;
+}
+
+static void finish(Child *child) {
+    take_output(child); /* its last words, which may have come with its end */
+    mpirun_output_end(&child->words);
+    if (child->signals >= 0) close(child->signals);
+    if (child->output >= 0) close(child->output);
 }
 
 /* Takes the signals that have come. */
