@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* pthread_timedjoin_np */
 #include "mpi/comm_nccl.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "mpi/launch.h"
@@ -85,7 +86,7 @@ Status comm_nccl_find(int *version) {
 
 /* When a wait has been too long. */
 typedef struct {
-    struct timespec begin;
+    double begin;   /* clock_now() */
     double seconds; /* 0: never */
     int looks;
 } Deadline;
@@ -104,23 +105,13 @@ struct CommNccl {
     Deadline opening; /* of all waits together */
 };
 
-static double elapsed(const struct timespec *begin) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - begin->tv_sec) + 1e-9 * (double)(now.tv_nsec - begin->tv_nsec);
-}
-
-static Deadline deadline_begin(double seconds) {
-    Deadline deadline = {.seconds = seconds};
-    clock_gettime(CLOCK_MONOTONIC, &deadline.begin);
-    return deadline;
-}
+static Deadline deadline_begin(double seconds) { return (Deadline){.begin = clock_now(), .seconds = seconds}; }
 
 /* To be called between two looks. The first ones follow at once, since a step's sum takes microseconds. */
 static bool deadline_passed(Deadline *deadline) {
     enum { HASTY = 1000 };
     if (++deadline->looks > HASTY) sched_yield();
-    return deadline->seconds > 0 && elapsed(&deadline->begin) > deadline->seconds;
+    return deadline->seconds > 0 && clock_now() - deadline->begin > deadline->seconds;
 }
 
 static Deadline deadline_of_wait(const CommNccl *n) { return n->open ? deadline_begin(n->seconds) : n->opening; }
