@@ -17,12 +17,13 @@ static const ArgumentsSpec SPEC = {
     .operand = "RUN|CHECKPOINT|TRACE",
 };
 
-static void print_state(const Checkpoint *checkpoint, const SavedState *state) {
+static void print_state(const Checkpoint *checkpoint, const SavedState *state, const Config *config) {
     printf("step               %lld\n", (long long)checkpoint_step(checkpoint));
     printf("epoch              %lld, at batch %lld\n", (long long)state->epoch, (long long)state->batch);
     if (state->best_epoch > 0)
-        printf("best validation    %.2f %% error, epoch %lld (step %lld)\n", state->best_saved_error,
-               (long long)state->best_epoch, (long long)state->best_step);
+        printf("best validation    %.2f %% error%s, epoch %lld (step %lld)\n", state->best_saved_error,
+               config->eval_average > 1 ? ", averaged over epochs" : "", (long long)state->best_epoch,
+               (long long)state->best_step);
     else
         printf("best validation    none yet\n");
     printf("shards             %d\n", checkpoint_shards(checkpoint));
@@ -87,7 +88,7 @@ static Status print_checkpoint(const Checkpoint *checkpoint, const char *path) {
     TRY(saved_state_read(checkpoint, &state));
     TRY(saved_state_read_config(checkpoint, &config));
     print_head("checkpoint", path);
-    print_state(checkpoint, &state);
+    print_state(checkpoint, &state, &config);
     TRY(print_fields(checkpoint));
     print_changes(&config);
     TRY(inspect_scalars(checkpoint, &scalars, &scalar));

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/average.h"
+
 ScheduleState schedule_start(void) { return (ScheduleState){.factor = 1, .best_error = 101}; }
 
 double schedule_rate(const Config *config, const ScheduleState *state, double progress) {
@@ -22,9 +24,7 @@ double schedule_rate(const Config *config, const ScheduleState *state, double pr
 }
 
 void schedule_observe(const Config *config, ScheduleState *state, double validation_error) {
-    const int64_t epochs = ++state->observed < config->eval_average ? state->observed : config->eval_average;
-    state->mean_error =
-        epochs > 1 ? state->mean_error + (validation_error - state->mean_error) / (double)epochs : validation_error;
+    state->mean_error = average_take(state->mean_error, validation_error, ++state->observed, config->eval_average);
     if (validation_error < state->best_error) {
         state->best_error = validation_error;
         state->waited = state->since_better = 0;

@@ -39,8 +39,12 @@ static void tell_test_center(const Run *run, char text[FACT_TEXT]) {
 }
 
 static void tell_validation(const Run *run, char text[FACT_TEXT]) {
-    const EvalRow *row = run_best_eval(run, "validation");
-    if (row) snprintf(text, FACT_TEXT, "%.2f %% after epoch %" PRId64, row->error, row->epoch);
+    const EvalRow *row = run_best_eval(run);
+    if (!row) return;
+    const int length = snprintf(text, FACT_TEXT, "%.2f %% after epoch %" PRId64, row->error, row->epoch);
+    if (run_average(run) > 1)
+        snprintf(text + length, (size_t)(FACT_TEXT - length), ", chosen by an average over %" PRId64 " epochs",
+                 run_average(run));
 }
 
 static void tell_last(const Run *run, char text[FACT_TEXT]) {

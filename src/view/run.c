@@ -1,4 +1,5 @@
 #include "view/run.h"
+#include "base/average.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -313,12 +314,20 @@ const EvalRow *run_last_eval(const Run *run, const char *split, const char *poli
     return NULL;
 }
 
-const EvalRow *run_best_eval(const Run *run, const char *split) {
+const EvalRow *run_best_eval(const Run *run) {
     const EvalRow *best = NULL;
-    for (int i = 0; i < run->evals; i++)
-        if (strcmp(run->eval[i].split, split) == 0 && (!best || run->eval[i].error < best->error)) best = &run->eval[i];
+    double average = 0, least = 0;
+    int64_t seen = 0;
+    for (int i = 0; i < run->evals; i++) {
+        const EvalRow *row = &run->eval[i];
+        if (strcmp(row->split, "validation") != 0) continue;
+        average = average_take(average, row->error, ++seen, run_average(run));
+        if (!best || average < least) best = row, least = average;
+    }
     return best;
 }
+
+int64_t run_average(const Run *run) { return run->has_config ? run->config.eval_average : 1; }
 
 static bool is_test(const Run *run, int i) { return strcmp(run->eval[i].split, "test") == 0; }
 

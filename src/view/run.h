@@ -87,8 +87,10 @@ void run_close(Run *run); /* a zeroed one is allowed */
 
 /* The last evaluation of the split with the policy (NULL: any); NULL: there is none. */
 const EvalRow *run_last_eval(const Run *run, const char *split, const char *policy);
-/* The evaluation of the split with the fewest errors; NULL: there is none. */
-const EvalRow *run_best_eval(const Run *run, const char *split);
+/* The epochs over which the run averages the error of validation to choose its best model (eval.average). */
+int64_t run_average(const Run *run);
+/* The evaluation of the validation set after the best epoch, as training chooses it; NULL: there is none. */
+const EvalRow *run_best_eval(const Run *run);
 
 /* The run's own policy of evaluation (eval.policy): "sample", ... Without config.yaml the default. */
 void run_policy(const Run *run, char policy[16]);

@@ -37,6 +37,10 @@ stopped() {
 run 0 "${settings[@]}" --run-dir whole
 quiet
 check metrics whole 5400 32 $epochs 5
+best=$(sed -n 's/.*best model: epoch \([0-9]*\),.*averaged over epochs$/\1/p' whole/run.log)
+[ -n "$best" ] || fail "run.log does not say which epoch was best"
+run 0 watch whole --once # finds the same epoch in metrics.jsonl
+grep -q "^best validation .*, epoch $best\$" out || fail "watch does not show epoch $best as the best"
 
 # np 1 by SIGTERM, `--np 2` by SIGUSR1 to the command, np 3 by SIGTERM to one rank, then np 1 to the end.
 stops_within=0

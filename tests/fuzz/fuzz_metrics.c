@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     const Status status = run_open(folder, &run);
     if (status_failed(&status)) return 0;
     run_last_eval(&run, "test", NULL);
-    run_best_eval(&run, "validation");
+    run_best_eval(&run);
     run_is_finished(&run);
     run_close(&run);
     return 0;
