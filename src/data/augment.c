@@ -1,10 +1,17 @@
 #include "data/augment.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { POINTS_MOST = 4096 / AUGMENT_GRID + 5 /* control points of the longest side that IDX files may have */ };
+enum {
+    SIDE_MOST = 4096,                           /* of what IDX files may have */
+    POINTS_MOST = SIDE_MOST / AUGMENT_GRID + 5, /* its control points */
+    GROUP = AUGMENT_GRID + 1 /* pixels that are bent together: what lies between control points, and one
+                                more that is done again, since eight fill a vector */
+};
 
 /* Weights of the four control points around a place t (0..1) between the middle two: the uniform cubic B-spline. */
 static void spline_weights(float t, float weight[4]) {
@@ -15,114 +22,157 @@ static void spline_weights(float t, float weight[4]) {
     weight[3] = t * t * t / 6;
 }
 
-/* Displacement (x, y) at control point (row, column), in units of its standard deviation. */
-static void control_point(DrawKey key, int row, int column, float out[2]) {
-    key.rollout = 1 + (uint32_t)row;
-    key.glimpse = (uint32_t)column;
-    const philox4x32_ctr_t block = philox_block(key, 0);
-    philox_normal(block.v[0], block.v[1], out);
+/* The same for the columns of a group. */
+static void group_weights(float weight[4][GROUP]) {
+    for (int k = 0; k < GROUP; k++) {
+        float of_place[4];
+        spline_weights((float)k / AUGMENT_GRID, of_place);
+        for (int i = 0; i < 4; i++) weight[i][k] = of_place[i];
+    }
 }
 
-/* The displacements of one row of pixels, as a spline along x: one pair for each column of control points. Its four
+enum { X, Y, AXES };
+
+/* The displacements of one row of pixels, as a spline along x: one for each axis and column of control points. Its four
  * rows of control points serve all rows of pixels between the same two. */
 typedef struct {
     int points;
-    float point[4][POINTS_MOST][2]; /* the four rows of control points around, row r in place r modulo 4 */
-    float x[POINTS_MOST], y[POINTS_MOST];
+    float point[4][AXES][POINTS_MOST]; /* the four rows of control points around, row r in place r modulo 4, in units
+                                          of their standard deviation */
+    float along[AXES][POINTS_MOST];    /* pixels */
 } RowSpline;
 
 static void draw_points(DrawKey key, int row, RowSpline *spline) {
-    for (int column = 0; column < spline->points; column++)
-        control_point(key, row, column, spline->point[row % 4][column]);
+    key.rollout = 1 + (uint32_t)row;
+    for (int column = 0; column < spline->points; column++) {
+        float normal[2];
+        key.glimpse = (uint32_t)column;
+        const philox4x32_ctr_t block = philox_block(key, 0);
+        philox_normal(block.v[0], block.v[1], normal);
+        for (int axis = 0; axis < AXES; axis++) spline->point[row % 4][axis][column] = normal[axis];
+    }
+}
+
+/* Straight, until row_spline() is called. */
+static void start_spline(int width, RowSpline *spline) {
+    spline->points = (width - 1) / AUGMENT_GRID + 4;
+    require(spline->points <= POINTS_MOST);
+    for (int axis = 0; axis < AXES; axis++)
+        memset(spline->along[axis], 0, (size_t)spline->points * sizeof spline->along[axis][0]);
 }
 
 /* Called for one row after the other, from 0 on: a row of control points is drawn once. */
-static void row_spline(const Augmentation *a, DrawKey key, int row, int width, RowSpline *spline) {
+static void row_spline(const Augmentation *a, DrawKey key, int row, RowSpline *spline) {
     float weight[4];
     const int first = row / AUGMENT_GRID;
     spline_weights((float)(row % AUGMENT_GRID) / AUGMENT_GRID, weight);
-    spline->points = (width - 1) / AUGMENT_GRID + 4;
-    require(spline->points <= POINTS_MOST);
     for (int i = row == 0 ? 0 : 3; row % AUGMENT_GRID == 0 && i < 4; i++) draw_points(key, first + i, spline);
-    for (int column = 0; column < spline->points; column++) {
-        spline->x[column] = spline->y[column] = 0;
-        for (int i = 0; i < 4; i++) {
-            const float *point = spline->point[(first + i) % 4][column];
-            spline->x[column] += (float)a->elastic * weight[i] * point[0];
-            spline->y[column] += (float)a->elastic * weight[i] * point[1];
+    for (int axis = 0; axis < AXES; axis++)
+        for (int column = 0; column < spline->points; column++) {
+            float sum = 0;
+            for (int i = 0; i < 4; i++)
+                sum += (float)a->elastic * weight[i] * spline->point[(first + i) % 4][axis][column];
+            spline->along[axis][column] = sum;
         }
-    }
 }
 
-/* weight: of the column's place between its control points. */
-static void bend(const RowSpline *spline, int column, const float weight[4], float *x, float *y) {
-    const int first = column / AUGMENT_GRID;
-    for (int i = 0; i < 4; i++) {
-        *x += weight[i] * spline->x[first + i];
-        *y += weight[i] * spline->y[first + i];
-    }
-}
-
+/* Where a row of the new image comes from, in the old one: x and y of each pixel, and of some behind the last. */
 typedef struct {
-    int height, width, channels;
-    const uint8_t *pixels;
+    float place[AXES][SIDE_MOST + 2 * GROUP];
+} Origin;
+
+/* Along an axis: centre + slope * distance of the column + offset, bent by the spline's values. weight: by the column's
+ * place between its control points. The last of a group is made again as the first of the next one. */
+static void find_origin(float centre, float slope, const float *distance, float offset, const float *bend,
+                        const float weight[4][GROUP], int width, float *place) {
+    for (int group = 0; group * AUGMENT_GRID < width; group++) {
+        const int first = group * AUGMENT_GRID;
+        float sum[GROUP];
+        for (int k = 0; k < GROUP; k++) sum[k] = centre + slope * distance[first + k] + offset;
+        for (int i = 0; i < 4; i++)
+            for (int k = 0; k < GROUP; k++) sum[k] += weight[i][k] * bend[group + i];
+        for (int k = 0; k < GROUP; k++) place[first + k] = sum[k];
+    }
+}
+
+/* An image as numbers, with zeros around: one row and column before it, two behind. */
+typedef struct {
+    int height, width, channels, stride; /* stride: numbers in a row */
+    float *values;                       /* the pixel at row 0, column 0 */
+    float *memory;                       /* owned */
 } Source;
 
-static float pixel(const Source *source, int row, int column, int channel) {
-    if (row < 0 || row >= source->height || column < 0 || column >= source->width) return 0;
-    return source
-        ->pixels[((size_t)row * (size_t)source->width + (size_t)column) * (size_t)source->channels + (size_t)channel];
+static Source pad(int height, int width, int channels, const uint8_t *image) {
+    Source source = {height, width, channels, (width + 3) * channels, NULL, NULL};
+    source.memory = memory_new((size_t)(height + 3) * (size_t)source.stride, sizeof *source.memory);
+    source.values = source.memory + source.stride + channels;
+    for (int row = 0; row < height; row++)
+        for (int i = 0; i < width * channels; i++)
+            source.values[(ptrdiff_t)row * source.stride + i] = image[(ptrdiff_t)row * width * channels + i];
+    return source;
 }
 
-/* Bilinear, rounded. */
-static void sample(const Source *source, float x, float y, uint8_t *out) {
-    const float left = floorf(x), top = floorf(y), u = x - left, v = y - top;
-    if (!(left >= -1 && left < (float)source->width && top >= -1 && top < (float)source->height)) {
-        memset(out, 0, (size_t)source->channels);
-        return;
-    }
-    const int column = (int)left, row = (int)top, channels = source->channels;
-    const bool inside = column >= 0 && column + 1 < source->width && row >= 0 && row + 1 < source->height;
-    for (int c = 0; c < channels; c++) {
-        float corner[4];
-        if (inside) { /* nearly all */
-            const uint8_t *upper =
-                source->pixels + ((size_t)row * (size_t)source->width + (size_t)column) * (size_t)channels;
-            const uint8_t *lower = upper + source->width * channels;
-            corner[0] = upper[c];
-            corner[1] = upper[c + channels];
-            corner[2] = lower[c];
-            corner[3] = lower[c + channels];
-        } else {
-            for (int i = 0; i < 4; i++) corner[i] = pixel(source, row + i / 2, column + i % 2, c);
+static float clamp(float x, int side) {
+    x = x > -1 ? x : -1;
+    return x < (float)side ? x : (float)side; /* both ends and what lies behind are 0 */
+}
+
+/* A row of the new image: bilinear, rounded. Whole vectors: some pixels behind the last are made too. */
+static inline void sample(const Source *source, const Origin *origin, int channels, uint8_t *restrict out) {
+    const float *restrict values = source->values;
+    const int width = source->width, stride = source->stride;
+    for (int first = 0; first < width; first += GROUP) {
+        int pixel[GROUP], corner[GROUP];
+        float u[GROUP], v[GROUP];
+        for (int k = 0; k < GROUP; k++) {
+            const float x = clamp(origin->place[X][first + k], width), left = floorf(x);
+            const float y = clamp(origin->place[Y][first + k], source->height), top = floorf(y);
+            u[k] = x - left;
+            v[k] = y - top;
+            corner[k] = (int)top * stride + (int)left * channels;
         }
-        const float upper = (1 - u) * corner[0] + u * corner[1], lower = (1 - u) * corner[2] + u * corner[3];
-        out[c] = (uint8_t)lrintf((1 - v) * upper + v * lower);
+        const int count = width - first < GROUP ? width - first : GROUP;
+        for (int c = 0; c < channels; c++) {
+            for (int k = 0; k < GROUP; k++) {
+                const float *at = values + corner[k] + c;
+                const float upper = (1 - u[k]) * at[0] + u[k] * at[channels];
+                const float lower = (1 - u[k]) * at[stride] + u[k] * at[stride + channels];
+                pixel[k] = (int)rintf((1 - v[k]) * upper + v[k] * lower);
+            }
+            for (int k = 0; k < count; k++) out[(first + k) * channels + c] = (uint8_t)pixel[k];
+        }
     }
 }
 
 void augment_image(const Augmentation *a, DrawKey key, int height, int width, int channels, const uint8_t *image,
                    uint8_t *out) {
-    const Source source = {height, width, channels, image};
+    require(width <= SIDE_MOST && height <= SIDE_MOST);
     key.rollout = key.glimpse = 0;
     const philox4x32_ctr_t draw = philox_block(key, 0);
     const double angle = a->rotation * (double)philox_signed(draw.v[0]) * 3.14159265358979 / 180;
     const double factor = 1 / (1 + a->scale * (double)philox_signed(draw.v[1]));
     const float cosine = (float)(factor * cos(angle)), sine = (float)(factor * sin(angle));
-    const float centre_x = 0.5f * (float)(width - 1), centre_y = 0.5f * (float)(height - 1);
-    const float shift_x = (float)a->shift * philox_signed(draw.v[2]),
-                shift_y = (float)a->shift * philox_signed(draw.v[3]);
+    const float slope[AXES] = {cosine, -sine}, across[AXES] = {sine, cosine};
+    const float centre[AXES] = {0.5f * (float)(width - 1), 0.5f * (float)(height - 1)};
+    const float shift[AXES] = {(float)a->shift * philox_signed(draw.v[2]), (float)a->shift * philox_signed(draw.v[3])};
+    float weight[4][GROUP], distance[SIDE_MOST + GROUP];
+    group_weights(weight);
+    for (int column = 0; column < width + GROUP; column++) distance[column] = (float)column - centre[X] - shift[X];
     RowSpline spline;
-    float weight[AUGMENT_GRID][4];
-    for (int i = 0; i < AUGMENT_GRID; i++) spline_weights((float)i / AUGMENT_GRID, weight[i]);
+    Origin origin;
+    start_spline(width, &spline);
+    const Source source = pad(height, width, channels, image);
     for (int row = 0; row < height; row++) {
-        if (a->elastic > 0) row_spline(a, key, row, width, &spline);
-        for (int column = 0; column < width; column++) {
-            const float dx = (float)column - centre_x - shift_x, dy = (float)row - centre_y - shift_y;
-            float x = centre_x + cosine * dx + sine * dy, y = centre_y - sine * dx + cosine * dy;
-            if (a->elastic > 0) bend(&spline, column, weight[column % AUGMENT_GRID], &x, &y);
-            sample(&source, x, y, out);
-            out += channels;
-        }
+        if (a->elastic > 0) row_spline(a, key, row, &spline);
+        const float down = (float)row - centre[Y] - shift[Y];
+        for (int axis = 0; axis < AXES; axis++)
+            find_origin(centre[axis], slope[axis], distance, across[axis] * down, spline.along[axis], weight, width,
+                        origin.place[axis]);
+        uint8_t *row_out = out + (ptrdiff_t)row * width * channels;
+        if (channels == 1)
+            sample(&source, &origin, 1, row_out);
+        else
+            sample(&source, &origin, channels, row_out);
     }
+    free(source.memory);
 }
