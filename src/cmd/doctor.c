@@ -229,7 +229,7 @@ static void judge_experiment(Page *page, Resume *resume) {
          experiment.backend->note);
     session_provenance(session, &experiment, &provenance);
     if (passed(page, "training", experiment_link(&experiment)))
-        passed(page, "training", comm_agree(session->comm, resume_check_data(resume, &provenance)));
+        passed(page, "training", comm_agree(session->comm, resume_check_data(resume, &experiment, &provenance)));
     experiment_close(&experiment);
 }
 

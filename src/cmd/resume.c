@@ -1,5 +1,6 @@
 #include "cmd/resume.h"
 #include "base/log.h"
+#include "cmd/saved_model.h"
 #include "train/train.h"
 
 #include <stdlib.h>
@@ -87,9 +88,10 @@ static Status settle(Session *session, const ArgumentsSpec *spec, const Config *
 }
 
 Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, const char *folder) {
-    char path[FILE_PATH], checkpoints[FILE_PATH];
+    char checkpoints[FILE_PATH];
     Config saved;
     *resume = (Resume){0};
+    char *path = resume->path;
     const Config *config = &session->arguments.config;
     if (!session->arguments.resume) return status_ok();
     TRY(atomic_file_join(checkpoints, folder, "checkpoints"));
@@ -126,9 +128,10 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     return status_ok();
 }
 
-Status resume_check_data(Resume *resume, const Provenance *provenance) {
+Status resume_check_data(Resume *resume, const Experiment *experiment, const Provenance *provenance) {
     bool same;
     if (!resume->checkpoint) return status_ok();
+    TRY(saved_model_check_images(resume->checkpoint, resume->path, experiment));
     TRY(saved_state_same_data(resume->checkpoint, provenance, &same));
     if (same) return status_ok();
     if (resume->state.batch > 0)

@@ -9,6 +9,7 @@
 #include "train/saved_state.h"
 
 typedef struct {
+    char path[FILE_PATH];   /* of the checkpoint */
     Checkpoint *checkpoint; /* NULL: from the beginning */
     SavedState state;       /* of it */
     bool own;               /* it is one of this run's */
@@ -22,7 +23,8 @@ typedef struct {
 Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, const char *folder);
 void resume_close(Resume *resume); /* a zeroed one is allowed */
 
-/* Other images than the checkpoint's are like a changed key of the kind `epoch`. RAM_USAGE. */
-Status resume_check_data(Resume *resume, const Provenance *provenance);
+/* Other images than the checkpoint's are like a changed key of the kind `epoch`; those of another kind make another
+ * model. RAM_USAGE, RAM_DATA. */
+Status resume_check_data(Resume *resume, const Experiment *experiment, const Provenance *provenance);
 
 #endif

@@ -56,28 +56,26 @@ int64_t saved_model_channels(const Layout *parameters, const Config *saved) {
            (saved->model_scales * saved->model_patch * saved->model_patch);
 }
 
-/* Images of another kind than the checkpoint's make another model of the same configuration: that is told as such, not
- * as the shapes that follow from it. */
-static Status check_kind(const SavedModel *model) {
-    const Dims *dims = &model->experiment.ram.dims;
-    const char *directory = model->experiment.dataset.directory;
+Status saved_model_check_images(const Checkpoint *checkpoint, const char *path, const Experiment *experiment) {
+    const Dims *dims = &experiment->ram.dims;
+    const char *directory = experiment->dataset.directory;
     Config saved;
     Layout layout;
-    TRY(saved_state_read_config(model->checkpoint, &saved));
-    TRY(inspect_layout(model->checkpoint, "param", &layout));
+    TRY(saved_state_read_config(checkpoint, &saved));
+    TRY(inspect_layout(checkpoint, "param", &layout));
     const int64_t channels = saved_model_channels(&layout, &saved);
     const int64_t classes = field_side(&layout, "classifier.fc.weight", 0);
     if (channels != dims->retina.channels)
         return status_error(RAM_DATA,
                             "the images in %.300s have %d channel%s, those that the checkpoint %.300s was trained on "
                             "have %lld: give such images (data.dir)",
-                            directory, dims->retina.channels, dims->retina.channels == 1 ? "" : "s", model->path,
+                            directory, dims->retina.channels, dims->retina.channels == 1 ? "" : "s", path,
                             (long long)channels);
     if (classes != dims->classes)
         return status_error(RAM_DATA,
                             "the images in %.300s are of %d class%s, those that the checkpoint %.300s was trained on "
                             "of %lld: give such images (data.dir), or the number of classes (data.classes)",
-                            directory, dims->classes, dims->classes == 1 ? "" : "es", model->path, (long long)classes);
+                            directory, dims->classes, dims->classes == 1 ? "" : "es", path, (long long)classes);
     return status_ok();
 }
 
@@ -90,7 +88,7 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     const int threads = launch_threads(comm, session->arguments.config._threads);
     log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
     TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
-    TRY(check_kind(model));
+    TRY(saved_model_check_images(model->checkpoint, model->path, &model->experiment));
     TRY(look_at_data(session, model));
     model->values = backend_floats(model->experiment.backend, (int64_t)model->experiment.ram.parameters.layout.total);
     return saved_state_load_parameters(&model->experiment, model->checkpoint, model->values);

@@ -31,6 +31,10 @@ bool saved_model_takes_along(int key);
 /* How many channels the images of a saved model have, by its parameters: no key, since the data tell it. */
 int64_t saved_model_channels(const Layout *parameters, const Config *saved);
 
+/* Images of another kind (channels, classes) than the checkpoint's make another model of the same configuration: that
+ * is told as such, not as the shapes that follow from it. path: of the checkpoint. RAM_DATA. */
+Status saved_model_check_images(const Checkpoint *checkpoint, const char *path, const Experiment *experiment);
+
 /* The fact of an exported file that says so. */
 #define SAVED_MODEL_CHANNELS "data.channels"
 

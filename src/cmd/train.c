@@ -80,7 +80,7 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
     TRY(experiment_open(&experiment, &session->arguments.config, comm, threads, launch_data_directory()));
     session_provenance(session, &experiment, &provenance);
     Status status = experiment_link(&experiment);
-    if (!status_failed(&status)) status = comm_agree(comm, resume_check_data(resume, &provenance));
+    if (!status_failed(&status)) status = comm_agree(comm, resume_check_data(resume, &experiment, &provenance));
     if (!status_failed(&status)) status = comm_agree(comm, write_config(session, folder->path));
     if (!status_failed(&status)) {
         describe(session, &experiment, folder);

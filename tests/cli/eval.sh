@@ -60,6 +60,8 @@ run 65 eval one --set data.classes=7
 error_has "are of 7 classes, those that the checkpoint" "of 5: give such images"
 run 65 trace one --set data.dir=colour --output elsewhere
 error_has "have 3 channels"
+run 65 train --resume one/checkpoints/latest --set train.epochs=100 --set data.dir=colour --run-dir elsewhere
+error_has "have 3 channels"
 
 # Every saved epoch's validation, as recorded: rows of metrics.jsonl by step.
 for set in one/checkpoints/step-*; do
