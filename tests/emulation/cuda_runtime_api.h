@@ -15,6 +15,7 @@ typedef enum {
     cudaErrorInvalidDeviceFunction = 98,
     cudaErrorNoDevice = 100,
     cudaErrorNoKernelImageForDevice = 209,
+    cudaErrorStreamCaptureInvalidated = 901,
 } cudaError_t;
 typedef enum { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 } cudaMemcpyKind;
 typedef struct EmulatedStream *cudaStream_t;
@@ -66,6 +67,10 @@ void emulate_call(void (*work)(const void *argument), const void *argument, size
 
 bool emulate_is_capturing(void);
 
+/* From now on capture goes as where a driver does not take the `launches`-th launch (from 1; 0: the capture's end, -1:
+ * it takes all). */
+void emulate_refusal(int launches);
+
 #ifdef __cplusplus
 }
 #include <functional>
@@ -99,8 +104,8 @@ static inline void emulate_launch(dim3 blocks, dim3 threads, void (*kernel)(Para
 }
 #define CUDA_LAUNCH(kernel, blocks, threads, cuda, ...)                                                                \
     do {                                                                                                               \
-        (void)(cuda);                                                                                                  \
         emulate_launch(blocks, threads, kernel, __VA_ARGS__);                                                          \
+        CUDA_ASKED(cuda, #kernel, cuda_reason(cudaGetLastError()));                                                    \
     } while (0)
 #endif
 

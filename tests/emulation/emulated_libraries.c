@@ -44,13 +44,14 @@ static void multiply(const void *argument) {
     cpu_plain_product(p->trans_b, p->m, p->n, p->k, p->a, p->lda, p->b, p->ldb, p->accumulate, p->c, p->ldc);
 }
 
-void cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a, int64_t lda,
-                       const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc) {
+const char *cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a,
+                              int64_t lda, const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc) {
     (void)blas;
     (void)exact;
     require(m > 0 && n > 0 && k > 0 && lda >= m && ldb >= (trans_b ? n : k) && ldc >= m);
     const Product product = {trans_b, accumulate, m, n, k, a, b, (int)lda, (int)ldb, (int)ldc, c};
     emulate_call(multiply, &product, sizeof product);
+    return NULL;
 }
 
 void cuda_range(Backend *backend, const char *name) {

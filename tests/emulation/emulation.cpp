@@ -115,6 +115,9 @@ struct EmulatedGraph {
     std::vector<std::function<void()>> work;
 };
 static EmulatedGraph *captured;
+static int refusal = -1; /* the launch that is refused; -1: none */
+static int left;         /* launches until then */
+static bool refused, last_refused;
 
 static void ask(std::function<void()> work) {
     if (captured)
@@ -127,6 +130,7 @@ void emulate(dim3 blocks, dim3 threads, std::function<void()> thread) {
     const unsigned count = threads.x * threads.y;
     if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0 || count == 0 || count > THREADS_MOST || threads.z != 1)
         std::abort();
+    if (captured && --left == 0) refused = last_refused = true;
     ask([=]() {
         launch.thread = &thread;
         blockDim = threads;
@@ -146,17 +150,25 @@ void emulate_call(void (*work)(const void *argument), const void *argument, size
     ask([=]() { work(copy.data()); });
 }
 
+void emulate_refusal(int launches) { refusal = launches; }
+
 bool emulate_is_capturing() { return captured != nullptr; }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
     if (captured) std::abort();
     captured = new EmulatedGraph;
+    left = refusal;
+    refused = refusal == 0;
     return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph) {
+    if (refused) {
+        delete captured;
+        captured = nullptr;
+    }
     *graph = captured;
     captured = nullptr;
-    return cudaSuccess;
+    return refused ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
 }
 cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *executable, cudaGraph_t graph, unsigned long long) {
     *executable = new EmulatedGraph(*graph);
@@ -180,7 +192,11 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
 static const size_t FILLED = 1 << 22; /* bytes from which on new memory is left as it is */
 
 const char *cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "an emulated error"; }
-cudaError_t cudaGetLastError() { return cudaSuccess; }
+cudaError_t cudaGetLastError() {
+    const bool error = last_refused;
+    last_refused = false;
+    return error ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
+}
 cudaError_t cudaGetDeviceCount(int *count) {
     *count = 1;
     return cudaSuccess;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <cuda_runtime_api.h>
 
 enum { COUNT = 300, LARGE = 1 << 20 };
 
@@ -43,18 +44,32 @@ static void set_step(const Adding *adding, float value) {
     adding->backend->kernels->upload(adding->backend, adding->step.address, values, sizeof values);
 }
 
+static void open_adding(Adding *adding) {
+    const BackendOptions options = {.device = DEVICE_CUDA, .threads = 1};
+    *adding = (Adding){0};
+    const Status status = backend_open(&options, &adding->backend);
+    if (status_failed(&status)) fail_msg("%s", status.message);
+    adding->sum = backend_zeros(adding->backend, COUNT);
+    adding->step = backend_zeros(adding->backend, COUNT);
+    adding->squares.address = adding->backend->kernels->allocate(adding->backend, sizeof(double));
+    set_step(adding, 1);
+}
+
+static void close_adding(Adding *adding, BackendRecord *record) {
+    const Kernels *kernels = adding->backend->kernels;
+    backend_forget(adding->backend, record);
+    kernels->release(adding->backend, adding->squares.address);
+    kernels->release(adding->backend, adding->sum.address);
+    kernels->release(adding->backend, adding->step.address);
+    backend_close(adding->backend);
+}
+
 static void test_record(void **state) {
     (void)state;
-    const BackendOptions options = {.device = DEVICE_CUDA, .threads = 1};
-    Adding adding = {0};
+    Adding adding;
     BackendRecord *record = NULL;
-    const Status status = backend_open(&options, &adding.backend);
-    if (status_failed(&status)) fail_msg("%s", status.message);
+    open_adding(&adding);
     const Kernels *kernels = adding.backend->kernels;
-    adding.sum = backend_zeros(adding.backend, COUNT);
-    adding.step = backend_zeros(adding.backend, COUNT);
-    adding.squares.address = kernels->allocate(adding.backend, sizeof(double));
-    set_step(&adding, 1);
     check(&adding, &record, 8, 1, 1);
     check(&adding, &record, 8, 2, 2);
     check(&adding, &record, 8, 2, 3);
@@ -71,15 +86,29 @@ static void test_record(void **state) {
     check(&adding, &record, 3, 5, 83);
     check(&adding, &record, 3, 6, 93);
     check(&adding, &record, 3, 6, 103);
-    backend_forget(adding.backend, record);
-    kernels->release(adding.backend, adding.squares.address);
     kernels->release(adding.backend, large.address);
-    kernels->release(adding.backend, adding.sum.address);
-    kernels->release(adding.backend, adding.step.address);
-    backend_close(adding.backend);
+    close_adding(&adding, record);
+}
+
+/* A driver that does not record one of the work's launches, or any: the work is done without a record. */
+static void test_refusal(void **state) {
+    (void)state;
+    for (int launch = 0; launch <= 3; launch++) {
+        Adding adding;
+        BackendRecord *record = NULL;
+        open_adding(&adding);
+        check(&adding, &record, 8, 1, 1);
+        emulate_refusal(launch);
+        check(&adding, &record, 8, 3, 2); /* once in vain */
+        check(&adding, &record, 8, 4, 3);
+        check(&adding, &record, 5, 5, 4);
+        check(&adding, &record, 5, 6, 5);
+        emulate_refusal(-1);
+        close_adding(&adding, record);
+    }
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_record)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_record), cmocka_unit_test(test_refusal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,12 @@ void cuda_failed(const char *file, int line, const char *call, const char *reaso
     log_fatal(file, line, "CUDA: %s (%s)", reason, call);
 }
 
+void cuda_asked(CudaBackend *cuda, const char *file, int line, const char *work, const char *reason) {
+    if (!reason) return;
+    if (!cuda->recording) cuda_failed(file, line, work, reason);
+    if (!cuda->unrecordable[0]) snprintf(cuda->unrecordable, sizeof cuda->unrecordable, "%.64s: %.80s", work, reason);
+}
+
 static CudaBackend *cuda_of(Backend *backend) { return (CudaBackend *)backend; }
 
 /* --- memory */

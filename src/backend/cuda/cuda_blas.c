@@ -206,8 +206,8 @@ static const Plan *plan_of(CudaBlas *blas, const Shape *shape) {
     return plan;
 }
 
-void cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a, int64_t lda,
-                       const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc) {
+const char *cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a,
+                              int64_t lda, const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc) {
     const float alpha = 1.0f, beta = accumulate ? 1.0f : 0.0f;
     const Shape shape = {.exact = exact,
                          .trans_b = trans_b,
@@ -222,6 +222,8 @@ void cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, i
                          .align_b = alignment(b, ldb),
                          .align_c = alignment(c, ldc)};
     const Plan *plan = plan_of(blas, &shape);
-    CUBLAS_TRY(blas, multiply(blas->handle, plan->product, &alpha, a, plan->a, b, plan->b, &beta, c, plan->c, c,
-                              plan->c, &plan->algorithm, blas->workspace, blas->workspace_bytes, blas->stream));
+    const cublasStatus_t status =
+        blas->multiply(blas->handle, plan->product, &alpha, a, plan->a, b, plan->b, &beta, c, plan->c, c, plan->c,
+                       &plan->algorithm, blas->workspace, blas->workspace_bytes, blas->stream);
+    return status == CUBLAS_STATUS_SUCCESS ? NULL : blas->text(status);
 }

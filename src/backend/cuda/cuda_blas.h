@@ -21,8 +21,8 @@ void cuda_blas_close(CudaBlas *blas); /* NULL is allowed */
 int cuda_blas_version(const CudaBlas *blas);
 
 /* C (m x n) = A (m x k) B (k x n) [+ C], column-major; B transposed where `trans_b`, float32 operands whatever the
- * precision where `exact`. C is only read with `accumulate`. */
-void cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a, int64_t lda,
-                       const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc);
+ * precision where `exact`. C is only read with `accumulate`. Returns why the stream did not take it, NULL: it did. */
+const char *cuda_blas_product(CudaBlas *blas, bool exact, bool trans_b, int m, int n, int k, const float *a,
+                              int64_t lda, const float *b, int64_t ldb, bool accumulate, float *c, int64_t ldc);
 
 #endif

@@ -1,6 +1,7 @@
 /* Work that comes again and again as a CUDA graph: a training step of RAM is some hundred small kernels, each of which
  * would cost more to launch than to run. */
 #include "backend/cuda/cuda_parts.h"
+#include "base/log.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -27,29 +28,35 @@ static BackendRecord *find(BackendRecord **list, const Span *lanes) {
     return record;
 }
 
-/* Relaxed: other threads (MPI's, NCCL's) may call CUDA meanwhile. */
+/* Relaxed: other threads (MPI's, NCCL's) may call CUDA meanwhile. What cannot be recorded is told once, and done
+ * without a record from then on: a driver's refusal costs time, not the training. */
 static void record_graph(CudaBackend *cuda, BackendRecord *record, RecordedWork work, void *context) {
-    cudaGraph_t graph;
-    cuda->recording = true;
+    cudaGraph_t graph = NULL;
     CUDA_TRY(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeRelaxed));
+    cuda->recording = true;
     work(context);
-    CUDA_TRY(cudaStreamEndCapture(cuda->stream, &graph));
+    CUDA_ASKED(cuda, "end of capture", cuda_reason(cudaStreamEndCapture(cuda->stream, &graph)));
+    if (!cuda->unrecordable[0])
+        CUDA_ASKED(cuda, "instantiation", cuda_reason(cudaGraphInstantiateWithFlags(&record->graph, graph, 0)));
     cuda->recording = false;
-    CUDA_TRY(cudaGraphInstantiateWithFlags(&record->graph, graph, 0));
-    CUDA_TRY(cudaGraphDestroy(graph));
+    if (graph) CUDA_TRY(cudaGraphDestroy(graph));
+    if (!cuda->unrecordable[0]) return;
+    record->graph = NULL;
+    cudaGetLastError(); /* it was of the capture, and has been told */
+    log_warning("no CUDA graph can be made of this work (%s): its kernels are launched one by one, which takes longer",
+                cuda->unrecordable);
 }
 
 /* When it is recorded depends on the batches alone, so that all ranks record a sum of theirs together. */
 void cuda_run_recorded(Backend *backend, BackendRecord **list, Span lanes, RecordedWork work, void *context) {
     CudaBackend *cuda = (CudaBackend *)backend;
     BackendRecord *record = find(list, &lanes);
-    if (!record->warm) {
+    if (record->warm && !record->graph && !cuda->unrecordable[0]) record_graph(cuda, record, work, context);
+    if (record->graph)
+        CUDA_TRY(cudaGraphLaunch(record->graph, cuda->stream));
+    else
         work(context);
-        record->warm = true;
-        return;
-    }
-    if (!record->graph) record_graph(cuda, record, work, context);
-    CUDA_TRY(cudaGraphLaunch(record->graph, cuda->stream));
+    record->warm = true;
 }
 
 void cuda_forget(Backend *backend, BackendRecord *record) {

@@ -23,17 +23,20 @@ void cuda_linear(Backend *backend, const Span *span, int glimpses, int in, int o
     CudaBackend *cuda = (CudaBackend *)backend;
     const int rows = stacked_rows(span, glimpses);
     if (rows == 0) return;
-    cuda_blas_product(cuda->blas, is_narrow(in, out), false, out, rows, in, weight.plain.address, out, x.at.address,
-                      x.stride, false, y.at.address, y.stride);
+    CUDA_ASKED(cuda, "cuBLAS product",
+               cuda_blas_product(cuda->blas, is_narrow(in, out), false, out, rows, in, weight.plain.address, out,
+                                 x.at.address, x.stride, false, y.at.address, y.stride));
     cuda_finish_linear(cuda, rows, out, bias, activation, y);
 }
 
 void cuda_linear_backward_data(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix dy,
                                Weight weight, bool accumulate, Matrix dx) {
+    CudaBackend *cuda = (CudaBackend *)backend;
     const int rows = stacked_rows(span, glimpses);
     if (rows == 0) return;
-    cuda_blas_product(((CudaBackend *)backend)->blas, is_narrow(in, out), false, in, rows, out, weight.plain.address,
-                      in, dy.at.address, dy.stride, accumulate, dx.at.address, dx.stride);
+    CUDA_ASKED(cuda, "cuBLAS product",
+               cuda_blas_product(cuda->blas, is_narrow(in, out), false, in, rows, out, weight.plain.address, in,
+                                 dy.at.address, dy.stride, accumulate, dx.at.address, dx.stride));
 }
 
 /* Some rows of the gradient, [output, output + outputs), for every lane. */
@@ -43,12 +46,15 @@ static void lane_products(CudaBackend *cuda, const Span *span, int glimpses, int
         const Span one = span_lane(span, lane);
         const int rows = stacked_rows(&one, glimpses);
         if (rows == 0) {
-            CUDA_TRY(cudaMemsetAsync(target, 0, (size_t)outputs * (size_t)in * sizeof *target, cuda->stream));
+            CUDA_ASKED(
+                cuda, "cudaMemsetAsync",
+                cuda_reason(cudaMemsetAsync(target, 0, (size_t)outputs * (size_t)in * sizeof *target, cuda->stream)));
             continue;
         }
         const Matrix columns = matrix_column(dy[lane], output);
-        cuda_blas_product(cuda->blas, is_narrow(in, out), true, in, outputs, rows, x[lane].at.address, x[lane].stride,
-                          columns.at.address, columns.stride, false, target, in);
+        CUDA_ASKED(cuda, "cuBLAS product",
+                   cuda_blas_product(cuda->blas, is_narrow(in, out), true, in, outputs, rows, x[lane].at.address,
+                                     x[lane].stride, columns.at.address, columns.stride, false, target, in));
     }
 }
 

@@ -28,6 +28,7 @@ typedef struct {
     void *outgrown[SCRATCHES]; /* (outgrown_count): scratch memory of before, which records may know */
     int outgrown_count;
     bool recording;              /* what is asked for goes into a graph: kernels alone */
+    char unrecordable[160];      /* why there can be no graph; "": there can */
     CudaTable *tables;           /* cuda_table's */
     CudaHost *host;              /* cuda_allocate_host's */
     CpuPool *pool;               /* of run_threads; NULL before */
@@ -50,13 +51,21 @@ void cuda_failed(const char *file, int line, const char *call, const char *reaso
         const cudaError_t cuda_try = (call);                                                                           \
         if (cuda_try != cudaSuccess) cuda_failed(__FILE__, __LINE__, #call, cudaGetErrorString(cuda_try));             \
     } while (0)
+/* Work that the backend's stream refused to take for `reason` (NULL: it took it): while it is being recorded, no record
+ * can be made of it (cuda_graph.c); else fatal(). */
+void cuda_asked(CudaBackend *cuda, const char *file, int line, const char *work, const char *reason);
+#define CUDA_ASKED(cuda, work, reason) cuda_asked(cuda, __FILE__, __LINE__, work, reason)
+/* As such a reason. */
+static inline const char *cuda_reason(cudaError_t error) {
+    return error == cudaSuccess ? NULL : cudaGetErrorString(error);
+}
 /* Every launch, on the backend's stream; errors of the kernel itself come at the next wait. Tests that run the kernels
  * without a GPU bring a launch of their own (tests/emulation). */
 #ifndef CUDA_LAUNCH
 #define CUDA_LAUNCH(kernel, blocks, threads, cuda, ...)                                                                \
     do {                                                                                                               \
         kernel<<<blocks, threads, 0, (cuda)->stream>>>(__VA_ARGS__);                                                   \
-        CUDA_TRY(cudaGetLastError());                                                                                  \
+        CUDA_ASKED(cuda, #kernel, cuda_reason(cudaGetLastError()));                                                    \
     } while (0)
 #endif
 
