@@ -7,8 +7,7 @@
 
 int __lsan_is_turned_off(void);
 
-int __lsan_is_turned_off(void)
-{
+int __lsan_is_turned_off(void) {
     const char *which = getenv("RAM_LSAN");
     return which && !strcmp(which, "one") && getenv("OMPI_COMM_WORLD_RANK");
 }
