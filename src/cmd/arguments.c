@@ -218,7 +218,7 @@ static void note_given(Arguments *arguments, const char *assignment) {
 static Status resolve(Parse *parse) {
     Arguments *arguments = parse->arguments;
     config_default(&arguments->config);
-    if (parse->spec->base && !arguments->config_path) arguments->config = *parse->spec->base;
+    if (parse->spec->base) arguments->config = *parse->spec->base;
     if (arguments->config_path) TRY(config_read_given(&arguments->config, arguments->config_path, arguments->given));
     for (int i = 0; i < arguments->overrides; i++) {
         const char *text = parse->override[i].text;

@@ -41,7 +41,7 @@ typedef struct {
     const char *operand; /* its name in --help, e.g. "CHECKPOINT"; NULL: the command takes none */
     int most_operands;   /* 2 to MOST_OPERANDS; 0: one */
     unsigned takes;
-    const Config *base;            /* what values start from where --config is not given; NULL: the defaults */
+    const Config *base;            /* what values start from; NULL: the defaults */
     const struct argp_option *own; /* NULL: none */
     Status (*take)(void *input, int key, const char *value);
     void *input;

@@ -129,9 +129,10 @@ static Status inspect_one_trace(const char *path) {
     return status;
 }
 
-static Status inspect(const Arguments *arguments) {
+static Status inspect(Arguments *arguments) {
     char path[FILE_PATH];
     bool is_trace;
+    arguments_default_to_run(arguments);
     if (!arguments->operand)
         return status_error(RAM_USAGE, "inspect needs a path: ram_dist inspect RUN|CHECKPOINT|TRACE");
     TRY(inspect_find(arguments->operand, path, &is_trace));

@@ -28,15 +28,6 @@ static Status check_changes(const Config *saved, const Config *config, bool with
     return status_ok();
 }
 
-static void tell_changes(const Config *saved, const Config *config) {
-    for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
-        char before[CONFIG_TEXT], now[CONFIG_TEXT];
-        config_get_text(saved, key, before, sizeof before);
-        config_get_text(config, key, now, sizeof now);
-        log_info("changed: %s was %s, is %s", config_key(key)->name, *before ? before : "''", *now ? now : "''");
-    }
-}
-
 /* Whether the set at `path` is one of the folder's, however the user wrote the path. */
 static bool is_inside(const char *path, const char *folder) {
     char *inner = realpath(path, NULL), *outer = realpath(folder, NULL);
@@ -124,7 +115,7 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
         return status_error(RAM_USAGE, "%.400s is of a training that is finished: raise train.epochs to go on from it",
                             path);
     log_info("going on from %s", path);
-    tell_changes(&saved, config);
+    saved_model_tell_changes(&saved, config, NULL);
     return status_ok();
 }
 

@@ -16,23 +16,38 @@ Status saved_model_take_split(const char *text, Split *split) {
 
 Status saved_model_find(const Session *session, const char *asked, char path[FILE_PATH]) {
     char run[FILE_PATH], checkpoints[FILE_PATH];
-    const Arguments *arguments = &session->arguments;
-    if (!asked && *arguments->config.run_dir) asked = arguments->config.run_dir;
+    const char *wish = "best";
+    if (asked && (strcmp(asked, "best") == 0 || strcmp(asked, "latest") == 0) && access(asked, F_OK) != 0) {
+        wish = asked;
+        asked = NULL;
+    }
     if (!asked) {
-        TRY(atomic_file_join(run, "logs", arguments->name));
+        TRY(arguments_run_path(&session->arguments, run));
         asked = run;
     }
     TRY(atomic_file_join(checkpoints, asked, "checkpoints"));
     const bool is_run = access(checkpoints, F_OK) == 0;
-    return checkpoint_find(session->comm, is_run ? checkpoints : "", is_run ? "best" : asked, path);
+    return checkpoint_find(session->comm, is_run ? checkpoints : "", is_run ? wish : asked, path);
 }
 
-/* Reads state and configuration; the same on every rank. */
+void saved_model_tell_changes(const Config *saved, const Config *config, bool (*counts)(int key)) {
+    for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
+        char before[CONFIG_TEXT], now[CONFIG_TEXT];
+        if (counts && !counts(key)) continue;
+        config_get_text(saved, key, before, sizeof before);
+        config_get_text(config, key, now, sizeof now);
+        log_info("changed: %s was %s, is %s", config_key(key)->name, *before ? before : "''", *now ? now : "''");
+    }
+}
+
+/* Reads state and configuration; the same on every rank. What the line says lies over the saved configuration. */
 static Status settle(Session *session, ArgumentsSpec spec, SavedModel *model) {
     Config saved;
     TRY(saved_state_read(model->checkpoint, &model->state));
     TRY(saved_state_read_config(model->checkpoint, &saved));
-    return session->arguments.config_path ? status_ok() : session_parse_again(session, spec, &saved);
+    TRY(session_parse_again(session, spec, &saved));
+    saved_model_tell_changes(&saved, &session->arguments.config, saved_model_takes_along);
+    return status_ok();
 }
 
 /* Figures of other images than the checkpoint's own are worth a word. */
@@ -87,6 +102,7 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     TRY(comm_agree(comm, settle(session, spec, model)));
     const int threads = launch_threads(comm, session->arguments.config._threads);
     log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
+    session_tell_augmentation(session);
     TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
     TRY(saved_model_check_images(model->checkpoint, model->path, &model->experiment));
     TRY(look_at_data(session, model));

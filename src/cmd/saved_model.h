@@ -22,11 +22,15 @@ typedef struct {
 Status saved_model_open(Session *session, ArgumentsSpec spec, const char *checkpoint, SavedModel *model);
 void saved_model_close(SavedModel *model); /* a zeroed one is allowed */
 
-/* The checkpoint that `asked` stands for, likewise; NULL: the run that the configuration names. @collective */
+/* The checkpoint that `asked` stands for, likewise; NULL: the best of the run that the configuration names, whose
+ * "best" and "latest" may be asked for by these words. @collective */
 Status saved_model_find(const Session *session, const char *asked, char path[FILE_PATH]);
 
 /* Whether a key goes out and comes in with the weights: it is of the model or the data, and no folder's name. */
 bool saved_model_takes_along(int key);
+
+/* One line for each key that differs and that `counts` (NULL: all do). */
+void saved_model_tell_changes(const Config *saved, const Config *config, bool (*counts)(int key));
 
 /* How many channels the images of a saved model have, by its parameters: no key, since the data tell it. */
 int64_t saved_model_channels(const Layout *parameters, const Config *saved);

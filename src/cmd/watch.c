@@ -61,8 +61,10 @@ int command_watch(int argc, char **argv) {
     Arguments arguments;
     const ArgumentsSpec spec = {
         .command = "watch",
-        .summary = "Shows the curves and the last figures of a run in the terminal, again every two seconds until the "
-                   "run is finished. It reads metrics.jsonl alone, so the run may be on another machine.",
+        .summary =
+            "Shows the curves and the last figures of a run in the terminal, again every two seconds until the "
+            "run is finished; one that was stopped goes on being shown, with the age of its last record. It reads "
+            "metrics.jsonl alone, so the run may be on another machine.",
         .operand = "RUN",
         .own = OWN_OPTIONS,
         .take = take,

@@ -39,8 +39,9 @@ static Status find_best(const char *folder, char path[FILE_PATH]) {
     char best[STEP_NAME];
     step_folder_read_link(folder, "best", best);
     if (best[0] && is_good(folder, best, path)) return status_ok();
-    log_warning("there is no good best checkpoint in %s; the newest takes its place", folder);
-    return find_newest(folder, best, path);
+    TRY(find_newest(folder, best, path));
+    if (path[0]) log_warning("there is no good best checkpoint in %s; the newest takes its place", folder);
+    return status_ok();
 }
 
 static bool is_kind(const char *folder, const char *name, mode_t kind) {

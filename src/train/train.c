@@ -206,10 +206,10 @@ static Status not_finite(const Training *t, const char *what) {
     char name[HEALTH_NAME];
     const bool found = health_find_not_finite(t->experiment, &t->optimizer, step_gradient(t->step), name);
     return status_error(RAM_NUMERIC,
-                        "%s is not finite at step %lld (epoch %lld)%s%s: lower train.lr or set train.clip; the last "
-                        "checkpoint is intact",
-                        what, (long long)t->begun, (long long)t->state.epoch, found ? ", first in " : "",
-                        found ? name : "");
+                        "%s is not finite at step %lld (epoch %lld)%s%s: lower train.lr or set train.clip; %s", what,
+                        (long long)t->begun, (long long)t->state.epoch, found ? ", first in " : "", found ? name : "",
+                        checkpoint_any(t->options->folder->checkpoints) ? "the last checkpoint is intact"
+                                                                        : "there is no checkpoint yet");
 }
 
 static void strike(const Training *t, NumericFault kind, int64_t step, DevFloats values) {
@@ -443,11 +443,11 @@ static Status go_back(Comm *comm, const TrainOptions *first, TrainOptions *next,
     return status_ok();
 }
 
-static void tell_rollback(const Status *status, int times, double factor) {
+static void tell_rollback(const Status *status, bool saved, int times, double factor) {
     char rate[64] = "";
     if (factor < 1) snprintf(rate, sizeof rate, ", at %g of the learning rate", factor);
-    log_warning("%s. Going back to the newest checkpoint%s (%d of at most %d times)", status->message, rate, times,
-                ROLLBACKS_MOST);
+    log_warning("%s. Going back to the %s%s (%d of at most %d times)", status->message,
+                saved ? "newest checkpoint" : "beginning", rate, times, ROLLBACKS_MOST);
 }
 
 Status train_run(Experiment *experiment, const TrainOptions *options) {
@@ -464,7 +464,7 @@ Status train_run(Experiment *experiment, const TrainOptions *options) {
         furthest = step;
         if (times > ROLLBACKS_MOST) break;
         const double factor = pow(0.5, times - 1);
-        tell_rollback(&status, times, factor);
+        tell_rollback(&status, opened, times, factor);
         status = train_once(experiment, &next, &fault, factor);
     }
     checkpoint_close(opened);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { METRICS_MOST = 1 << 30 };
@@ -107,8 +108,10 @@ static Status read_metrics(Run *run) {
     char path[FILE_PATH];
     void *text;
     size_t bytes;
+    struct stat facts;
     TRY(atomic_file_join(path, run->path, "metrics.jsonl"));
-    if (access(path, F_OK) != 0) return status_ok(); /* the first epoch is not over */
+    if (stat(path, &facts) != 0) return status_ok(); /* the first epoch is not over */
+    run->silent = difftime(time(NULL), facts.st_mtime);
     TRY(atomic_file_read(path, METRICS_MOST, &text, &bytes));
     const Status status = take_lines(run, path, text, bytes);
     free(text);

@@ -58,6 +58,7 @@ typedef struct {
     char path[FILE_PATH];
     char name[FILE_PATH];  /* the folder's; after run_tell_apart with as many of the folders above as it takes */
     char whole[FILE_PATH]; /* the path without links */
+    double silent;         /* seconds since metrics.jsonl was written to; 0: there is none */
     bool has_config;
     Config config;     /* config.yaml */
     int epochs, evals; /* rows */

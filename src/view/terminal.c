@@ -10,6 +10,8 @@
 
 /* --- a chart of dots: every letter is a field of 2 x 4 of them (Unicode's Braille patterns) */
 
+enum { SILENT = 60 /* seconds without a record that are worth a word */ };
+
 enum { LINES_LEAST = 3, LINES_MOST = 8, FRAME = 3, MARGIN = 11, COLUMNS_LEAST = 40, COLUMNS_MOST = 110 };
 
 typedef struct {
@@ -124,6 +126,11 @@ static void put_time(FILE *out, const Run *run) {
         fputs(", about ", out);
         put_duration(out, left * seconds / run->epochs);
         fputs(" to go", out);
+    }
+    if (!run_is_finished(run) && run->silent > SILENT && run->silent > 3 * seconds / run->epochs) {
+        fputs("; the last record is ", out);
+        put_duration(out, run->silent);
+        fputs(" old", out);
     }
     putc('\n', out);
 }

@@ -40,6 +40,20 @@ run 0 "${settings[@]}"
 run 0 eval "${settings[@]}" # logs/small, the default place of small.yaml's run
 figures | diff trained - >/dev/null || fail "other figures by --config"
 
+# A file lies over the checkpoint's own values; what that changes of the model is told.
+printf 'eval:\n  rollouts: 2\n' >two.yaml
+run 0 eval one --set eval.rollouts=2
+grep '^test' out >by_set
+run 0 eval one --config two.yaml
+grep '^test' out | diff by_set - >/dev/null || fail "a file without model.* changed the model"
+lacks out changed:
+run 0 eval one --set model.sigma=0.5
+says out "changed: model.sigma was "
+run 0 eval best --run-dir one
+run 0 eval latest --run-dir one
+run 65 eval best --run-dir nowhere
+run 0 inspect --run-dir one
+
 # Images of another kind are named as such, not as the shapes that follow from them.
 blobs colour 600 203
 for file in train t10k; do
