@@ -118,6 +118,16 @@ while IFS=: read -r name what; do
     refuses 65 "${what# }" import "bad/$name.safetensors" --output none
 done <cases
 [ "$(wc -l <cases)" -gt 40 ] || fail "only $(wc -l <cases) malformed files"
+# PyTorch's and Paddle's files and HDF5 are told from damaged ones; a header of 640 bytes starts as a pickle does.
+converter="python3 data/convert_checkpoint.py IN OUT.safetensors converts it"
+printf 'PK\3\4\0\0\0\0\0\0' >ours.pth
+refuses 65 "not a safetensors file but a zip archive, as PyTorch saves: $converter" import ours.pth --output none
+"$python" -c 'import pickle; pickle.dump({"a": 1}, open("ours.pdparams", "wb"), protocol=2)'
+refuses 65 "not a safetensors file but a pickle, as PyTorch and Paddle save: $converter" import ours.pdparams --output none
+"$python" -c 'import h5py; h5py.File("ours.h5", "w").close()'
+refuses 65 "but an HDF5 file: ram_dist export --format safetensors" import ours.h5 --output none
+{ printf '\200\2\0\0\0\0\0\0' && printf '%640s' '{'; } >padded.st
+refuses 65 "its header is not a JSON object" import padded.st --output none
 [ ! -e none ] || fail "a refused import left a folder"
 
 # A failed import is not in its own way when it is tried again.
