@@ -168,7 +168,18 @@ done
 command_run 0 "$here/../mpirun.sh" 2 "$ram_dist" import run.st --output by_two
 run 0 export by_two --output by_two.st
 foreign same run.st by_two.st
+# Without --format the ending of the file chooses, and nothing else in its path does.
 run 0 export run --output run.h5 --format hdf5
+for name in ending.h5 ending.hdf5; do
+    run 0 export run --output $name
+    cmp run.h5 $name || fail "$name is not HDF5"
+done
+mkdir folder.h5
+for options in "ending.st" "folder.h5/ending" "forced.h5 --format safetensors"; do
+    # shellcheck disable=SC2086 # words
+    run 0 export run --output $options
+    cmp run.st "${options%% *}" || fail "${options%% *} is not safetensors"
+done
 "$python" - <<'PY' || fail "the HDF5 file does not hold the weights"
 import h5py, sys
 with h5py.File("run.h5") as file:
