@@ -5,8 +5,8 @@
 
 Needs numpy; PyTorch only to write its files and to read those from before its version 1.6; Paddle never. Nothing in a
 file is executed: its pickle goes through an unpickler that knows arrays and nothing else, PyTorch's old files are read
-with weights_only. Exit codes: 0 done, 64 usage, 65 a file that cannot be converted, 69 PyTorch is missing, 74 the
-target cannot be written.
+with weights_only. Exit codes: 0 done, 64 usage, 65 a file that cannot be converted, 69 numpy or PyTorch is missing, 74
+the target cannot be written.
 """
 import io
 import json
@@ -17,7 +17,12 @@ import struct
 import sys
 import zipfile
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError as error:
+    reason = " ".join(str(error).split())  # a broken installation is told in many lines
+    print(f"convert_checkpoint.py: error: numpy is needed (Debian: python3-numpy): {reason}", file=sys.stderr)
+    sys.exit(69)
 
 # what a training saves beside its weights, outermost first
 WRAPPERS = ("model_state", "model_state_dict", "state_dict", "model")

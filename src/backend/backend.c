@@ -14,7 +14,7 @@ static Status open_cuda(const BackendOptions *options, Backend **backend) { retu
 #else
 static Status not_compiled(void) {
     return status_error(RAM_UNAVAILABLE,
-                        "device cuda is not compiled into this program: use --device cpu or --device auto");
+                        "device cuda: it is not compiled into this program; use --device cpu or --device auto");
 }
 
 Status backend_probe(int gpu) {

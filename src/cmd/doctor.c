@@ -95,10 +95,16 @@ static void judge_cuda(const HostFacts *facts, int threads) {
     const BackendOptions options = {.device = DEVICE_CUDA, .threads = threads, .precision = PRECISION_FP32};
     const Status status = backend_open(&options, &backend);
     backend_close(backend);
-    if (!status_failed(&status))
+    if (!status_failed(&status)) {
         tell(FINE, "CUDA", "works");
-    else
-        tell(*facts->device ? NOTE : FINE, "CUDA", "%s; messages between GPUs (NCCL) neither", status.message);
+        return;
+    }
+    /* The message is an error's: of it only the reason is told, without "device cuda: " and the advice. */
+    static const char SUBJECT[] = "device cuda: ";
+    const char *why = status.message;
+    if (strncmp(why, SUBJECT, sizeof SUBJECT - 1) == 0) why += sizeof SUBJECT - 1;
+    tell(*facts->device ? NOTE : FINE, "CUDA", "no GPU can be used here (%.*s): device auto takes the CPU",
+         (int)strcspn(why, ";"), why);
 }
 
 static void print_ranks(const HostFacts *facts, int ranks, int threads) {

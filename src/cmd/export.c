@@ -15,12 +15,15 @@
 enum { OPTION_FORMAT = OWN_OPTION, OPTION_OUTPUT };
 
 typedef struct {
-    PlainFormat format;
+    int format; /* a PlainFormat, or BY_ENDING */
     const char *output;
 } Wanted;
 
+enum { BY_ENDING = -1 };
+
 static const struct argp_option OWN_OPTIONS[] = {
-    {"format", OPTION_FORMAT, "safetensors|hdf5", 0, "What to write (default: safetensors)", 0},
+    {"format", OPTION_FORMAT, "safetensors|hdf5", 0,
+     "What to write (default: hdf5 where FILE ends in .h5 or .hdf5, else safetensors)", 0},
     {"output", OPTION_OUTPUT, "FILE", 0, "The file to write; it must not exist", 0},
     {0},
 };
@@ -35,8 +38,15 @@ static Status take(void *input, int key, const char *value) {
     const int format = text_find_word(FORMATS, value);
     if (format < 0)
         return status_error(RAM_USAGE, "--format is '%s': give safetensors or hdf5", text_excerpt(value).text);
-    wanted->format = (PlainFormat)format;
+    wanted->format = format;
     return status_ok();
+}
+
+static PlainFormat find_format(const Wanted *wanted) {
+    const char *ending = strrchr(wanted->output, '.');
+    if (wanted->format != BY_ENDING) return (PlainFormat)wanted->format;
+    const bool hdf5 = ending && (strcmp(ending, ".h5") == 0 || strcmp(ending, ".hdf5") == 0);
+    return hdf5 ? PLAIN_HDF5 : PLAIN_SAFETENSORS;
 }
 
 /* The group of the parameters that an evaluation measures. */
@@ -62,7 +72,7 @@ static Status write_file(const Session *session, const Wanted *wanted, const Lay
         config_get_text(config, key, texts->text[key], CONFIG_TEXT);
         fact[facts++] = (PlainFact){config_key(key)->name, texts->text[key]};
     }
-    const Status status = plain_file_write(wanted->output, wanted->format, layout, values, facts, fact);
+    const Status status = plain_file_write(wanted->output, find_format(wanted), layout, values, facts, fact);
     free(texts);
     return status;
 }
@@ -107,7 +117,7 @@ static Status export_model(Session *session, const Wanted *wanted) {
 }
 
 int command_export(int argc, char **argv) {
-    Wanted wanted = {.format = PLAIN_SAFETENSORS};
+    Wanted wanted = {.format = BY_ENDING};
     const ArgumentsSpec spec = {
         .command = "export",
         .summary = "Writes a checkpoint's parameters, as eval measures them, to one plain file: safetensors for "

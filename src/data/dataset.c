@@ -17,7 +17,8 @@ enum { CLASSES_MOST = 256 };
 
 /* --- the files */
 
-/* Finds DIRECTORY/SET-KIND[.gz], where SET-KIND is "train-images-idx3-ubyte" and the like; `kinds` ends with NULL. */
+/* Finds DIRECTORY/SET-KIND[.gz], where SET-KIND is "train-images-idx3-ubyte" and the like; `kinds`, one or two, ends
+ * with NULL. */
 static Status find_file(const Dataset *dataset, const char *set, const char *const *kinds, char path[DATASET_PATH]) {
     for (const char *const *kind = kinds; *kind; kind++)
         for (int packed = 0; packed < 2; packed++) {
@@ -27,10 +28,12 @@ static Status find_file(const Dataset *dataset, const char *set, const char *con
                 return status_error(RAM_USAGE, "the data folder's path is too long: %.300s...", dataset->directory);
             if (access(path, F_OK) == 0 || errno == EACCES) return status_ok(); /* reading it will say why not */
         }
+    char colour[64] = "";
+    if (kinds[1]) snprintf(colour, sizeof colour, " (in colour: %s-%s)", set, kinds[1]);
     return status_error(RAM_USAGE,
-                        "no file %s-%s, plain or .gz, in the data folder %s: run data/fetch_mnist.sh, or name the "
+                        "no file %s-%s%s, plain or .gz, in the data folder %s: run data/fetch_mnist.sh, or name the "
                         "folder of your IDX files with data.dir or $RAM_DATA",
-                        set, kinds[0], dataset->directory);
+                        set, kinds[0], colour, dataset->directory);
 }
 
 static Status read_set(const Dataset *dataset, const char *set, Images *images, char images_path[DATASET_PATH],

@@ -115,11 +115,29 @@ static Status check_ranges(const Safetensors *file, const unsigned char *buffer,
     return end == buffer + size ? status_ok() : wrong(file, NULL, "bytes at its end belong to no tensor");
 }
 
+/* RAM_DATA where the first bytes, LENGTH at least, are those of another kind of file that holds weights. */
+static Status check_kind(const Safetensors *file) {
+    static const char CONVERTER[] = "python3 data/convert_checkpoint.py IN OUT.safetensors converts it";
+    static const struct {
+        const char *start, *what, *advice;
+    } KINDS[] = {
+        {"PK\3\4", "a zip archive, as PyTorch saves", CONVERTER},
+        {"\x80", "a pickle, as PyTorch and Paddle save", CONVERTER},
+        {"\x89HDF", "an HDF5 file", "ram_dist export --format safetensors writes the weights of a run or checkpoint"},
+    };
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
+        if (memcmp(file->data, KINDS[i].start, strlen(KINDS[i].start)) == 0)
+            return status_error(RAM_DATA, "%s is not a safetensors file but %s: %s", file->name, KINDS[i].what,
+                                KINDS[i].advice);
+    return status_ok();
+}
+
 static Status read_header(Safetensors *file, size_t bytes) {
     size_t length = 0;
     json_error_t error;
     if (bytes < LENGTH) return wrong(file, NULL, "it is shorter than a header's length");
     for (int i = LENGTH - 1; i >= 0; i--) length = length << 8 | file->data[i];
+    if (length > HEADER_MOST) TRY(check_kind(file)); /* a good header of 640 bytes begins as a pickle does */
     if (length > bytes - LENGTH || length > HEADER_MOST)
         return wrong(file, NULL, "the header is said to be longer than the file or than 16 MiB");
     const unsigned char *buffer = file->data + LENGTH + length;

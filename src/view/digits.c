@@ -1,4 +1,5 @@
 #include "view/digits.h"
+#include "view/stroke_font.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -11,6 +12,7 @@ enum {
     GAP = 10,
     TITLE_ROOM = 36,
     LABEL = 18,      /* line under the picture */
+    LABEL_TEXT = 96, /* bytes of it */
     STRIP_HEAD = 12, /* classes over the strip of probabilities */
     STRIP_ROW = 10,
     STRIP_SIDE = 12,    /* glimpse numbers */
@@ -127,10 +129,10 @@ static void draw_glimpse(Canvas *canvas, const Digits *digits, const Sheet *shee
 
 static double strip_width(const Sheet *sheet) { return fmax(sheet->width, PICTURE_ROOM) - STRIP_SIDE; }
 
-static bool has_strip(const Digits *digits) { return shape_of(digits)->classes <= STRIP_CLASSES; }
+bool digits_have_bars(const Recording *recording) { return recording->content.facts.shape.classes <= STRIP_CLASSES; }
 
 static double strip_height(const Digits *digits) {
-    return has_strip(digits) ? STRIP_HEAD + shape_of(digits)->glimpses * (double)STRIP_ROW : 0;
+    return digits_have_bars(digits->recording) ? STRIP_HEAD + shape_of(digits)->glimpses * (double)STRIP_ROW : 0;
 }
 
 static void draw_strip_head(Canvas *canvas, const Digits *digits, const Sheet *sheet, Point corner) {
@@ -171,13 +173,25 @@ static void draw_strip_row(Canvas *canvas, const Digits *digits, const Sheet *sh
     }
 }
 
+static void write_label(char text[LABEL_TEXT], int label, Verdict verdict) {
+    snprintf(text, LABEL_TEXT, "label %d, says %d (%.0f %%)%s", label, verdict.said, 100 * verdict.confidence,
+             verdict.said == label ? "" : "  wrong");
+}
+
+/* Of the longest label that so many classes can have, in whole units; the gap has room for the rest. */
+static double label_width(const Digits *digits) {
+    const int classes = shape_of(digits)->classes;
+    char text[LABEL_TEXT];
+    write_label(text, classes - 1, (Verdict){.said = classes - 2, .confidence = 1});
+    return floor(stroke_font_width(text, FONT));
+}
+
 /* What the model says after glimpse t, of all roll-outs. */
 static void draw_label(Canvas *canvas, const Digits *digits, Point corner, int64_t sample, int t) {
     const Verdict verdict = recording_verdict(digits->recording, sample, t);
     const int label = digits->recording->content.rows.label[sample];
-    char text[96];
-    snprintf(text, sizeof text, "label %d, says %d (%.0f %%)%s", label, verdict.said, 100 * verdict.confidence,
-             verdict.said == label ? "" : "  wrong");
+    char text[LABEL_TEXT];
+    write_label(text, label, verdict);
     canvas->operations->text(canvas, (Point){corner.x, corner.y + 12},
                              (TextStyle){.size = FONT,
                                          .bold = true,
@@ -206,7 +220,7 @@ static void draw_digit(Canvas *canvas, const Digits *digits, const Sheet *sheet,
         draw_label(canvas, digits, label, sample, t);
         canvas->operations->end_step(canvas);
     }
-    if (!has_strip(digits)) return;
+    if (!digits_have_bars(digits->recording)) return;
     draw_strip_head(canvas, digits, sheet, strip);
     for (int t = 0; t <= last; t++) {
         canvas->operations->begin_step(canvas, t + 1);
@@ -231,7 +245,8 @@ static void draw_title(Canvas *canvas, const Digits *digits, const char *title, 
 static int columns_of(const Digits *digits) { return (int)ceil(sqrt(digits->count)); }
 
 static Point cell_size(const Digits *digits, const Sheet *sheet) {
-    return (Point){fmax(sheet->width, PICTURE_ROOM), sheet->height + LABEL + strip_height(digits)};
+    return (Point){fmax(fmax(sheet->width, PICTURE_ROOM), label_width(digits)),
+                   sheet->height + LABEL + strip_height(digits)};
 }
 
 static void draw_digits(Canvas *canvas, const void *data, int frame) {
@@ -242,7 +257,9 @@ static void draw_digits(Canvas *canvas, const void *data, int frame) {
     const double top = GAP + title_height(digits);
     if (digits->count > 1)
         draw_title(canvas, digits, "Where it looks",
-                   "Numbered boxes: glimpses. Bars: class probabilities after each glimpse.");
+                   digits_have_bars(digits->recording)
+                       ? "Numbered boxes: glimpses. Bars: class probabilities after each glimpse."
+                       : "Numbered boxes: glimpses.");
     for (int i = 0; i < digits->count; i++) {
         const Point corner = {GAP + i % columns * (size.x + GAP), top + i / columns * (size.y + GAP)};
         draw_digit(canvas, digits, &sheet, corner, digits->sample[i], frame);
@@ -272,7 +289,10 @@ Figure digits_figure(const Digits *digits) {
                      .frames = shape_of(digits)->glimpses,
                      .draw = draw_digits,
                      .data = digits};
-    describe(digits, "Pictures with numbered glimpse boxes and class probabilities after each glimpse.",
+    describe(digits,
+             digits_have_bars(digits->recording)
+                 ? "Pictures with numbered glimpse boxes and class probabilities after each glimpse."
+                 : "Pictures with numbered glimpse boxes.",
              figure.alternative, sizeof figure.alternative);
     return figure;
 }

@@ -26,6 +26,9 @@ Status digits_choose(Digits *digits, int images, const int64_t *image, int stand
 /* Appends which roll-out is shown, where there are several. */
 void digits_tell_rollouts(const Recording *recording, char *text, size_t size);
 
+/* Whether pictures have bars of class probabilities: of many classes these would not be legible. */
+bool digits_have_bars(const Recording *recording);
+
 /* A grid of them; one frame for each glimpse. Borrowed until the figure is drawn. */
 Figure digits_figure(const Digits *digits);
 

@@ -116,13 +116,19 @@ static void put_mistakes(FILE *out, const Recording *recording, const Gallery *g
 }
 
 static void put_pictures(FILE *out, const Recording *recording, const Gallery *gallery, const Digits *digits) {
+    const bool bars = digits_have_bars(recording);
     char text[160] = "";
     digits_tell_rollouts(recording, text, sizeof text);
     fprintf(out,
             "<h3>Where it looks</h3>\n<p class=\"muted\">Boxes are what the retina sees at each scale, numbered by "
-            "glimpse, from blue to yellow. A dot marks the first glimpse, a square the last. The bars below are the "
-            "probability of each class after each glimpse: blue for the label, orange for the others.%s%s</p>\n",
-            text, *text ? " So are the bars; what the model says is the mean of all." : "");
+            "glimpse, from blue to yellow. A dot marks the first glimpse, a square the last.%s%s%s</p>\n",
+            bars ? " The bars below are the probability of each class after each glimpse: blue for the label, orange "
+                   "for the others."
+                 : "",
+            text,
+            !*text ? ""
+            : bars ? " So are the bars; what the model says is the mean of all."
+                   : " What the model says is the mean of all.");
     put_film(out, recording, gallery, digits->count, digits->sample);
     put_mistakes(out, recording, gallery);
 }

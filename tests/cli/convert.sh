@@ -76,6 +76,9 @@ refused 74 "no/such/refused.pdparams" rnn.safetensors no/such/refused.pdparams
 mkdir folder.pdparams
 refused 74 "folder.pdparams" rnn.safetensors folder.pdparams
 
+mkdir bare && printf 'raise ImportError("there is\\n\\nnone")\n' >bare/numpy.py
+PYTHONPATH=bare refused 69 "numpy is needed (Debian: python3-numpy): there is none" rnn.pdparams
+
 if "$python" -c 'import torch' 2>/dev/null; then
     "$python" - <<'PY' || exit 1
 import json, os, struct, sys

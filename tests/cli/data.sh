@@ -36,6 +36,31 @@ assert (images("cluttered") == images("other_seed")).all()
 assert (images("first") != images("second")).any() and (images("turned").sum((1, 2)) > 0).all()
 assert load("first")["metadata"].attrs["epoch"] == b"1" and load("first")["images"].dtype == np.uint8
 PY
+# Data of one's own as the README describes them: in colour, packed, and with classes that do not occur.
+"$python" - <<'PY' || exit 1
+import gzip, os, struct
+import numpy as np
+os.mkdir("own")
+for name, labels in (("train", [0, 2, 4, 4]), ("t10k", [2, 0])):
+    images = np.arange(len(labels) * 5 * 6 * 3, dtype=np.uint8)
+    with gzip.open(f"own/{name}-images-idx4-ubyte.gz", "wb") as file:
+        file.write(struct.pack(">IIIII", 0x804, len(labels), 5, 6, 3) + images.tobytes())
+    with open(f"own/{name}-labels-idx1-ubyte", "wb") as file:
+        file.write(struct.pack(">II", 0x801, len(labels)) + bytes(labels))
+PY
+run 0 data --set data.dir=own --set data.classes=6 --export own.h5
+says out "2 test samples of 5 x 6"
+"$python" - <<'PY' || fail "the colours are not those of the files"
+import h5py, numpy as np
+assert (h5py.File("own.h5")["images"][:] == np.arange(180, dtype=np.uint8).reshape(2, 5, 6, 3)).all()
+PY
+refuses 65 "set data.classes" data --set data.dir=own --export none.h5
+refuses 65 "labels are 0..3" data --set data.dir=own --set data.classes=4 --export none.h5
+mkdir empty
+refuses 64 "no file train-images-idx3-ubyte (in colour: train-images-idx4-ubyte), plain or .gz, in" \
+    data --set data.dir=empty --export none.h5
+mv own/train-images-idx4-ubyte.gz empty
+refuses 64 "no file train-labels-idx1-ubyte, plain or .gz, in" data --set data.dir=empty --export none.h5
 refuses 64 "exists already" data --export plain.h5
 refuses 64 "needs a file" data --task cluttered
 refuses 64 "data.task" data --task jumbled --export none.h5

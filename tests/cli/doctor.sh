@@ -82,6 +82,8 @@ gpus() { # VARIABLE EXPECTED...: the own GPU of each of two ranks
     [ "$(awk '$1 ~ /^[0-9]+$/ { print $5 }' out | xargs)" = "${*:2}" ] || fail "CUDA_VISIBLE_DEVICES=$1: not ${*:2}"
 }
 gpus -1 - -
+grep -qE '^ok +CUDA +no GPU can be used here \([^;]+\): device auto takes the CPU$' out || fail "no GPU, in other words"
+lacks out "--device"
 gpus 3,1,2 3 1
 gpus GPU-aa,GPU-bb GPU-aa GPU-bb
 lacks out "both take"

@@ -118,6 +118,16 @@ while IFS=: read -r name what; do
     refuses 65 "${what# }" import "bad/$name.safetensors" --output none
 done <cases
 [ "$(wc -l <cases)" -gt 40 ] || fail "only $(wc -l <cases) malformed files"
+# PyTorch's and Paddle's files and HDF5 are told from damaged ones; a header of 640 bytes starts as a pickle does.
+converter="python3 data/convert_checkpoint.py IN OUT.safetensors converts it"
+printf 'PK\3\4\0\0\0\0\0\0' >ours.pth
+refuses 65 "not a safetensors file but a zip archive, as PyTorch saves: $converter" import ours.pth --output none
+"$python" -c 'import pickle; pickle.dump({"a": 1}, open("ours.pdparams", "wb"), protocol=2)'
+refuses 65 "not a safetensors file but a pickle, as PyTorch and Paddle save: $converter" import ours.pdparams --output none
+"$python" -c 'import h5py; h5py.File("ours.h5", "w").close()'
+refuses 65 "but an HDF5 file: ram_dist export --format safetensors" import ours.h5 --output none
+{ printf '\200\2\0\0\0\0\0\0' && printf '%640s' '{'; } >padded.st
+refuses 65 "its header is not a JSON object" import padded.st --output none
 [ ! -e none ] || fail "a refused import left a folder"
 
 # A failed import is not in its own way when it is tried again.
@@ -158,7 +168,18 @@ done
 command_run 0 "$here/../mpirun.sh" 2 "$ram_dist" import run.st --output by_two
 run 0 export by_two --output by_two.st
 foreign same run.st by_two.st
+# Without --format the ending of the file chooses, and nothing else in its path does.
 run 0 export run --output run.h5 --format hdf5
+for name in ending.h5 ending.hdf5; do
+    run 0 export run --output $name
+    cmp run.h5 $name || fail "$name is not HDF5"
+done
+mkdir folder.h5
+for options in "ending.st" "folder.h5/ending" "forced.h5 --format safetensors"; do
+    # shellcheck disable=SC2086 # words
+    run 0 export run --output $options
+    cmp run.st "${options%% *}" || fail "${options%% *} is not safetensors"
+done
 "$python" - <<'PY' || fail "the HDF5 file does not hold the weights"
 import h5py, sys
 with h5py.File("run.h5") as file:

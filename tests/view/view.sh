@@ -63,6 +63,22 @@ run 0 plot many --what heatmap --output many.svg
 says many.svg "Where glimpses go, 15 of 17 glimpses</text>"
 lacks heatmap.svg " of 4 glimpses</text>"
 
+# Of many classes there are no bars, nor words of them, and labels with long numbers keep apart.
+says glimpses.svg "Bars: class probabilities"
+run 0 --config small.yaml --set train.epochs=1 --set data.classes=120 --run-dir classes
+run 0 trace classes --limit 4
+run 0 plot classes --what glimpses --output classes.svg
+run 0 report classes
+lacks classes.svg "Bars:"
+lacks classes.svg "class probabilities"
+lacks classes/report.html "bars"
+"$python" - <<'PYTHON' >out 2>&1 || fail "labels of neighbours touch"
+import re
+places = [float(x) for x in re.findall(r'<text x="([\d.]+)"[^>]*>label \d', open("classes.svg").read())]
+apart = max(places) - min(places)
+assert len(set(places)) == 2 and apart >= 200, places  # "label 119, says 118 (100 %)  wrong" has 195 units
+PYTHON
+
 # The report: one file, smaller than 3 MB, the same without MPI; several runs.
 run 0 report one
 says out "report: one/report.html"
