@@ -308,11 +308,12 @@ static Status explain(const RanksEnd *end, int exit_code, int np, bool stuck) {
 static Status conclude(const Child *child, int np, int status, RanksEnd *end) {
     const int exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     const bool own = is_own_code(exit_code);
-    end->asked = child->first != 0;
+    const bool unread = child->words.unread && exit_code == EXIT_FAILURE; /* another code: something came before */
+    end->asked = unread || child->first != 0;
     end->too_early = end->asked && exit_code == 128 + SIGUSR1;
     find_cause(child, np, exit_code, np > 1 && WIFSIGNALED(status), end);
     if (!own && !end->asked) return explain(end, exit_code, np, child->stuck);
-    end->code = own ? exit_code : 128 + child->first; /* the user's own signal needs no explanation */
+    end->code = own ? exit_code : unread ? RANKS_UNREAD : 128 + child->first; /* the user's own doing */
     return status_ok();
 }
 

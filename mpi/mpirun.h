@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 
+#include <signal.h>
 #include <stdbool.h>
 
 /* Set in the ranks' environment: they were started by this program, and whether the user looks at a terminal. */
@@ -15,11 +16,14 @@
 /* Whether this process's own handlers have taken a request to stop. */
 typedef bool StopAsked(void);
 
+/* The code of several ranks whose output nobody reads any more: mpirun ends them then, with SIGTERM first. */
+enum { RANKS_UNREAD = 128 + SIGPIPE };
+
 /* How the ranks ended. */
 typedef struct {
     int code;   /* their exit code when it is one of ExitCode; 128 + signal when the user ended them with that signal;
-                 * -1: no rank has run, or none chose its end */
-    bool asked; /* the user asked for the end */
+                 * RANKS_UNREAD; -1: no rank has run, or none chose its end */
+    bool asked; /* the user asked for the end, or reads no further */
     bool too_early;  /* the ranks were asked to stop before they could obey, and ended by that or never began */
     char cause[200]; /* "rank 2 on node7 was ended by signal 9 (Killed)" where starting them again may help, else "" */
 } RanksEnd;

@@ -6,10 +6,17 @@
 /* A banner is a few lines between two lines of so many dashes or more. */
 enum { DASHES = 60 };
 
-/* Lines of its own that tell users nothing: it says so of every signal, and stumbles over its own banner now and then
- * when ranks are aborted. */
-static bool is_noise(const char *line) {
-    return strncmp(line, "mpirun: Forwarding signal ", 26) == 0 ||
+/* Lines of its own that tell users nothing: it says so of every signal, stumbles over its own banner now and then when
+ * ranks are aborted, and repeats that it aborts (with an empty line) for all that they still print to nobody, whereupon
+ * libevent warns. */
+static bool is_noise(MpirunOutput *output) {
+    const char *line = output->text;
+    const bool unread = strstr(line, "SIGPIPE detected on fd ");
+    const bool rest = output->repeated && strcmp(line, "\n") == 0;
+    output->unread |= unread;
+    output->repeated = strncmp(line, "mpirun: abort is already in progress", 36) == 0;
+    const bool event = output->unread && strncmp(line, "[warn] Epoll ", 13) == 0;
+    return unread || rest || output->repeated || event || strncmp(line, "mpirun: Forwarding signal ", 26) == 0 ||
            (strstr(line, "ORTE_ERROR_LOG") && strstr(line, "orte/util/show_help.c"));
 }
 
@@ -56,7 +63,7 @@ static void take_line(MpirunOutput *output, size_t start) {
         }
     } else if (!output->banner) {
         output->text[output->length] = '\0';
-        if (is_noise(output->text)) output->length = 0;
+        if (is_noise(output)) output->length = 0;
         pass_on(output);
     }
 }

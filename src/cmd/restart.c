@@ -106,5 +106,10 @@ Status restart_ranks(const Launch *launch, const Arguments *arguments, char **li
         status = status_error(RAM_STOPPED, "asked to stop before the ranks had begun: nothing is lost, --resume auto "
                                            "goes on");
     }
+    if (arguments->may_stop && end.code == RANKS_UNREAD) {
+        *code = -1;
+        status = status_error(RAM_STOPPED, "who read the output has gone away, so mpirun stopped all ranks: --resume "
+                                           "auto goes on from the newest checkpoint");
+    }
     return status;
 }

@@ -86,6 +86,17 @@ for delay in 0.01 0.1 0.3; do
     [ $code -ne 75 ] || says err "--resume auto" # of a rank, of the launcher, or of both
 done
 
+# Who reads the output of several ranks goes away: mpirun ends them after some more lines, and nothing starts them again.
+for restarts in 0 2; do
+    "$ram_dist" --np 2 --max-restarts $restarts "${settings[@]}" 2>err </dev/null | head -n 5 >out
+    codes=("${PIPESTATUS[@]}")
+    [ "${codes[0]}" -eq 75 ] || fail "exit code ${codes[0]}, not 75, when nobody reads the output of two ranks"
+    says err "; --resume auto goes on from there" # a rank, which has saved
+    tail -n 1 err | grep -q '^ram_dist: error: who read the output has gone away.*--resume auto goes on' ||
+        fail "the last line does not say why"
+    [ "$(wc -l <err)" -eq 2 ] || fail "more than these two lines"
+done
+
 # All of that, and the bits are those of the run that was left in peace.
 [ "$(rows cut)" -gt 0 ] || fail "nothing was trained"
 run 0 "${settings[@]}"
