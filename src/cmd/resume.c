@@ -3,9 +3,14 @@
 #include "cmd/saved_model.h"
 #include "train/train.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* In the run folder: the path of another run's checkpoint that this run began with. It counts until there is one of its
+ * own. */
+static const char ORIGIN[] = "origin";
 
 /* Refuses what may not change. */
 static Status check_changes(const Config *saved, const Config *config, bool within_epoch) {
@@ -78,6 +83,35 @@ static Status settle(Session *session, const ArgumentsSpec *spec, const Config *
     return status_ok();
 }
 
+/* "": the run began with random weights, or has not begun. @collective */
+static Status find_origin(Comm *comm, const char *folder, const char *checkpoints, char path[FILE_PATH]) {
+    char note[FILE_PATH], origin[FILE_PATH] = "";
+    void *text;
+    size_t bytes;
+    TRY(atomic_file_join(note, folder, ORIGIN));
+    if (comm_rank(comm) == 0 && access(note, F_OK) == 0) {
+        const Status status = atomic_file_read(note, FILE_PATH - 1, &text, &bytes);
+        if (!status_failed(&status)) snprintf(origin, sizeof origin, "%.*s", (int)bytes, (const char *)text);
+        if (!status_failed(&status)) free(text);
+    }
+    comm_broadcast(comm, origin, sizeof origin, 0);
+    return *origin ? checkpoint_find(comm, checkpoints, origin, path) : status_ok();
+}
+
+Status resume_note_origin(const Resume *resume, const char *folder) {
+    char note[FILE_PATH];
+    TRY(atomic_file_join(note, folder, ORIGIN));
+    if (resume->checkpoint && !resume->own) {
+        char *origin = realpath(resume->path, NULL);
+        const Status status = origin ? atomic_file_write(note, origin, strlen(origin))
+                                     : status_error(RAM_IO, "cannot find %.400s any more", resume->path);
+        free(origin);
+        return status;
+    }
+    if (resume->checkpoint || unlink(note) == 0 || errno == ENOENT) return status_ok();
+    return status_error(RAM_IO, "cannot delete %s: %s", note, strerror(errno));
+}
+
 Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, const char *folder) {
     char checkpoints[FILE_PATH];
     Config saved;
@@ -87,6 +121,7 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     if (!session->arguments.resume) return status_ok();
     TRY(atomic_file_join(checkpoints, folder, "checkpoints"));
     TRY(checkpoint_find(session->comm, checkpoints, session->arguments.resume, path));
+    if (!*path) TRY(find_origin(session->comm, folder, checkpoints, path));
     if (!*path) {
         log_info("no checkpoint in %s: starting from the beginning", checkpoints);
         return take_saved_config(session, spec, folder);
@@ -104,6 +139,7 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     TRY(saved_state_read_config(resume->checkpoint, &saved));
     TRY(saved_state_read(resume->checkpoint, &resume->state));
     TRY(settle(session, spec, &saved));
+    if (!resume->own && strcmp(session->arguments.resume, "auto") == 0) TRY(take_saved_config(session, spec, folder));
     TRY(check_changes(&saved, config, resume->state.batch > 0));
     resume->judged_anew = is_judged_anew(&saved, config);
     if (train_is_finished(config, &resume->state)) {

@@ -23,6 +23,10 @@ typedef struct {
 Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, const char *folder);
 void resume_close(Resume *resume); /* a zeroed one is allowed */
 
+/* Keeps in the run folder which checkpoint of another run this one begins with, so that a start that was killed before
+ * its first checkpoint can be repeated by --resume auto. Rank 0. RAM_IO. */
+Status resume_note_origin(const Resume *resume, const char *folder);
+
 /* Other images than the checkpoint's are like a changed key of the kind `epoch`; those of another kind make another
  * model. RAM_USAGE, RAM_DATA. */
 Status resume_check_data(Resume *resume, const Experiment *experiment, const Provenance *provenance);

@@ -78,17 +78,24 @@ static void cut_name(char *path) {
     if (slash) *(slash == path ? slash + 1 : slash) = 0;
 }
 
-/* RUN/traces for RUN/checkpoints/SET, else `traces` beside the set. Rank 0. */
+/* RUN/traces for RUN/checkpoints/SET, wherever `checkpoints` may be a link to, else `traces` beside the set. Rank 0. */
 static Status find_folder(const char *checkpoint, char folder[FILE_PATH]) {
-    char *real = realpath(checkpoint, NULL);
-    if (!real)
-        return status_error(RAM_DATA, "cannot find the folder of %.400s: %s; give one with --output DIR", checkpoint,
-                            strerror(errno));
-    cut_name(real);
-    const char *slash = strrchr(real, '/');
-    if (slash && strcmp(slash, "/checkpoints") == 0) cut_name(real);
-    Status status = atomic_file_join(folder, real, "traces");
-    free(real);
+    char *run = strdup(checkpoint);
+    require(run);
+    cut_name(run);
+    const char *slash = strrchr(run, '/');
+    if (!slash || strcmp(slash, "/checkpoints") != 0) { /* named from within */
+        free(run);
+        run = realpath(checkpoint, NULL);
+        if (!run)
+            return status_error(RAM_DATA, "cannot find the folder of %.400s: %s; give one with --output DIR",
+                                checkpoint, strerror(errno));
+        cut_name(run);
+        slash = strrchr(run, '/');
+    }
+    if (slash && strcmp(slash, "/checkpoints") == 0) cut_name(run);
+    const Status status = atomic_file_join(folder, run, "traces");
+    free(run);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "store/checkpoint.h"
 #include "store/run_folder.h"
 #include "train/saved_state.h"
+#include "train/stop.h"
 #include "train/train.h"
 
 #include <errno.h>
@@ -22,10 +23,11 @@ static const ArgumentsSpec SPEC = {
 };
 
 /* The resolved configuration beside the results: running it again repeats the run. Rank 0 writes. */
-static Status write_config(const Session *session, const char *folder) {
+static Status write_config(const Session *session, const Resume *resume, const char *folder) {
     char path[FILE_PATH], *text = NULL;
     size_t bytes = 0;
     if (comm_rank(session->comm) != 0) return status_ok();
+    TRY(resume_note_origin(resume, folder));
     TRY(atomic_file_join(path, folder, "config.yaml"));
     FILE *memory = open_memstream(&text, &bytes);
     if (!memory) fatal("open_memstream: %s", strerror(errno));
@@ -82,7 +84,7 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
     session_provenance(session, &experiment, &provenance);
     Status status = experiment_link(&experiment);
     if (!status_failed(&status)) status = comm_agree(comm, resume_check_data(resume, &experiment, &provenance));
-    if (!status_failed(&status)) status = comm_agree(comm, write_config(session, folder->path));
+    if (!status_failed(&status)) status = comm_agree(comm, write_config(session, resume, folder->path));
     if (!status_failed(&status)) {
         describe(session, &experiment, folder);
         const TrainOptions options = {
@@ -105,6 +107,7 @@ static Status tell_finished(const Session *session, const RunFolder *folder, con
     const SavedState *state = &resume->state;
     log_info("this run is finished: nothing is left to train (epoch %lld of %lld)", (long long)state->epoch - 1,
              (long long)session->arguments.config.train_epochs);
+    if (comm_rank(session->comm) == 0) stop_forget(folder->path);
     if (!resume->own || !checkpoint_is_newest(session->comm, folder->checkpoints, state->step)) return status_ok();
     return checkpoint_take_up(session->comm, folder->checkpoints, state->step, state->best_step);
 }

@@ -115,8 +115,29 @@ Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step) {
     return comm_agree(comm, comm_rank(comm) == 0 ? mark_best(folder, step) : status_ok());
 }
 
+/* A good set that was put aside while its step was saved anew, by a start that was killed before it had, is the step's
+ * again. Of several, none: which one would be a guess. */
+static Status restore(const char *folder, int64_t step) {
+    char name[STEP_NAME], path[FILE_PATH], plain[FILE_PATH], aside[STEP_NAME] = "";
+    StepList list;
+    step_folder_name(name, step);
+    if (is_kind(folder, name, S_IFDIR)) return status_ok();
+    TRY(step_folder_list(folder, &list));
+    int found = 0;
+    for (int i = 0; i < list.count; i++)
+        if (list.folder[i].step == step && ++found == 1) snprintf(aside, sizeof aside, "%s", list.folder[i].name);
+    free(list.folder);
+    if (found != 1) return status_ok();
+    TRY(atomic_file_join(path, folder, aside));
+    TRY(atomic_file_join(plain, folder, name));
+    const Status verified = checkpoint_verify(path);
+    return status_failed(&verified) ? status_ok() : atomic_file_rename(path, plain);
+}
+
 /* The sets of `latest` and before, and nothing else, are this run's from now on. */
 static Status take_up(const char *folder, int64_t latest, int64_t best) {
+    TRY(restore(folder, latest));
+    TRY(restore(folder, best));
     TRY(step_folder_set_aside(folder, latest + 1));
     TRY(repair_link(folder, "latest", latest));
     TRY(repair_link(folder, "best", best));

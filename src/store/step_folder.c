@@ -79,11 +79,11 @@ Status step_folder_sweep(const char *folder) {
 }
 
 /* The first free name .bad-NAME, .bad-NAME-2, ... */
-static Status rename_bad(const char *folder, const char *name) {
-    char from[FILE_PATH], to[FILE_PATH], bad[STEP_NAME + 32];
+Status step_folder_rename_bad(const char *folder, const char *name) {
+    char from[FILE_PATH], to[FILE_PATH], bad[NAME_MAX + 1];
     TRY(atomic_file_join(from, folder, name));
     for (int copy = 1;; copy++) {
-        snprintf(bad, sizeof bad, copy == 1 ? "%s%s" : "%s%s-%d", BAD, name, copy);
+        snprintf(bad, sizeof bad, copy == 1 ? "%s%.200s" : "%s%.200s-%d", BAD, name, copy);
         TRY(atomic_file_join(to, folder, bad));
         if (access(to, F_OK) != 0) return atomic_file_rename(from, to);
     }
@@ -93,7 +93,7 @@ Status step_folder_point(const char *folder, const char *link, const char *name)
     char path[FILE_PATH];
     struct stat facts;
     TRY(atomic_file_join(path, folder, link));
-    if (lstat(path, &facts) == 0 && !S_ISLNK(facts.st_mode)) TRY(rename_bad(folder, link));
+    if (lstat(path, &facts) == 0 && !S_ISLNK(facts.st_mode)) TRY(step_folder_rename_bad(folder, link));
     return atomic_file_switch_link(name, path);
 }
 
@@ -102,7 +102,8 @@ Status step_folder_set_aside(const char *folder, int64_t step) {
     TRY(step_folder_list(folder, &list));
     Status status = status_ok();
     for (int i = 0; i < list.count && !status_failed(&status); i++)
-        if (!list.folder[i].set_aside && list.folder[i].step >= step) status = rename_bad(folder, list.folder[i].name);
+        if (!list.folder[i].set_aside && list.folder[i].step >= step)
+            status = step_folder_rename_bad(folder, list.folder[i].name);
     free(list.folder);
     return status;
 }

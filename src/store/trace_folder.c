@@ -1,6 +1,7 @@
 #include "store/trace_folder.h"
 #include "store/file_lock.h"
 #include "store/manifest.h"
+#include "store/step_folder.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -110,11 +111,7 @@ void trace_folder_end(TraceFolder *trace) {
 }
 
 Status trace_folder_set_aside(const char *folder, const char *name) {
-    char path[FILE_PATH], aside[FILE_PATH], bad[NAME_MAX + 1];
-    snprintf(bad, sizeof bad, ".bad-%.200s", name);
+    char path[FILE_PATH];
     TRY(atomic_file_join(path, folder, name));
-    TRY(atomic_file_join(aside, folder, bad));
-    if (!manifest_claims(path, MANIFEST_TRACE)) return status_ok();
-    TRY(atomic_file_remove_tree(aside));
-    return atomic_file_rename(path, aside);
+    return manifest_claims(path, MANIFEST_TRACE) ? step_folder_rename_bad(folder, name) : status_ok();
 }

@@ -35,6 +35,10 @@ Status measure_model(const Experiment *experiment, Split split, Metrics *metrics
         snprintf(what, sizeof what, "%s, %s:", split_name(split), POLICY_TEXT[policy[i]]);
         progress_evaluation(what, &evaluation);
         if (!status_failed(&status)) status = metrics_evaluation(metrics, epoch, step, &evaluation);
+        if (evaluation.not_finite > 0)
+            status = status_error(
+                RAM_NUMERIC, "%s the model's output is not finite for %lld of %lld images: its weights are damaged",
+                what, (long long)evaluation.not_finite, (long long)evaluation.images);
     }
     progress_confusion(confusion, (int)classes);
     free(confusion);

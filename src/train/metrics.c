@@ -90,8 +90,7 @@ static Status keep_lost(const char *path, const char *data, size_t bytes) {
 /* What a user can do about a curve that does not go with the checkpoint. */
 #define REMEDY "put the file back, or go on in another folder (--resume PATH --run-dir DIR)"
 
-static Status cut(const char *path, const char *lost_path, const char *data, size_t size, int64_t bytes,
-                  const char *hash) {
+static Status check(const char *path, const char *data, size_t size, int64_t bytes, const char *hash) {
     char found[HASH_TEXT];
     if ((int64_t)size < bytes)
         return status_error(RAM_DATA, "%s has %zu bytes, but had %lld when the checkpoint was saved: " REMEDY, path,
@@ -99,7 +98,13 @@ static Status cut(const char *path, const char *lost_path, const char *data, siz
     hash_memory(data, (size_t)bytes, found);
     if (strcmp(found, hash) != 0)
         return status_error(RAM_DATA, "%s differs from what it was when the checkpoint was saved: " REMEDY, path);
-    if ((int64_t)size == bytes) return status_ok();
+    return status_ok();
+}
+
+static Status cut(const char *path, const char *lost_path, const char *data, size_t size, int64_t bytes,
+                  const char *hash) {
+    TRY(check(path, data, size, bytes, hash));
+    if (!lost_path || (int64_t)size == bytes) return status_ok();
     TRY(keep_lost(lost_path, data + bytes, size - (size_t)bytes));
     return atomic_file_write(path, data, (size_t)bytes);
 }

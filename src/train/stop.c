@@ -55,8 +55,8 @@ Stop stop_open(const StopRules *rules, int rank) {
     return stop;
 }
 
-static bool stop_file(const Stop *stop, char path[FILE_PATH]) {
-    const Status joined = atomic_file_join(path, stop->rules.folder, "stop");
+static bool stop_file(const char *folder, char path[FILE_PATH]) {
+    const Status joined = atomic_file_join(path, folder, "stop");
     return !status_failed(&joined);
 }
 
@@ -64,7 +64,7 @@ static bool sees_file(Stop *stop, double now) {
     char path[FILE_PATH];
     if (!stop->looks || now - stop->looked < LOOK_INTERVAL) return false;
     stop->looked = now;
-    return stop_file(stop, path) && access(path, F_OK) == 0;
+    return stop_file(stop->rules.folder, path) && access(path, F_OK) == 0;
 }
 
 bool stop_wanted(Stop *stop) {
@@ -83,9 +83,9 @@ bool stop_wanted(Stop *stop) {
     return stop->reason != 0;
 }
 
-static void delete_file(const Stop *stop) {
+void stop_forget(const char *folder) {
     char path[FILE_PATH];
-    if (stop_file(stop, path) && unlink(path) != 0 && errno != ENOENT)
+    if (stop_file(folder, path) && unlink(path) != 0 && errno != ENOENT)
         log_warning("cannot delete %s: %s; while it is there every start stops at once", path, strerror(errno));
 }
 
@@ -110,5 +110,5 @@ void stop_reason(Stop *stop, Comm *comm, char text[STOP_REASON]) {
     default:
         snprintf(text, STOP_REASON, "asked by SIG%s", sigabbrev_np((int)reason));
     }
-    if (stop->looks) delete_file(stop);
+    if (stop->looks) stop_forget(stop->rules.folder);
 }

@@ -44,4 +44,7 @@ enum { STOP_REASON = 200 };
  * so that the next start does not obey it again. @collective */
 void stop_reason(Stop *stop, Comm *comm, char text[STOP_REASON]);
 
+/* Deletes the file RUN/stop of the run folder: obeyed, or with nothing left to stop. */
+void stop_forget(const char *folder);
+
 #endif

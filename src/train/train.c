@@ -45,6 +45,14 @@ static bool finished(const Training *t) { return train_is_finished(&t->experimen
 
 /* --- opening */
 
+/* Whether the curve goes with the checkpoint: asked before the folder is changed. */
+static Status check_metrics(const Training *t) {
+    char path[FILE_PATH];
+    if (comm_rank(t->experiment->comm) != 0 || !t->options->resume || !t->options->own) return status_ok();
+    TRY(atomic_file_join(path, t->options->folder->path, "metrics.jsonl"));
+    return metrics_cut(path, NULL, t->state.metrics_bytes, t->state.metrics_hash);
+}
+
 /* metrics.jsonl as it was at the checkpoint, or empty for a new start; what is cut off is kept beside it. */
 static Status open_metrics(Training *t) {
     const char *folder = t->options->folder->path;
@@ -114,6 +122,7 @@ static Status open_training(Training *t) {
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
     TRY(comm_agree(experiment->comm, backend_room(experiment->backend))); /* before anything is written */
+    TRY(comm_agree(experiment->comm, check_metrics(t)));
     TRY(take_up(t));
     TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
@@ -405,6 +414,7 @@ static Status train_on(Training *t) {
             t->state.best_saved_error = before.best_saved_error;
         }
     }
+    if (t->stop.looks) stop_forget(t->options->folder->path); /* what came too late is not for the next start */
     TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
     return save(t);
 }

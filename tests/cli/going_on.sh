@@ -114,4 +114,44 @@ RAM_FAULT=kill:12 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir early >
 run 0 --run-dir early --resume auto
 says out "starting from the beginning"
 check same whole early
+
+# So does one that began with another run's checkpoint: with that, not with random weights.
+run 0 --resume whole/checkpoints/latest --run-dir warm --set train.epochs=9
+for n in 8 12 16 20; do
+    rm -rf again
+    RAM_FAULT=kill:$n timeout -k 5 90 "$ram_dist" --resume whole/checkpoints/latest --run-dir again \
+        --set train.epochs=9 >out 2>err </dev/null
+    line=(--resume whole/checkpoints/latest --set train.epochs=9)
+    [ ! -e again/config.yaml ] || line=(--resume auto)
+    run 0 "${line[@]}" --run-dir again
+    check same warm again
+done
+
+# A set that was put aside while its step was saved anew, by a start that was killed then, is the step's again.
+cp -r whole aside
+last=${steps[-1]}
+mv "aside/checkpoints/$last" "aside/checkpoints/.bad-$last"
+rm -r aside/checkpoints/step-*
+run 0 --run-dir aside --resume auto --set train.epochs=9
+says out "going on from aside/checkpoints/.bad-$last"
+[ -e "aside/checkpoints/$last/MANIFEST" ] || fail "$last was not given its name back"
+
+# A course that is left twice: its sets and traces are kept twice.
+rm -rf back
+cp -r whole back
+for lr in 0.01 0.02; do
+    run 0 "${settings[@]}" --run-dir back --resume "back/checkpoints/${steps[0]}" --set train.lr=$lr
+done
+[ -e back/traces/.bad-epoch-0002-2/MANIFEST ] || fail "traces of the first course are gone"
+
+# Asked for a set that the curve does not go with: nothing is put aside.
+before=$(find back/checkpoints -maxdepth 1 | sort)
+run 65 --run-dir back --resume "back/checkpoints/.bad-${steps[1]}"
+error_has "differs from what it was"
+[ "$(find back/checkpoints -maxdepth 1 | sort)" = "$before" ] || fail "a start that was refused put sets aside"
+
+# A request to stop that comes when all is done is not for the next start.
+touch whole/stop
+run 0 --run-dir whole --resume auto
+[ ! -e whole/stop ] || fail "the file stop is left"
 finish
