@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 /* Seconds that the last run may still hold its folder: a lost node's lock lasts as long as its file server's lease. */
@@ -99,12 +98,6 @@ Status restart_ranks(const Launch *launch, const Arguments *arguments, char **li
     if (watched && launch->kind != LAUNCH_ALONE)
         return status_error(RAM_USAGE, "--max-restarts is for ranks that this program starts itself: give --np N with "
                                        "it, without mpirun or srun");
-    struct stat facts;
-    const char *config = arguments->config_path;
-    if (launch->kind == LAUNCH_ALONE && arguments->np > 1 && config && stat(config, &facts) == 0 &&
-        !S_ISREG(facts.st_mode))
-        return status_error(RAM_USAGE, "--config %.300s is no file, and a pipe can be read only once: give --np a file",
-                            config);
     Status status = watched ? run_watched(launch, arguments, line, &end)
                             : launch_ranks(launch, arguments->np, false, line, stop_requested, &end);
     *code = end.code;

@@ -214,10 +214,4 @@ code=0
 wait $first || code=$?
 [ $code -eq 75 ] || fail "the first run ended with $code"
 run 0 "${small[@]}" --run-dir shared --resume auto --set train.epochs=1
-# A configuration that only the first reader gets is for one rank.
-mkfifo piped.yaml
-cat small.yaml >piped.yaml &
-run 64 --np 2 --config piped.yaml --run-dir piped
-error_has "can be read only once"
-wait
 finish
