@@ -509,7 +509,10 @@ static void test_course_left(void **state) {
         if (comm_rank(comm) == 0) assert_ok(atomic_file_make_folder(mine)); /* no trace */
         assert_ok(trace_take_up(comm, folder, 2));
         for (size_t i = 0; i < sizeof names / sizeof *names && comm_rank(comm) == 0; i++) {
-            assert_ok(atomic_file_join(path, folder, left[i]));
+            char aside[64]; /* of the second course, beside that of the first */
+            const bool again = round > 0 && strncmp(left[i], ".bad-", 5) == 0;
+            snprintf(aside, sizeof aside, "%s%s", left[i], again ? "-2" : "");
+            assert_ok(atomic_file_join(path, folder, aside));
             assert_holds(path, &source);
             assert_ok(atomic_file_join(path, folder, names[i]));
             assert_int_equal(access(path, F_OK) == 0, strcmp(names[i], left[i]) == 0);
