@@ -86,7 +86,8 @@ static Status write_samples(const Experiment *experiment, const Wanted *wanted) 
     const int64_t all = experiment->dataset.count[wanted->split], count = wanted->count < all ? wanted->count : all;
     const int32_t *sample = experiment->dataset.sample[wanted->split];
     const size_t bytes = (size_t)task->height * (size_t)task->width * (size_t)task->channels;
-    uint8_t *pixels = memory_new((size_t)count, bytes), *scratch = memory_new(task_scratch_bytes(task), 1);
+    uint8_t *pixels = memory_new((size_t)count, bytes);
+    void *scratch = memory_new(task_scratch_bytes(task), 1);
     int32_t *label = memory_new((size_t)count, sizeof *label);
     ConfigTexts *texts = memory_new(1, sizeof *texts);
     PlainFact fact[FACTS];

@@ -83,17 +83,22 @@ static Status settle(Session *session, const ArgumentsSpec *spec, const Config *
     return status_ok();
 }
 
-/* "": the run began with random weights, or has not begun. @collective */
-static Status find_origin(Comm *comm, const char *folder, const char *checkpoints, char path[FILE_PATH]) {
-    char note[FILE_PATH], origin[FILE_PATH] = "";
+static Status read_origin(const char *folder, char origin[FILE_PATH]) {
+    char note[FILE_PATH];
     void *text;
     size_t bytes;
     TRY(atomic_file_join(note, folder, ORIGIN));
-    if (comm_rank(comm) == 0 && access(note, F_OK) == 0) {
-        const Status status = atomic_file_read(note, FILE_PATH - 1, &text, &bytes);
-        if (!status_failed(&status)) snprintf(origin, sizeof origin, "%.*s", (int)bytes, (const char *)text);
-        if (!status_failed(&status)) free(text);
-    }
+    if (access(note, F_OK) != 0) return status_ok();
+    TRY(atomic_file_read(note, FILE_PATH - 1, &text, &bytes));
+    snprintf(origin, FILE_PATH, "%.*s", (int)bytes, (const char *)text);
+    free(text);
+    return status_ok();
+}
+
+/* "": the run began with random weights, or has not begun. @collective */
+static Status find_origin(Comm *comm, const char *folder, const char *checkpoints, char path[FILE_PATH]) {
+    char origin[FILE_PATH] = "";
+    TRY(comm_agree(comm, comm_rank(comm) == 0 ? read_origin(folder, origin) : status_ok()));
     comm_broadcast(comm, origin, sizeof origin, 0);
     return *origin ? checkpoint_find(comm, checkpoints, origin, path) : status_ok();
 }

@@ -1,9 +1,7 @@
 #include "data/augment.h"
 #include "base/log.h"
-#include "base/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -98,18 +96,21 @@ static void find_origin(float centre, float slope, const float *distance, float 
 /* An image as numbers, with zeros around: one row and column before it, two behind. */
 typedef struct {
     int height, width, channels, stride; /* stride: numbers in a row */
-    float *values;                       /* the pixel at row 0, column 0 */
-    float *memory;                       /* owned */
+    const float *values;                 /* the pixel at row 0, column 0 */
 } Source;
 
-static Source pad(int height, int width, int channels, const uint8_t *image) {
-    Source source = {height, width, channels, (width + 3) * channels, NULL, NULL};
-    source.memory = memory_new((size_t)(height + 3) * (size_t)source.stride, sizeof *source.memory);
-    source.values = source.memory + source.stride + channels;
+size_t augment_scratch(int height, int width, int channels) {
+    return (size_t)(height + 3) * (size_t)(width + 3) * (size_t)channels;
+}
+
+static Source pad(int height, int width, int channels, const uint8_t *image, float *scratch) {
+    const int stride = (width + 3) * channels;
+    float *values = scratch + stride + channels;
+    memset(scratch, 0, augment_scratch(height, width, channels) * sizeof *scratch);
     for (int row = 0; row < height; row++)
         for (int i = 0; i < width * channels; i++)
-            source.values[(ptrdiff_t)row * source.stride + i] = image[(ptrdiff_t)row * width * channels + i];
-    return source;
+            values[(ptrdiff_t)row * stride + i] = image[(ptrdiff_t)row * width * channels + i];
+    return (Source){height, width, channels, stride, values};
 }
 
 static float clamp(float x, int side) {
@@ -145,7 +146,7 @@ static inline void sample(const Source *source, const Origin *origin, int channe
 }
 
 void augment_image(const Augmentation *a, DrawKey key, int height, int width, int channels, const uint8_t *image,
-                   uint8_t *out) {
+                   float *scratch, uint8_t *out) {
     require(width <= SIDE_MOST && height <= SIDE_MOST);
     key.rollout = key.glimpse = 0;
     const philox4x32_ctr_t draw = philox_block(key, 0);
@@ -161,7 +162,9 @@ void augment_image(const Augmentation *a, DrawKey key, int height, int width, in
     RowSpline spline;
     Origin origin;
     start_spline(width, &spline);
-    const Source source = pad(height, width, channels, image);
+    for (int axis = 0; axis < AXES; axis++) /* sample() goes by whole vectors, also behind the last group */
+        memset(origin.place[axis] + width, 0, GROUP * sizeof origin.place[axis][0]);
+    const Source source = pad(height, width, channels, image, scratch);
     for (int row = 0; row < height; row++) {
         if (a->elastic > 0) row_spline(a, key, row, &spline);
         const float down = (float)row - centre[Y] - shift[Y];
@@ -174,5 +177,4 @@ void augment_image(const Augmentation *a, DrawKey key, int height, int width, in
         else
             sample(&source, &origin, channels, row_out);
     }
-    free(source.memory);
 }

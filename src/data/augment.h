@@ -23,9 +23,12 @@ static inline bool augment_is_off(const Augmentation *a) {
     return a->shift <= 0 && a->rotation <= 0 && a->scale <= 0 && a->elastic <= 0;
 }
 
+/* Numbers that augment_image needs for itself. */
+size_t augment_scratch(int height, int width, int channels);
+
 /* image, out (height, width, channels): each pixel of `out` is interpolated between the four of `image` around the
  * place it comes from; outside is 0. key: its rollout and glimpse are used up here. */
 void augment_image(const Augmentation *augmentation, DrawKey key, int height, int width, int channels,
-                   const uint8_t *image, uint8_t *out);
+                   const uint8_t *image, float *scratch, uint8_t *out);
 
 #endif

@@ -28,7 +28,9 @@ bool task_is_identity(const Task *task, Split split) {
 
 size_t task_scratch_bytes(const Task *task) {
     const Images *images = &task->dataset->train_file;
-    return (size_t)images->height * (size_t)images->width * (size_t)images->channels;
+    const int height = images->height, width = images->width, channels = images->channels;
+    if (augment_is_off(&task->options.augmentation)) return 0;
+    return augment_scratch(height, width, channels) * sizeof(float) + (size_t)height * width * channels;
 }
 
 static const uint8_t *image_of(const Task *task, Split split, int32_t sample) {
@@ -83,18 +85,20 @@ static void add_distractor(const Task *task, Split split, int32_t sample, Draws 
     add_somewhere(task, image, images->width, piece, draws, picture);
 }
 
-/* The image, augmented into `scratch` where a training asks for it. */
-static const uint8_t *training_image(const Task *task, Split split, uint32_t epoch, int32_t sample, uint8_t *scratch) {
+/* The image, augmented in `scratch` where a training asks for it. */
+static const uint8_t *training_image(const Task *task, Split split, uint32_t epoch, int32_t sample, void *scratch) {
     const Images *images = dataset_images(task->dataset, split);
+    const int height = images->height, width = images->width, channels = images->channels;
     const uint8_t *image = image_of(task, split, sample);
     if (split != SPLIT_TRAIN || epoch == 0 || augment_is_off(&task->options.augmentation)) return image;
     const DrawKey key = {
         .seed = task->options.seed, .purpose = DRAW_AUGMENT, .epoch = epoch, .sample = (uint32_t)sample};
-    augment_image(&task->options.augmentation, key, images->height, images->width, images->channels, image, scratch);
-    return scratch;
+    uint8_t *augmented = (uint8_t *)((float *)scratch + augment_scratch(height, width, channels));
+    augment_image(&task->options.augmentation, key, height, width, channels, image, scratch, augmented);
+    return augmented;
 }
 
-void task_draw(const Task *task, Split split, uint32_t epoch, int32_t sample, uint8_t *scratch, uint8_t *picture) {
+void task_draw(const Task *task, Split split, uint32_t epoch, int32_t sample, void *scratch, uint8_t *picture) {
     const Images *images = dataset_images(task->dataset, split);
     const uint8_t *image = training_image(task, split, epoch, sample, scratch);
     size_t bytes = (size_t)task->height * (size_t)task->width * (size_t)task->channels;

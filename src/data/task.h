@@ -34,11 +34,11 @@ Status task_open(Task *task, const Dataset *dataset, const TaskOptions *options)
 /* True when task_draw would only copy the files' images of the split: then dataset_images()->pixels can be used. */
 bool task_is_identity(const Task *task, Split split);
 
-/* Bytes that task_draw needs for itself. */
+/* Bytes that task_draw needs for itself, aligned for float. */
 size_t task_scratch_bytes(const Task *task);
 
 /* Draws sample `sample` (an index into the split's file) into picture (height, width, channels). `epoch` counts for
  * SPLIT_TRAIN alone; in epoch 0, which is for measuring, nothing is augmented. */
-void task_draw(const Task *task, Split split, uint32_t epoch, int32_t sample, uint8_t *scratch, uint8_t *picture);
+void task_draw(const Task *task, Split split, uint32_t epoch, int32_t sample, void *scratch, uint8_t *picture);
 
 #endif

@@ -15,7 +15,7 @@ typedef struct {
     Choice choice;        /* the same for the backend, but the batch's own part; drawn: canvases, not the data set's */
     DevInts place;        /* (1): choice.first of feed_lanes */
     uint8_t *canvas;      /* (images_most, H, W, C), host; the same memory where the backend's is the host's */
-    uint8_t **scratch;    /* (threads): of task_draw */
+    void **scratch;       /* (threads): of task_draw */
     bool ahead;           /* the canvases are those of drawn_epoch, drawn_images from drawn_first of the order on */
     uint32_t drawn_epoch;
     int64_t drawn_first, drawn_images;

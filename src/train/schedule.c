@@ -1,8 +1,7 @@
 #include "train/schedule.h"
+#include "base/average.h"
 
 #include <math.h>
-
-#include "base/average.h"
 
 ScheduleState schedule_start(void) { return (ScheduleState){.factor = 1, .best_error = 101}; }
 

@@ -37,12 +37,17 @@ static Spot find_spot(const uint8_t image[BYTES]) {
     return spot;
 }
 
+static void augment(const Augmentation *a, DrawKey key, const uint8_t image[BYTES], uint8_t out[BYTES]) {
+    float *scratch = malloc(augment_scratch(HEIGHT, WIDTH, CHANNELS) * sizeof *scratch);
+    augment_image(a, key, HEIGHT, WIDTH, CHANNELS, image, scratch, out);
+    free(scratch);
+}
+
 static Spot augmented(const Augmentation *a, int x, int y, uint32_t epoch) {
     uint8_t image[BYTES], out[BYTES];
     draw_spot(x, y, image);
     memset(out, 0x5a, sizeof out);
-    augment_image(a, (DrawKey){.seed = 1, .purpose = DRAW_AUGMENT, .epoch = epoch, .sample = 3}, HEIGHT, WIDTH,
-                  CHANNELS, image, out);
+    augment(a, (DrawKey){.seed = 1, .purpose = DRAW_AUGMENT, .epoch = epoch, .sample = 3}, image, out);
     return find_spot(out);
 }
 
@@ -51,7 +56,7 @@ static void test_off_is_the_image(void **state) {
     const Augmentation off = {0};
     uint8_t image[BYTES], out[BYTES];
     for (int i = 0; i < BYTES; i++) image[i] = (uint8_t)(i * 37);
-    augment_image(&off, (DrawKey){.seed = 5}, HEIGHT, WIDTH, CHANNELS, image, out);
+    augment(&off, (DrawKey){.seed = 5}, image, out);
     assert_memory_equal(image, out, BYTES);
     assert_true(augment_is_off(&off));
     assert_false(augment_is_off(&(Augmentation){.elastic = 1}));
