@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <yaml.h>
 
 enum { MOST_BYTES = 1 << 16, SHOWN_PATH = 200 };
@@ -175,6 +176,10 @@ static Status read_stream(Reader *reader, const char *text) {
 }
 
 static Status load(const char *path, const char *shown, char *text, size_t *bytes) {
+    struct stat facts;
+    if (stat(path, &facts) == 0 && (S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode)))
+        return status_error(RAM_USAGE, "the configuration %s is a pipe, but each rank reads it anew: give a file",
+                            shown);
     FILE *file = fopen(path, "re");
     if (!file)
         return status_error(RAM_USAGE, "cannot open the configuration %s: %s; check the path", shown, strerror(errno));

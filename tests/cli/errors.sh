@@ -32,6 +32,12 @@ else
     echo "SKIPPED: bench on two hosts, since unshare -m is not allowed here"
 fi
 
+# --- a configuration that can be read but once
+
+mkfifo fifo # nobody writes to it: it must not be waited for
+refuses 64 "fifo is a pipe" train --config fifo
+refuses 64 "is a pipe" train --np 2 --config <(cat small.yaml)
+
 # --- data that one rank alone cannot read
 
 # on_rank RANK RANKS VARIABLE=VALUE...: ram_dist on RANKS ranks, with the variables set for one of them alone.

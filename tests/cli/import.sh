@@ -67,7 +67,8 @@ run 0 import lstm.back.st --output lstm.again
 says out "3 glimpses, sigma 0.2"
 run 0 import lstm.back.st --output lstm.other --set model.glimpses=7
 says out "7 glimpses, sigma 0.2"
-run 0 import lstm.back.st --output lstm.file --config <(echo 'model: {sigma: 0.3}')
+echo 'model: {sigma: 0.3}' >sigma.yaml
+run 0 import lstm.back.st --output lstm.file --config sigma.yaml
 says out "3 glimpses, sigma 0.3"
 run 0 inspect plain
 says out "rnn.h2h.weight"
