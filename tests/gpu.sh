@@ -5,7 +5,7 @@
 #                          read, and this script, in BUILD/gpu and BUILD/gpu.tar.gz
 #   gpu.sh run [PART...]   in a copy of that folder, on the machine with the GPU. RAM_DATA names the folder of MNIST.
 #
-# Parts: conformance sanitizer graph curves precision resume ranks nccl host speed; without any, all of them. Each line of the
+# Parts: conformance memcheck racecheck synccheck graph curves precision resume ranks nccl host speed; without any, all of them. Each line of the
 # table at the end is a part's result; the exit status is 1 when one has failed.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -85,19 +85,20 @@ part_conformance() {
     awk '$NF ~ /e[-+][0-9]+$/ && $NF + 0 > most { most = $NF + 0 } END { print "    largest deviation " most }' "$work/out"
 }
 
-part_sanitizer() {
-    local tool sanitizer='' place
+sanitize() { # TOOL
+    local tool=$1 sanitizer='' place
     for place in "$(command -v compute-sanitizer)" /usr/local/cuda*/bin/compute-sanitizer; do
         [ ! -x "$place" ] || sanitizer=$place
     done
     if [ -z "$sanitizer" ]; then
-        result "compute-sanitizer" "SKIPPED: it is not here"
+        result "compute-sanitizer, $tool" "SKIPPED: it is not here"
         return
     fi
-    for tool in memcheck racecheck synccheck; do
-        part "compute-sanitizer, $tool" 900 "$sanitizer" --tool $tool --error-exitcode 9 "$root/lib/bin/test_conformance" cuda
-    done
+    part "compute-sanitizer, $tool" 900 "$sanitizer" --tool "$tool" --error-exitcode 9 "$root/lib/bin/test_conformance" cuda
 }
+part_memcheck() { sanitize memcheck; }
+part_racecheck() { sanitize racecheck; } # what it says of a kernel that is not *_kernel here is of cuBLAS's own
+part_synccheck() { sanitize synccheck; }
 
 # curve RUN: epoch and validation error
 curve() { sed -n 's/.*"split":"validation","epoch":\([0-9]*\).*"error":\([0-9.]*\).*/\1 \2/p' "$1/metrics.jsonl"; }
@@ -253,7 +254,7 @@ pack)
     ;;
 run)
     shift
-    [ $# -gt 0 ] || set -- conformance sanitizer graph curves precision resume ranks nccl host speed
+    [ $# -gt 0 ] || set -- conformance memcheck racecheck synccheck graph curves precision resume ranks nccl host speed
     for name; do
         declare -F "part_$name" >/dev/null || { echo "gpu.sh: error: there is no part '$name'" >&2 && exit 64; }
     done

@@ -153,7 +153,7 @@ static double flops_per_image(const TimedCost *cost, int costs, double images) {
 
 /* --- the reduction alone */
 
-static double time_reduction(const Experiment *experiment) {
+static Status time_reduction(const Experiment *experiment, BenchFigures *figures) {
     enum { TAIL = 8, CALLS = 50 };
     Backend *backend = experiment->backend;
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
@@ -164,9 +164,10 @@ static double time_reduction(const Experiment *experiment) {
         reduction_new(experiment->comm, experiment->nccl, backend, lanes.lanes, total, TAIL, leaves, leaf);
     const size_t doubles = (size_t)lanes.lane_count * TAIL;
     const DevDoubles tails = {backend->kernels->allocate(backend, doubles * sizeof(double))};
-    double *host = memory_new(doubles, sizeof *host), total_tail[TAIL], seconds[REPEATS];
-    backend->kernels->upload(backend, tails.address, host, doubles * sizeof *host);
-    for (int i = 0; i < REPEATS; i++) {
+    double *host = memory_new(doubles, sizeof *host), total_tail[TAIL], seconds[REPEATS] = {0};
+    const Status room = comm_agree(experiment->comm, backend_room(backend));
+    if (!status_failed(&room)) backend->kernels->upload(backend, tails.address, host, doubles * sizeof *host);
+    for (int i = 0; i < REPEATS && !status_failed(&room); i++) {
         comm_barrier(experiment->comm);
         const double started = clock_now();
         for (int call = 0; call < CALLS; call++) {
@@ -178,7 +179,8 @@ static double time_reduction(const Experiment *experiment) {
     backend->kernels->release(backend, tails.address);
     free(host);
     reduction_free(reduction);
-    return median(seconds, REPEATS);
+    figures->reduction_seconds = median(seconds, REPEATS);
+    return room;
 }
 
 /* --- the rest */
@@ -195,34 +197,42 @@ static int64_t peak_memory(Comm *comm) {
     return bytes;
 }
 
-/* Training and evaluation through the timed backend: where the time goes. @collective */
-static void measure_kernels(Experiment *experiment, int64_t steps, BenchFigures *figures) {
-    Backend *inner = experiment->backend, *timed = timed_new(inner);
-    Steps timed_steps;
+static void measure_kernels(Steps *timed_steps, Evaluator *evaluator, int64_t steps, BenchFigures *figures) {
+    Experiment *experiment = timed_steps->experiment;
+    Backend *timed = experiment->backend;
     TimedCost cost[BENCH_COSTS];
-    experiment->backend = experiment->ram.backend = timed;
-    steps_open(&timed_steps, experiment);
-    steps_run(&timed_steps, 5);
+    steps_run(timed_steps, 5);
     timed_clear(timed);
     const double started = clock_now();
-    steps_run(&timed_steps, steps);
+    steps_run(timed_steps, steps);
     figures->timed_seconds = clock_now() - started;
     figures->timed_steps = steps;
     figures->costs = timed_costs(timed, figures->cost, BENCH_COSTS);
     /* lanes of this rank only: their images in a batch */
     const Span lanes = experiment_training_lanes(experiment, experiment->config.train_batch, 1);
     figures->train_flops = flops_per_image(figures->cost, figures->costs, (double)steps * (double)span_images(&lanes));
-    Evaluator *evaluator = evaluator_new(experiment, SPLIT_VALIDATION);
     timed_clear(timed);
     evaluator_run(evaluator, POLICY_SAMPLE, 1, NULL);
     const int costs = timed_costs(timed, cost, BENCH_COSTS);
     int64_t flops = (int64_t)flops_per_image(cost, costs, 1);
     comm_sum(experiment->comm, &flops, 1);
     figures->eval_flops = (double)flops / (double)experiment->dataset.count[SPLIT_VALIDATION];
+}
+
+/* Training and evaluation through the timed backend: where the time goes. @collective */
+static Status time_kernels(Experiment *experiment, int64_t steps, BenchFigures *figures) {
+    Backend *inner = experiment->backend, *timed = timed_new(inner);
+    Steps timed_steps;
+    experiment->backend = experiment->ram.backend = timed;
+    steps_open(&timed_steps, experiment);
+    Evaluator *evaluator = evaluator_new(experiment, SPLIT_VALIDATION);
+    const Status room = comm_agree(experiment->comm, backend_room(timed));
+    if (!status_failed(&room)) measure_kernels(&timed_steps, evaluator, steps, figures);
     evaluator_free(evaluator);
     steps_close(&timed_steps);
     experiment->backend = experiment->ram.backend = inner;
     backend_close(timed);
+    return room;
 }
 
 static Status measure_evaluation(Experiment *experiment, BenchFigures *figures) {
@@ -262,7 +272,7 @@ static Status measure_steps(Steps *plain, int64_t steps, const char *folder, Pro
     TRY(measure_peak(experiment, &figures->peak));
     figures->step_seconds = time_steps(plain, steps);
     figures->train_rate = (double)experiment->config.train_batch / figures->step_seconds;
-    figures->reduction_seconds = time_reduction(experiment);
+    TRY(time_reduction(experiment, figures));
     ram_load(&experiment->ram, optimizer_parameters(&plain->optimizer));
     TRY(measure_evaluation(experiment, figures));
     return measure_checkpoint(experiment, &plain->optimizer, folder, provenance, figures);
@@ -279,7 +289,7 @@ Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Prov
     const Status status = measure_steps(&plain, steps, folder, provenance, figures);
     steps_close(&plain);
     if (status_failed(&status)) return status;
-    measure_kernels(experiment, steps / 4 + 1, figures);
+    TRY(time_kernels(experiment, steps / 4 + 1, figures));
     figures->memory_bytes = peak_memory(experiment->comm);
-    return status;
+    return status_ok();
 }

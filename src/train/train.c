@@ -26,6 +26,7 @@ typedef struct {
     Step *step;
     Evaluator *validation;
     Tracer *tracer; /* of the probe set; NULL: not asked for */
+    DevFloats best; /* (parameters): room for the best model, which the end measures */
     Metrics metrics;
     Progress progress;
     Stop stop;
@@ -121,6 +122,7 @@ static Status open_training(Training *t) {
     t->step = step_new(experiment, &t->optimizer);
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
+    t->best = backend_floats(experiment->backend, t->optimizer.total);
     TRY(comm_agree(experiment->comm, backend_room(experiment->backend))); /* before anything is written */
     TRY(comm_agree(experiment->comm, check_metrics(t)));
     TRY(take_up(t));
@@ -132,6 +134,7 @@ static Status open_training(Training *t) {
 }
 
 static void close_training(Training *t) {
+    t->experiment->backend->kernels->release(t->experiment->backend, t->best.address);
     evaluator_free(t->validation);
     tracer_free(t->tracer);
     step_free(t->step);
@@ -353,12 +356,10 @@ static Status load_best(Training *t, DevFloats values) {
  * damaged, the last model takes its place. */
 static Status measure_best(Training *t) {
     SavedState *s = &t->state;
-    Backend *backend = t->experiment->backend;
-    DevFloats values = backend_floats(backend, t->optimizer.total);
     Evaluation learned;
     Status loaded = status_ok();
     bool last = s->best_step == s->step || s->best_step == 0;
-    if (!last) loaded = load_best(t, values);
+    if (!last) loaded = load_best(t, t->best);
     if (status_failed(&loaded)) log_warning("%s; the last model takes the place of the best", loaded.message);
     last = last || status_failed(&loaded);
     const bool instead = last && s->best_step != s->step;
@@ -371,9 +372,7 @@ static Status measure_best(Training *t) {
     const bool averaged = !instead && t->experiment->config.eval_average > 1;
     log_info("best model: %sepoch %lld, validation error %.2f %%%s", instead ? "the last, " : "",
              (long long)s->best_epoch, s->best_saved_error, averaged ? ", averaged over epochs" : "");
-    const Status status = measure_model(t->experiment, SPLIT_TEST, &t->metrics, s->best_epoch, s->best_step, &learned);
-    backend->kernels->release(backend, values.address);
-    return status;
+    return measure_model(t->experiment, SPLIT_TEST, &t->metrics, s->best_epoch, s->best_step, &learned);
 }
 
 /* Whether a checkpoint is due at this epoch's end. */

@@ -30,7 +30,7 @@ struct cudaDeviceProp {
     struct {
         char bytes[16];
     } uuid;
-    int major, minor;
+    int major, minor, multiProcessorCount;
 };
 
 enum { cudaStreamNonBlocking = 1, CUDART_VERSION = 13000 };

@@ -214,6 +214,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
     if (std::getenv("EMULATED_NCCL") && rank) properties->uuid.bytes[0] = (char)std::atoi(rank);
     properties->major = 8;
     properties->minor = 0;
+    properties->multiProcessorCount = 1;
     return cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {

@@ -284,8 +284,9 @@ Status cuda_backend_new(const BackendOptions *options, Backend **backend) {
                            .note = cuda->note,
                            .stream = cuda->stream};
     snprintf(cuda->library, sizeof cuda->library, "cuBLAS %d", cuda_blas_version(blas));
-    snprintf(cuda->note, sizeof cuda->note, "%.80s, sm_%d%d, %s", properties.name, properties.major, properties.minor,
-             NAME[options->precision]);
+    /* all that a product's bits depend on: cuBLAS chooses by the number of multiprocessors, too */
+    snprintf(cuda->note, sizeof cuda->note, "%.80s, sm_%d%d, %d SMs, %s", properties.name, properties.major,
+             properties.minor, properties.multiProcessorCount, NAME[options->precision]);
     *backend = &cuda->base;
     return status_ok();
 }
