@@ -1,10 +1,13 @@
 #include "cmd/session.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/version.h"
 #include "cmd/restart.h"
 #include "config/text.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +52,60 @@ void session_begin(void) {
     log_open(launch.rank, launch.size, launch_terminal(&launch), NULL);
 }
 
+/* What ranks that compute together must have been asked for, or they would wait for each other. */
+typedef struct {
+    char program[128];    /* version, revision, compiler */
+    char line[HASH_TEXT]; /* of the arguments */
+} Request;
+
+static Request own_request(const Session *session) {
+    Request request;
+    char *text = NULL;
+    size_t bytes = 0;
+    memset(&request, 0, sizeof request);
+    snprintf(request.program, sizeof request.program, "%s, revision %s, %s", version_number(), version_revision(),
+             version_compiler());
+    FILE *memory = open_memstream(&text, &bytes);
+    if (!memory) fatal("open_memstream: %s", strerror(errno));
+    for (int i = 1; session->line[i]; i++) fprintf(memory, "%s%c", session->line[i], 0);
+    if (fclose(memory) != 0) fatal("open_memstream: %s", strerror(errno));
+    hash_memory(text, bytes, request.line);
+    free(text);
+    return request;
+}
+
+static Status compare_requests(const Request *request, int ranks) {
+    for (int rank = 1; rank < ranks; rank++) {
+        if (strcmp(request[0].program, request[rank].program) != 0)
+            return status_error(RAM_UNAVAILABLE,
+                                "rank 0 is ram_dist %s, rank %d is %s: install the same build on all hosts",
+                                request[0].program, rank, request[rank].program);
+        if (strcmp(request[0].line, request[rank].line) != 0)
+            return status_error(RAM_USAGE, "rank 0 and rank %d were given different arguments: give all the same",
+                                rank);
+    }
+    return status_ok();
+}
+
+/* Builds, arguments, and what a file of configuration says. @collective */
+static Status check_request(const Session *session) {
+    const int ranks = comm_size(session->comm);
+    const Request mine = own_request(session);
+    Request *all = memory_new((size_t)ranks, sizeof *all);
+    comm_gather(session->comm, &mine, sizeof mine, all);
+    Status status = compare_requests(all, ranks);
+    free(all);
+    TRY(status); /* the same on every rank */
+    Config first = session->arguments.config;
+    comm_broadcast(session->comm, &first, sizeof first, 0);
+    const int key = config_next_difference(&first, &session->arguments.config, -1);
+    if (key >= 0)
+        status = status_error(RAM_USAGE,
+                              "rank 0 and rank %d read different configurations (%s): give all hosts the same files",
+                              comm_rank(session->comm), config_key(key)->name);
+    return comm_agree(session->comm, status);
+}
+
 bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code) {
     *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv), .started = clock_now()};
     Status launched = launch_detect(&session->launch);
@@ -76,6 +133,7 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
     if (!status_failed(&status)) status = arm_fault(session);
     status = comm_agree(session->comm, status);
     if (!status_failed(&status)) status = comm_watch(session->comm, session->arguments.config.comm_timeout, NULL);
+    if (!status_failed(&status)) status = check_request(session);
     if (status_failed(&status)) *code = session_close(session, status);
     return !status_failed(&status);
 }

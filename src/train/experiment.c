@@ -2,7 +2,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/version.h"
 #include "train/rank_sum.h"
 
 #include <math.h>
@@ -105,7 +104,6 @@ static Status open_model(Experiment *experiment, DeviceChoice device) {
 
 /* What must be equal on all ranks, or they would compute different things, or wait for each other for ever. */
 typedef struct {
-    char program[128];            /* version, revision, compiler */
     char products[192];           /* library and instruction set or GPU: equal bits are promised for one */
     char config[HASH_TEXT];       /* of all values */
     char data[SPLITS][HASH_TEXT]; /* of the files and the split */
@@ -119,8 +117,6 @@ static Premises own_premises(const Experiment *experiment) {
     for (int key = 0; key < CONFIG_KEYS; key++) config_get_text(&experiment->config, key, text[key], CONFIG_TEXT);
     hash_memory(text, sizeof text, premises.config);
     memcpy(premises.data, experiment->dataset.hash, sizeof premises.data);
-    snprintf(premises.program, sizeof premises.program, "%s, revision %s, %s", version_number(), version_revision(),
-             version_compiler());
     snprintf(premises.products, sizeof premises.products, "%s (%s)", experiment->backend->library,
              experiment->backend->note);
     return premises;
@@ -133,11 +129,7 @@ static Status check_premises(const Experiment *experiment) {
     Status status = status_ok();
     comm_gather(experiment->comm, &mine, sizeof mine, all);
     for (int rank = 1; rank < ranks && !status_failed(&status); rank++) {
-        if (strcmp(all[0].program, all[rank].program) != 0)
-            status = status_error(RAM_UNAVAILABLE,
-                                  "rank 0 is ram_dist %s, rank %d is %s: install the same build on all hosts",
-                                  all[0].program, rank, all[rank].program);
-        else if (strcmp(all[0].products, all[rank].products) != 0)
+        if (strcmp(all[0].products, all[rank].products) != 0)
             status = status_error(
                 RAM_UNAVAILABLE, "rank 0 computes with %s, rank %d with %s: the ranks of a run need %s",
                 all[0].products, rank, all[rank].products,
@@ -146,8 +138,8 @@ static Status check_premises(const Experiment *experiment) {
                     : "one library and one instruction set (LIBXSMM_TARGET=hsw on all hosts makes these equal)");
         else if (strcmp(all[0].config, all[rank].config) != 0)
             status = status_error(RAM_USAGE,
-                                  "rank 0 and rank %d read different configurations: give all hosts the same files and "
-                                  "arguments",
+                                  "rank 0 and rank %d found different configurations in the checkpoint: give all hosts "
+                                  "the same files",
                                   rank);
         else if (memcmp(all[0].data, all[rank].data, sizeof mine.data) != 0)
             status = status_error(RAM_DATA,

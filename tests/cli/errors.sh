@@ -38,6 +38,25 @@ mkfifo fifo # nobody writes to it: it must not be waited for
 refuses 64 "fifo is a pipe" train --config fifo
 refuses 64 "is a pipe" train --np 2 --config <(cat small.yaml)
 
+# --- ranks that were given different things
+
+# differ TEXT COMMAND: on three ranks, a shell's command for each, which has the rank's number in $OMPI_COMM_WORLD_RANK.
+differ() {
+    command_run 64 "$mpirun" 3 sh -c "program=$ram_dist; $2"
+    error_has "$1"
+}
+# shellcheck disable=SC2016 # the rank's shell expands it
+{
+    mkdir host{0,1,2} && for rank in 0 1 2; do cp small.yaml host$rank/x.yaml; done
+    echo 'eval: {rollouts: 3}' >>host2/x.yaml
+    differ "rank 0 and rank 1 were given different arguments" 'exec $program --config small.yaml --set seed=$OMPI_COMM_WORLD_RANK'
+    differ "rank 0 and rank 2 were given different arguments" \
+        'if [ $OMPI_COMM_WORLD_RANK -lt 2 ]; then exec $program --config small.yaml; else exec $program --config small.yaml --resume auto; fi'
+    differ "rank 0 and rank 2 read different configurations (eval.rollouts)" \
+        'cd host$OMPI_COMM_WORLD_RANK && exec $program --config x.yaml'
+}
+[ ! -e logs ] && [ ! -e host0/logs ] || fail "a refused start left a folder"
+
 # --- data that one rank alone cannot read
 
 # on_rank RANK RANKS VARIABLE=VALUE...: ram_dist on RANKS ranks, with the variables set for one of them alone.
