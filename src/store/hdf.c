@@ -94,10 +94,13 @@ void hdf_begin(HdfWriter *writer) {
     /* readable by HDF5 1.10 and everything newer, with checksums on all metadata */
     if (check(writer, H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), "version bounds") &&
         check(writer, H5Pset_attr_phase_change(creation, COMPACT, 0), "root group") &&
+        check(writer, H5Pset_obj_track_times(creation, false), "root group") && /* equal contents, equal files */
         check(writer, H5Pset_fapl_core(access, GROWTH, false), "driver") &&
         check(writer, H5Pset_file_image_callbacks(access, &callbacks), "driver") &&
         check(writer, H5Pset_attr_phase_change(writer->group_list, COMPACT, 0), "group list") &&
         check(writer, H5Pset_link_phase_change(writer->group_list, COMPACT, 0), "group list") &&
+        check(writer, H5Pset_obj_track_times(writer->group_list, false), "group list") &&
+        check(writer, H5Pset_obj_track_times(writer->row_list, false), "row list") &&
         check(writer, H5Pset_fletcher32(writer->row_list), "fletcher32")) {
         writer->file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
         check(writer, writer->file, "file");
@@ -227,6 +230,7 @@ static bool map_sources(HdfWriter *writer, const HdfArray *whole, hid_t list, hi
     herr_t filled = whole->element == HDF_FLOAT ? H5Pset_fill_value(list, H5T_NATIVE_FLOAT, &(float){NAN})
                                                 : H5Pset_fill_value(list, H5T_NATIVE_INT32, &(int32_t){-1});
     if (!check(writer, filled, whole->name)) return false;
+    if (!check(writer, H5Pset_obj_track_times(list, false), whole->name)) return false;
     for (int i = 0; i < sources; i++) {
         int64_t first = partition_begin(whole->size[0], i, sources);
         int64_t count = partition_count(whole->size[0], i, sources);
