@@ -5,8 +5,8 @@
 #                          read, and this script, in BUILD/gpu and BUILD/gpu.tar.gz
 #   gpu.sh run [PART...]   in a copy of that folder, on the machine with the GPU. RAM_DATA names the folder of MNIST.
 #
-# Parts: conformance memcheck racecheck synccheck graph curves precision resume ranks nccl host speed; without any, all of them. Each line of the
-# table at the end is a part's result; the exit status is 1 when one has failed.
+# Parts: conformance memcheck racecheck synccheck graph curves precision resume ranks nccl host speed; without any, all of
+# them. Each line of the table at the end is a part's result; the exit status is 1 when one has failed.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 programs=(test_conformance test_engine test_bits reference_case)

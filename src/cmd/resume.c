@@ -88,7 +88,7 @@ static Status read_origin(const char *folder, char origin[FILE_PATH]) {
     void *text;
     size_t bytes;
     TRY(atomic_file_join(note, folder, ORIGIN));
-    if (access(note, F_OK) != 0) return status_ok();
+    if (access(note, F_OK) != 0 && errno == ENOENT) return status_ok();
     TRY(atomic_file_read(note, FILE_PATH - 1, &text, &bytes));
     snprintf(origin, FILE_PATH, "%.*s", (int)bytes, (const char *)text);
     free(text);

@@ -93,17 +93,10 @@ static Status check_request(const Session *session) {
     const Request mine = own_request(session);
     Request *all = memory_new((size_t)ranks, sizeof *all);
     comm_gather(session->comm, &mine, sizeof mine, all);
-    Status status = compare_requests(all, ranks);
+    const Status status = compare_requests(all, ranks);
     free(all);
     TRY(status); /* the same on every rank */
-    Config first = session->arguments.config;
-    comm_broadcast(session->comm, &first, sizeof first, 0);
-    const int key = config_next_difference(&first, &session->arguments.config, -1);
-    if (key >= 0)
-        status = status_error(RAM_USAGE,
-                              "rank 0 and rank %d read different configurations (%s): give all hosts the same files",
-                              comm_rank(session->comm), config_key(key)->name);
-    return comm_agree(session->comm, status);
+    return experiment_compare_configs(session->comm, &session->arguments.config);
 }
 
 bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code) {

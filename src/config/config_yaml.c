@@ -178,7 +178,7 @@ static Status read_stream(Reader *reader, const char *text) {
 static Status load(const char *path, const char *shown, char *text, size_t *bytes) {
     struct stat facts;
     if (stat(path, &facts) == 0 && (S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode)))
-        return status_error(RAM_USAGE, "the configuration %s is a pipe, but each rank reads it anew: give a file",
+        return status_error(RAM_USAGE, "the configuration %s is a pipe, which can be read but once: give a file",
                             shown);
     FILE *file = fopen(path, "re");
     if (!file)

@@ -105,21 +105,27 @@ static Status open_model(Experiment *experiment, DeviceChoice device) {
 /* What must be equal on all ranks, or they would compute different things, or wait for each other for ever. */
 typedef struct {
     char products[192];           /* library and instruction set or GPU: equal bits are promised for one */
-    char config[HASH_TEXT];       /* of all values */
     char data[SPLITS][HASH_TEXT]; /* of the files and the split */
 } Premises;
 
 static Premises own_premises(const Experiment *experiment) {
-    char text[CONFIG_KEYS][CONFIG_TEXT];
     Premises premises;
     memset(&premises, 0, sizeof premises);
-    memset(text, 0, sizeof text);
-    for (int key = 0; key < CONFIG_KEYS; key++) config_get_text(&experiment->config, key, text[key], CONFIG_TEXT);
-    hash_memory(text, sizeof text, premises.config);
     memcpy(premises.data, experiment->dataset.hash, sizeof premises.data);
     snprintf(premises.products, sizeof premises.products, "%s (%s)", experiment->backend->library,
              experiment->backend->note);
     return premises;
+}
+
+Status experiment_compare_configs(Comm *comm, const Config *config) {
+    Config first = *config;
+    comm_broadcast(comm, &first, sizeof first, 0);
+    const int key = config_next_difference(&first, config, -1);
+    if (key < 0) return comm_agree(comm, status_ok());
+    return comm_agree(comm, status_error(RAM_USAGE,
+                                         "rank 0 and rank %d read different configurations (%s): give all hosts the "
+                                         "same files",
+                                         comm_rank(comm), config_key(key)->name));
 }
 
 static Status check_premises(const Experiment *experiment) {
@@ -134,13 +140,8 @@ static Status check_premises(const Experiment *experiment) {
                 RAM_UNAVAILABLE, "rank 0 computes with %s, rank %d with %s: the ranks of a run need %s",
                 all[0].products, rank, all[rank].products,
                 experiment->backend->stream
-                    ? "GPUs of one model and one cuBLAS"
+                    ? "GPUs of one model and size, and one cuBLAS"
                     : "one library and one instruction set (LIBXSMM_TARGET=hsw on all hosts makes these equal)");
-        else if (strcmp(all[0].config, all[rank].config) != 0)
-            status = status_error(RAM_USAGE,
-                                  "rank 0 and rank %d found different configurations in the checkpoint: give all hosts "
-                                  "the same files",
-                                  rank);
         else if (memcmp(all[0].data, all[rank].data, sizeof mine.data) != 0)
             status = status_error(RAM_DATA,
                                   "rank 0 and rank %d read different data: rank 0 from %.300s; give all hosts the same "
@@ -176,6 +177,7 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
     }
     experiment->fast = device == DEVICE_CUDA && config->train_reduction != REDUCTION_TREE;
     Status status = comm_agree(comm, open_all(experiment, device, data_fallback));
+    if (!status_failed(&status)) status = experiment_compare_configs(comm, &experiment->config);
     if (!status_failed(&status)) status = check_premises(experiment);
     if (status_failed(&status)) experiment_close(experiment);
     return status;

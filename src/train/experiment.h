@@ -28,6 +28,9 @@ typedef struct {
 /* Every rank needs a lane: RAM_USAGE. Not collective. */
 Status experiment_check_ranks(const Config *config, int ranks);
 
+/* RAM_USAGE with the key's name where a rank's configuration is not rank 0's. @collective */
+Status experiment_compare_configs(Comm *comm, const Config *config);
+
 /* `threads` of this rank; `data_fallback`: folder to read where data.dir is empty, or NULL. Every rank reads the data
  * set; a rank that cannot ends all with its message. On failure everything is closed. @collective */
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,

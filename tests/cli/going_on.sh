@@ -127,6 +127,12 @@ for n in 8 12 16 20; do
     check same warm again
 done
 
+# Where that cannot be read, the run does not begin with others.
+cp -r again blind && rm -r blind/checkpoints && mkdir blind/checkpoints
+rm -f blind/origin && mkdir blind/origin
+run 65 --run-dir blind --resume auto
+error_has "blind/origin"
+
 # A set that was put aside while its step was saved anew, by a start that was killed then, is the step's again.
 cp -r whole aside
 last=${steps[-1]}
