@@ -55,7 +55,7 @@ differ() {
     differ "rank 0 and rank 2 read different configurations (eval.rollouts)" \
         'cd host$OMPI_COMM_WORLD_RANK && exec $program --config x.yaml'
 }
-[ ! -e logs ] && [ ! -e host0/logs ] || fail "a refused start left a folder"
+if [ -e logs ] || [ -e host0/logs ]; then fail "a refused start left a folder"; fi
 
 # --- data that one rank alone cannot read
 
