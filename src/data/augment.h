@@ -7,6 +7,7 @@
 #include "base/philox.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Each is the most by which an image is changed, either way, drawn uniformly (elastic: normally); 0: not at all. */
 typedef struct {
