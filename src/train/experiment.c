@@ -177,6 +177,7 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
     }
     experiment->fast = device == DEVICE_CUDA && config->train_reduction != REDUCTION_TREE;
     Status status = comm_agree(comm, open_all(experiment, device, data_fallback));
+    /* compared once more than at the start: a checkpoint's configuration may have come in since */
     if (!status_failed(&status)) status = experiment_compare_configs(comm, &experiment->config);
     if (!status_failed(&status)) status = check_premises(experiment);
     if (status_failed(&status)) experiment_close(experiment);

@@ -123,8 +123,9 @@ static Status open_training(Training *t) {
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
     t->best = backend_floats(experiment->backend, t->optimizer.total);
-    evaluator_free(evaluator_new(experiment, SPLIT_TEST));                /* there is room for it, too */
-    TRY(comm_agree(experiment->comm, backend_room(experiment->backend))); /* before anything is written */
+    /* Before anything is written: is there room, also for the test at the end? */
+    evaluator_free(evaluator_new(experiment, SPLIT_TEST));
+    TRY(comm_agree(experiment->comm, backend_room(experiment->backend)));
     TRY(comm_agree(experiment->comm, check_metrics(t)));
     TRY(take_up(t));
     TRY(comm_agree(experiment->comm, open_metrics(t)));
