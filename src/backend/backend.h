@@ -159,6 +159,14 @@ typedef struct {
     int64_t rows, columns;
 } Packing;
 
+/* The gradient of a bias: the sums of the columns of dy over the glimpses and rows of each lane. */
+typedef struct {
+    int glimpses, out;
+    const Matrix *dy; /* (lanes of the span): each (glimpses*rows, out) */
+    DevFloats dbias;  /* (out) */
+    DevFloats same;   /* (out): another bias with this gradient; NULL: none */
+} BiasGradient;
+
 /* What updates take from their step alone (element/update.h computes it). In backend memory, as all that changes from
  * step to step. */
 typedef struct {
@@ -283,8 +291,7 @@ typedef struct {
     /* dweight (out, in) = dy^T x over the glimpses and rows of each lane. */
     void (*linear_backward_weight)(Backend *, const Span *, int glimpses, int in, int out, const Matrix *x,
                                    const Matrix *dy, DevFloats dweight);
-    /* dbias (out) = the sums of dy's columns. */
-    void (*linear_backward_bias)(Backend *, const Span *, int glimpses, int out, const Matrix *dy, DevFloats dbias);
+    void (*linear_backward_bias)(Backend *, const Span *, int count, const BiasGradient *work);
 
     /* --- over whole parameter vectors, called by one thread, computed by all workers */
 

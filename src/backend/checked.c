@@ -289,11 +289,19 @@ static void checked_linear_backward_weight(Backend *backend, const Span *span, i
             floats(backend, dweight, (int64_t)in * out));
 }
 
-static void checked_linear_backward_bias(Backend *backend, const Span *span, int glimpses, int out, const Matrix *dy,
-                                         DevFloats dbias) {
-    Matrix outputs[LANES_MOST];
-    lanes_of(backend, span, glimpses, out, dy, outputs);
-    PASS_ON(linear_backward_bias, span, glimpses, out, outputs, floats(backend, dbias, out));
+static void checked_linear_backward_bias(Backend *backend, const Span *span, int count, const BiasGradient *work) {
+    BiasGradient *revealed = memory_new((size_t)count, sizeof *revealed);
+    Matrix *outputs = memory_new((size_t)(count * span->lane_count), sizeof *outputs);
+    for (int i = 0; i < count; i++) {
+        const int out = work[i].out;
+        Matrix *dy = outputs + i * span->lane_count;
+        lanes_of(backend, span, work[i].glimpses, out, work[i].dy, dy);
+        revealed[i] = (BiasGradient){work[i].glimpses, out, dy, floats(backend, work[i].dbias, out),
+                                     floats(backend, work[i].same, out)};
+    }
+    PASS_ON(linear_backward_bias, span, count, revealed);
+    free(outputs);
+    free(revealed);
 }
 
 static void checked_transpose(Backend *backend, int count, const Transpose *work) {

@@ -183,9 +183,8 @@ static void timed_linear_backward_weight(Backend *backend, const Span *span, int
     TIMED(linear_backward_weight, in, out, product_flops(span, glimpses, in, out), span, glimpses, in, out, x, dy,
           dweight);
 }
-static void timed_linear_backward_bias(Backend *backend, const Span *span, int glimpses, int out, const Matrix *dy,
-                                       DevFloats dbias) {
-    TIMED(linear_backward_bias, 0, 0, 0, span, glimpses, out, dy, dbias);
+static void timed_linear_backward_bias(Backend *backend, const Span *span, int biases, const BiasGradient *work) {
+    TIMED(linear_backward_bias, 0, 0, 0, span, biases, work);
 }
 static void timed_relu_backward(Backend *backend, const Span *span, int glimpses, int columns, Matrix y, Matrix dy) {
     TIMED(relu_backward, 0, 0, 0, span, glimpses, columns, y, dy);

@@ -1,6 +1,7 @@
 /* Gradients of RAM's parameters from what the backward pass left: one product per layer, over all glimpses of each
  * lane, summed over the lanes of a span. */
 #include "model/ram.h"
+#include "base/log.h"
 
 #include <stddef.h>
 
@@ -39,16 +40,31 @@ static void weight_gradient(const Context *c, const Linear *layer, int glimpses,
                                                      outputs, field_gradient(c, layer->weight));
 }
 
-static void bias_gradient(const Context *c, const Linear *layer, int glimpses, Operand dy) {
-    Matrix outputs[LANES_MOST];
-    place(c, dy, outputs);
-    c->ram->backend->kernels->linear_backward_bias(c->ram->backend, c->span, glimpses, layer->out, outputs,
-                                                   field_gradient(c, layer->bias));
+enum { BIASES = 8 /* the most */ };
+
+/* The biases' gradients are asked for together. */
+typedef struct {
+    int count;
+    BiasGradient of[BIASES];
+    Matrix dy[BIASES][LANES_MOST];
+} Biases;
+
+static void bias_gradient(const Context *c, const Linear *layer, int glimpses, Operand dy, Biases *biases) {
+    const int i = biases->count++;
+    require(i < BIASES);
+    place(c, dy, biases->dy[i]);
+    biases->of[i] = (BiasGradient){
+        .glimpses = glimpses, .out = layer->out, .dy = biases->dy[i], .dbias = field_gradient(c, layer->bias)};
 }
 
-static void layer_gradient(const Context *c, const Linear *layer, int glimpses, Operand x, Operand dy) {
+/* The bias of `layer` has the gradient of the one asked for last: both are added to the same sum. */
+static void same_gradient(const Context *c, const Linear *layer, Biases *biases) {
+    biases->of[biases->count - 1].same = field_gradient(c, layer->bias);
+}
+
+static void layer_gradient(const Context *c, const Linear *layer, int glimpses, Operand x, Operand dy, Biases *biases) {
     weight_gradient(c, layer, glimpses, x, dy);
-    bias_gradient(c, layer, glimpses, dy);
+    bias_gradient(c, layer, glimpses, dy, biases);
 }
 
 void ram_gradient(const Ram *ram, const Span *span, const Loss *loss, const Pass *pass, DevFloats gradient) {
@@ -71,16 +87,21 @@ void ram_gradient(const Ram *ram, const Span *span, const Loss *loss, const Pass
     const Operand d_location = {offsetof(Pass, d_location), 2, 0, 0};
     const bool mlp = ram->dims.locator == LOCATOR_MLP;
 
-    layer_gradient(&c, &p->fc1, T, (Operand){offsetof(Pass, glimpse), p->fc1.in, 0, 0}, d_what);
-    layer_gradient(&c, &p->fc2, T, (Operand){offsetof(Pass, location), 2, 0, 0}, d_where);
-    layer_gradient(&c, &p->fc3, T, what, d_feature);
-    layer_gradient(&c, &p->fc4, T, where, d_feature);
-    layer_gradient(&c, &p->input, T, feature, d_core);
+    Biases biases;
+    biases.count = 0; /* of what else is in it only the lanes that there are */
+
+    layer_gradient(&c, &p->fc1, T, (Operand){offsetof(Pass, glimpse), p->fc1.in, 0, 0}, d_what, &biases);
+    layer_gradient(&c, &p->fc2, T, (Operand){offsetof(Pass, location), 2, 0, 0}, d_where, &biases);
+    layer_gradient(&c, &p->fc3, T, what, d_feature, &biases);
+    weight_gradient(&c, &p->fc4, T, where, d_feature);
+    same_gradient(&c, &p->fc4, &biases);
+    layer_gradient(&c, &p->input, T, feature, d_core, &biases);
     weight_gradient(&c, &p->recurrent, T - 1, hidden, d_later); /* h_0 = 0 adds nothing */
-    bias_gradient(&c, &p->recurrent, T, d_core);
-    layer_gradient(&c, &p->location, T, mlp ? locator : hidden, d_location);
-    if (mlp) layer_gradient(&c, &p->locator, T, hidden, d_locator);
-    layer_gradient(&c, &p->baseliner, T, hidden, (Operand){offsetof(Pass, d_baseline), 1, 0, 0});
+    same_gradient(&c, &p->recurrent, &biases);
+    layer_gradient(&c, &p->location, T, mlp ? locator : hidden, d_location, &biases);
+    if (mlp) layer_gradient(&c, &p->locator, T, hidden, d_locator, &biases);
+    layer_gradient(&c, &p->baseliner, T, hidden, (Operand){offsetof(Pass, d_baseline), 1, 0, 0}, &biases);
     layer_gradient(&c, &p->classifier, classified, last_hidden,
-                   (Operand){offsetof(Pass, d_logits), ram->dims.classes, 0, T - classified});
+                   (Operand){offsetof(Pass, d_logits), ram->dims.classes, 0, T - classified}, &biases);
+    ram->backend->kernels->linear_backward_bias(ram->backend, span, biases.count, biases.of);
 }

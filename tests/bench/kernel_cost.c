@@ -83,7 +83,8 @@ static void backward_weight(Bench *b) {
 }
 static void backward_bias(Bench *b) {
     const Matrix dy = matrix(b->a, H);
-    b->kernels->linear_backward_bias(b->backend, &b->span, T, H, &dy, b->d);
+    const BiasGradient work = {.glimpses = T, .out = H, .dy = &dy, .dbias = b->d};
+    b->kernels->linear_backward_bias(b->backend, &b->span, 1, &work);
 }
 static void relu_backward(Bench *b) {
     b->kernels->relu_backward(b->backend, &b->span, T, H, matrix(b->a, H), matrix(b->c, H));

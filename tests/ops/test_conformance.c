@@ -65,6 +65,7 @@ static void check_data(Twins *twins, int rows, int glimpses, int in, int out, bo
 static void check_gradients(Twins *twins, int images, int glimpses, int in, int out, int first, int count) {
     const Span span = {.batch = images, .lanes = LANES, .first_lane = first, .lane_count = count, .samples = 1};
     Twin x[LANES], dy[LANES], dweight = twin_fill(twins, out, in, in, NAN), dbias = twin_fill(twins, 1, out, out, NAN);
+    Twin same = twin_fill(twins, 1, out, out, NAN), other = twin_fill(twins, 1, in, in, NAN);
     Matrix inputs[SIDES][LANES], outputs[SIDES][LANES];
     for (int lane = 0; lane < count; lane++) {
         const Span one = span_lane(&span, lane);
@@ -77,10 +78,15 @@ static void check_gradients(Twins *twins, int images, int glimpses, int in, int 
     }
     for (int side = 0; side < SIDES; side++) {
         CALL(side, linear_backward_weight, &span, glimpses, in, out, inputs[side], outputs[side], dweight.at[side]);
-        CALL(side, linear_backward_bias, &span, glimpses, out, outputs[side], dbias.at[side]);
+        const BiasGradient biases[] = {
+            {.glimpses = 1, .out = in, .dy = inputs[side], .dbias = other.at[side]},
+            {glimpses, out, outputs[side], dbias.at[side], same.at[side]},
+        };
+        CALL(side, linear_backward_bias, &span, 2, biases);
     }
     twin_close(twins, &dweight, product_tolerance(images * glimpses), "linear_backward_weight");
-    twin_close(twins, &dbias, product_tolerance(images * glimpses), "linear_backward_bias");
+    Twin *biases[] = {&dbias, &same, &other};
+    for (int i = 0; i < 3; i++) twin_close(twins, biases[i], product_tolerance(images * glimpses), "biases");
     for (int lane = 0; lane < count; lane++) {
         twin_close(twins, &x[lane], 0, "x");
         twin_close(twins, &dy[lane], 0, "dy");
@@ -115,7 +121,8 @@ static void test_large_gradient(void **state) {
             outputs[lane] = matrix(dev_floats_at(dy.at[side], lane * OUT), OUT);
         }
         CALL(side, linear_backward_weight, &span, 1, IN, OUT, inputs, outputs, dweight.at[side]);
-        CALL(side, linear_backward_bias, &span, 1, OUT, outputs, dbias.at[side]);
+        const BiasGradient bias = {.glimpses = 1, .out = OUT, .dy = outputs, .dbias = dbias.at[side]};
+        CALL(side, linear_backward_bias, &span, 1, &bias);
     }
     /* one row a lane: products are exact, and the order of the sum is the tree's on both */
     twin_close(twins, &dweight, 0, "linear_backward_weight");

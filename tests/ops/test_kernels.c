@@ -49,14 +49,18 @@ static void check_linear_backward(Backend *backend, int rows, int glimpses, int 
     const double before = accumulate ? 0.5 : 0;
     Guarded x = guarded_random(all, in, in + 1, &dice), dy = guarded_random(all, out, out + 2, &dice);
     Guarded weight = guarded_random(out, in, in, &dice), dweight = guarded_new(out, in, in);
-    Guarded dbias = guarded_new(1, out, out);
+    Guarded dbias = guarded_new(1, out, out), same = guarded_new(1, out, out), other = guarded_new(1, in, in);
     Guarded dx = accumulate ? guarded_fill(all, in, in + 7, 0.5f) : guarded_new(all, in, in + 7);
     const Kernels *kernels = backend->kernels;
     kernels->linear_backward_data(backend, &span, glimpses, in, out, guarded_matrix(&dy), guarded_weight(&weight),
                                   accumulate, guarded_matrix(&dx));
     const Matrix inputs = guarded_matrix(&x), outputs = guarded_matrix(&dy);
     kernels->linear_backward_weight(backend, &span, glimpses, in, out, &inputs, &outputs, guarded_floats(&dweight));
-    kernels->linear_backward_bias(backend, &span, glimpses, out, &outputs, guarded_floats(&dbias));
+    const BiasGradient biases[] = {
+        {glimpses, out, &outputs, guarded_floats(&dbias), guarded_floats(&same)},
+        {.glimpses = 1, .out = in, .dy = &inputs, .dbias = guarded_floats(&other)},
+    };
+    kernels->linear_backward_bias(backend, &span, 2, biases);
     for (int r = 0; r < all; r++)
         for (int i = 0; i < in; i++) {
             double sum = before;
@@ -67,14 +71,21 @@ static void check_linear_backward(Backend *backend, int rows, int glimpses, int 
         double sum = 0;
         for (int r = 0; r < all; r++) sum += guarded_value(&dy, r, o);
         near(guarded_value(&dbias, 0, o), sum, 1e-6 * (all + 1), "dbias");
+        assert_float_equal(guarded_value(&same, 0, o), guarded_value(&dbias, 0, o), 0);
         for (int i = 0; i < in; i++) {
             sum = 0;
             for (int r = 0; r < all; r++) sum += guarded_value(&dy, r, o) * guarded_value(&x, r, i);
             near(guarded_value(&dweight, o, i), sum, 1e-6 * (all + 1), "dweight");
         }
     }
-    Guarded *all_of_them[] = {&x, &dy, &weight, &dweight, &dbias, &dx};
-    for (int i = 0; i < 6; i++) guarded_close(all_of_them[i], "linear_backward");
+    for (int i = 0; i < in; i++) {
+        double sum = 0;
+        for (int r = 0; r < rows; r++) sum += guarded_value(&x, r, i);
+        near(guarded_value(&other, 0, i), sum, 1e-6 * (rows + 1), "another dbias");
+    }
+    Guarded *all_of_them[] = {&x, &dy, &weight, &dweight, &dbias, &same, &other, &dx};
+    for (size_t i = 0; i < sizeof all_of_them / sizeof *all_of_them; i++)
+        guarded_close(all_of_them[i], "linear_backward");
 }
 
 static void test_linear(void **state) {
@@ -98,7 +109,8 @@ static void test_no_rows(void **state) {
         const Span span = one_lane(images, 1);
         Guarded dweight = guarded_new(5, 3, 3), dbias = guarded_new(1, 5, 5);
         kernels->linear_backward_weight(backend, &span, 1 - images, 3, 5, &nothing, &nothing, guarded_floats(&dweight));
-        kernels->linear_backward_bias(backend, &span, 1 - images, 5, &nothing, guarded_floats(&dbias));
+        const BiasGradient bias = {.glimpses = 1 - images, .out = 5, .dy = &nothing, .dbias = guarded_floats(&dbias)};
+        kernels->linear_backward_bias(backend, &span, 1, &bias);
         for (int i = 0; i < 15; i++) assert_float_equal(dweight.at[i], 0, 0);
         for (int i = 0; i < 5; i++) assert_float_equal(dbias.at[i], 0, 0);
         guarded_close(&dweight, "dweight");

@@ -67,7 +67,7 @@ void cpu_linear_backward_data(Backend *, const Span *, int glimpses, int in, int
                               bool accumulate, Matrix dx);
 void cpu_linear_backward_weight(Backend *, const Span *, int glimpses, int in, int out, const Matrix *x,
                                 const Matrix *dy, DevFloats dweight);
-void cpu_linear_backward_bias(Backend *, const Span *, int glimpses, int out, const Matrix *dy, DevFloats dbias);
+void cpu_linear_backward_bias(Backend *, const Span *, int count, const BiasGradient *work);
 void cpu_relu_backward(Backend *, const Span *, int glimpses, int columns, Matrix y, Matrix dy);
 void cpu_lstm(Backend *, const Span *, int hidden, DevFloats gates, DevFloats c_before, DevFloats c, Matrix h);
 void cpu_lstm_backward(Backend *, const Span *, int hidden, bool last, DevFloats gates, DevFloats c_before, DevFloats c,

@@ -66,9 +66,12 @@ static void sum_columns(const void *context, int lane, const GradientBlock *bloc
     }
 }
 
-void cpu_linear_backward_bias(Backend *backend, const Span *span, int glimpses, int out, const Matrix *dy,
-                              DevFloats dbias) {
+void cpu_linear_backward_bias(Backend *backend, const Span *span, int count, const BiasGradient *work) {
     (void)backend;
-    const Columns columns = {span, glimpses, dy};
-    cpu_sum_products(span->lane_count, out, 1, sum_columns, &columns, dbias.address);
+    for (int i = 0; i < count; i++) {
+        const Columns columns = {span, work[i].glimpses, work[i].dy};
+        cpu_sum_products(span->lane_count, work[i].out, 1, sum_columns, &columns, work[i].dbias.address);
+        if (work[i].same.address)
+            memcpy(work[i].same.address, work[i].dbias.address, (size_t)work[i].out * sizeof(float));
+    }
 }

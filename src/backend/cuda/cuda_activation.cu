@@ -37,40 +37,48 @@ void cuda_relu_backward(Backend *backend, const Span *span, int glimpses, int co
                 y.at.address, y.stride, dy.at.address, dy.stride);
 }
 
-/* --- sums of columns: the biases' gradients */
+/* --- sums of columns: the biases' gradients, those of all layers side by side */
 
-enum { TILE = 32, CHUNK = 1024 /* rows */, LANE_GROUP = 64 /* lanes of a launch: their places are its argument */ };
+enum { CHUNK = 1024 /* rows */ };
 
-typedef struct {
-    struct {
-        const float *at;
-        int64_t stride, rows;
-    } lane[LANE_GROUP];
-} ColumnLanes;
+static __device__ inline void give_sum(const CudaColumns *layer, int64_t column, float sum) {
+    layer->sum[column] = sum;
+    if (layer->same) layer->same[column] = sum;
+}
 
-/* A block takes TILE columns (blockIdx.y) of one chunk (blockIdx.x) of one lane (blockIdx.z), a thread every TILE-th
- * row of its column; their sums are added in a fixed tree. out (lanes, chunks, columns). 4 bytes an element. */
-static __global__ void __launch_bounds__(TILE *TILE) columns_kernel(ColumnLanes lanes, int columns, float *out) {
-    __shared__ float shared[TILE][TILE + 1];
-    const int column = (int)(blockIdx.y * TILE + threadIdx.x);
-    const float *at = lanes.lane[blockIdx.z].at;
-    const int64_t stride = lanes.lane[blockIdx.z].stride, rows = lanes.lane[blockIdx.z].rows;
-    const int64_t first = (int64_t)blockIdx.x * CHUNK, end = first + CHUNK < rows ? first + CHUNK : rows;
+/* A block takes CUDA_TILE columns (blockIdx.y) of one chunk (blockIdx.x) of one lane (blockIdx.z), a thread every
+ * CUDA_TILE-th row of its column; their sums are added in a fixed tree. 4 bytes an element. layer: one more than there
+ * are tells where the last one ends; matrix (layers, lanes); sums (lanes, chunks, columns), NULL where there is one of
+ * each. */
+static __global__ void __launch_bounds__(CUDA_TILE *CUDA_TILE)
+    columns_kernel(const CudaColumns *layer, const CudaColumnLane *matrix, int64_t columns, float *sums) {
+    __shared__ float shared[CUDA_TILE][CUDA_TILE + 1];
+    int number = 0;
+    while ((int)blockIdx.y >= layer[number + 1].first_tile) number++;
+    const CudaColumns of = layer[number];
+    const CudaColumnLane lane = matrix[number * gridDim.z + blockIdx.z];
+    const int column = ((int)blockIdx.y - of.first_tile) * CUDA_TILE + (int)threadIdx.x;
+    const int64_t first = (int64_t)blockIdx.x * CHUNK, end = first + CHUNK < lane.rows ? first + CHUNK : lane.rows;
     float sum = 0.0f;
-    if (column < columns)
-        for (int64_t r = first + threadIdx.y; r < end; r += TILE) sum += at[r * stride + column];
+    if (column < of.columns)
+        for (int64_t r = first + threadIdx.y; r < end; r += CUDA_TILE) sum += lane.at[r * lane.stride + column];
     shared[threadIdx.y][threadIdx.x] = sum;
-    for (int half = TILE / 2; half > 0; half /= 2) {
+    for (int half = CUDA_TILE / 2; half > 0; half /= 2) {
         __syncthreads();
         if (threadIdx.y < half) shared[threadIdx.y][threadIdx.x] += shared[threadIdx.y + half][threadIdx.x];
     }
-    if (threadIdx.y == 0 && column < columns)
-        out[((int64_t)blockIdx.z * gridDim.x + blockIdx.x) * columns + column] = shared[0][threadIdx.x];
+    if (threadIdx.y > 0 || column >= of.columns) return;
+    if (sums)
+        sums[((int64_t)blockIdx.z * gridDim.x + blockIdx.x) * columns + of.first_column + column] =
+            shared[0][threadIdx.x];
+    else
+        give_sum(&of, column, shared[0][threadIdx.x]);
 }
 
 /* One thread a column: the chunks of a lane one after the other, the lanes in the order of their tree. 4 bytes a chunk.
  */
-static __global__ void chunks_kernel(int lanes, int chunks, int columns, const float *from, float *out) {
+static __global__ void chunks_kernel(int lanes, int chunks, const CudaColumns *layer, int64_t columns,
+                                     const float *from) {
     const int64_t column = cuda_index();
     if (column >= columns) return;
     CudaTree tree;
@@ -80,31 +88,20 @@ static __global__ void chunks_kernel(int lanes, int chunks, int columns, const f
         for (int chunk = 0; chunk < chunks; chunk++, from += columns) sum += from[column];
         cuda_tree_push(&tree, sum, cuda_lane_completes(lane));
     }
-    out[column] = tree.waiting[0];
+    int number = 0;
+    while (column >= layer[number + 1].first_column) number++;
+    give_sum(&layer[number], column - layer[number].first_column, tree.waiting[0]);
 }
 
-void cuda_linear_backward_bias(Backend *backend, const Span *span, int glimpses, int out, const Matrix *dy,
-                               DevFloats dbias) {
-    CudaBackend *cuda = (CudaBackend *)backend;
-    const int lanes = span->lane_count;
-    const int64_t rows_most = glimpses * span_lane_rows_most(span->batch, span->lanes, span->samples);
-    const int64_t chunks = rows_most > CHUNK ? (rows_most + CHUNK - 1) / CHUNK : 1;
+void cuda_sum_columns(CudaBackend *cuda, int lanes, int64_t rows, const CudaColumns *layer, const CudaColumns *end,
+                      const CudaColumnLane *matrix) {
+    const int64_t chunks = rows > CHUNK ? (rows + CHUNK - 1) / CHUNK : 1, columns = end->first_column;
     const bool whole = lanes * chunks == 1;
-    float *sums = whole ? dbias.address : (float *)cuda_scratch(cuda, (size_t)(lanes * chunks * out) * sizeof(float));
-    for (int first = 0; first < lanes; first += LANE_GROUP) {
-        const int count = lanes - first < LANE_GROUP ? lanes - first : LANE_GROUP;
-        ColumnLanes group;
-        for (int i = 0; i < count; i++) {
-            const Span one = span_lane(span, first + i);
-            group.lane[i].at = dy[first + i].at.address;
-            group.lane[i].stride = dy[first + i].stride;
-            group.lane[i].rows = glimpses * span_rows(&one);
-        }
-        CUDA_LAUNCH(columns_kernel, dim3((unsigned)chunks, (unsigned)(out + TILE - 1) / TILE, (unsigned)count),
-                    dim3(TILE, TILE), cuda, group, out, sums + first * chunks * out);
-    }
+    float *sums = whole ? NULL : (float *)cuda_scratch(cuda, (size_t)(lanes * chunks * columns) * sizeof *sums);
+    CUDA_LAUNCH(columns_kernel, dim3((unsigned)chunks, (unsigned)end->first_tile, (unsigned)lanes),
+                dim3(CUDA_TILE, CUDA_TILE), cuda, layer, matrix, columns, sums);
     if (!whole)
-        CUDA_LAUNCH(chunks_kernel, cuda_blocks(out), CUDA_THREADS, cuda, lanes, (int)chunks, out, sums, dbias.address);
+        CUDA_LAUNCH(chunks_kernel, cuda_blocks(columns), CUDA_THREADS, cuda, lanes, (int)chunks, layer, columns, sums);
 }
 
 /* --- sums of lanes */

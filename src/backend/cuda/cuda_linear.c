@@ -5,6 +5,9 @@
 #include "backend/cuda/cuda_blas.h"
 #include "backend/cuda/cuda_parts.h"
 #include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
 
 enum { NARROW = 16, ALIGN = 64 /* floats */ };
 
@@ -77,4 +80,32 @@ void cuda_linear_backward_weight(Backend *backend, const Span *span, int glimpse
         lane_products(cuda, span, glimpses, in, out, output, outputs, x, dy, sums ? products : target, stride);
         if (sums) cuda_sum_lanes(cuda, lanes, (int64_t)outputs * in, products, stride, target);
     }
+}
+
+/* All layers by one launch (or two, where there are several lanes or many rows): each of its own would take a few
+ * microseconds for what is little to do. */
+void cuda_linear_backward_bias(Backend *backend, const Span *span, int count, const BiasGradient *work) {
+    CudaBackend *cuda = (CudaBackend *)backend;
+    const int lanes = span->lane_count;
+    CudaColumns *layer = memory_new((size_t)count + 1, sizeof *layer);
+    CudaColumnLane *matrix = memory_new((size_t)(count * lanes), sizeof *matrix);
+    int glimpses = 0;
+    for (int i = 0; i < count; i++) {
+        layer[i].columns = work[i].out;
+        layer[i].sum = work[i].dbias.address;
+        layer[i].same = work[i].same.address;
+        layer[i + 1].first_tile = layer[i].first_tile + (work[i].out + CUDA_TILE - 1) / CUDA_TILE;
+        layer[i + 1].first_column = layer[i].first_column + work[i].out;
+        if (work[i].glimpses > glimpses) glimpses = work[i].glimpses;
+        for (int lane = 0; lane < lanes; lane++) {
+            const Span one = span_lane(span, lane);
+            const Matrix dy = work[i].dy[lane];
+            matrix[i * lanes + lane] = (CudaColumnLane){dy.at.address, dy.stride, work[i].glimpses * span_rows(&one)};
+        }
+    }
+    cuda_sum_columns(cuda, lanes, glimpses * span_lane_rows_most(span->batch, span->lanes, span->samples),
+                     cuda_table(cuda, layer, ((size_t)count + 1) * sizeof *layer), &layer[count],
+                     cuda_table(cuda, matrix, (size_t)(count * lanes) * sizeof *matrix));
+    free(matrix);
+    free(layer);
 }

@@ -112,6 +112,22 @@ void cuda_sums_end(CudaBackend *cuda, unsigned blocks, const CudaSums *sums);
 /* y = activation(y + bias), rows of y `stride` apart. */
 void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats bias, Activation activation, Matrix y);
 
+/* A layer of those whose columns are summed together, and its matrix in one lane. */
+enum { CUDA_TILE = 32 /* columns of a block */ };
+typedef struct {
+    int columns, first_tile; /* tiles and columns are counted over all layers, one after the other */
+    int64_t first_column;
+    float *sum, *same; /* (columns): the sums, and where they are wanted again (NULL: nowhere) */
+} CudaColumns;
+typedef struct {
+    const float *at;
+    int64_t stride, rows;
+} CudaColumnLane;
+/* layer: in the GPU's memory (layers + 1), the last one, *end, tells where those before it end; matrix (layers, lanes)
+ * too. Of `lanes` lanes (a power of two), each of at most `rows` rows. */
+void cuda_sum_columns(CudaBackend *cuda, int lanes, int64_t rows, const CudaColumns *layer, const CudaColumns *end,
+                      const CudaColumnLane *matrix);
+
 /* out (count) = the sum of the vectors of `lanes` lanes (a power of two) in the order of the lane tree; vector i at
  * from + i * stride. */
 void cuda_sum_lanes(CudaBackend *cuda, int lanes, int64_t count, const float *from, int64_t stride, float *out);
@@ -135,7 +151,7 @@ void cuda_linear_backward_data(Backend *, const Span *, int glimpses, int in, in
                                bool accumulate, Matrix dx);
 void cuda_linear_backward_weight(Backend *, const Span *, int glimpses, int in, int out, const Matrix *x,
                                  const Matrix *dy, DevFloats dweight);
-void cuda_linear_backward_bias(Backend *, const Span *, int glimpses, int out, const Matrix *dy, DevFloats dbias);
+void cuda_linear_backward_bias(Backend *, const Span *, int count, const BiasGradient *work);
 void cuda_relu_backward(Backend *, const Span *, int glimpses, int columns, Matrix y, Matrix dy);
 void cuda_lstm(Backend *, const Span *, int hidden, DevFloats gates, DevFloats c_before, DevFloats c, Matrix h);
 void cuda_lstm_backward(Backend *, const Span *, int hidden, bool last, DevFloats gates, DevFloats c_before,
