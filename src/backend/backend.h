@@ -249,9 +249,10 @@ typedef struct {
     /* gates (rows, 4H): before in, after the activations out (i f g o); c (rows, H) from c_before (NULL: zeros),
      * h = o tanh(c). */
     void (*lstm)(Backend *, const Span *, int hidden, DevFloats gates, DevFloats c_before, DevFloats c, Matrix h);
-    /* mean (rows, 2) = tanh of the locator's output, noise (rows, 2) > location (rows, 2), log_pi (rows). */
-    void (*locate)(Backend *, const Span *, Policy, float sigma, DevFloats mean, DevFloats noise, DevFloats location,
-                   DevFloats log_pi);
+    /* The locator's last layer and what follows from it: mean (rows, 2) = tanh(x (rows, in) * weight + bias), weight
+     * and bias as for `linear`; with noise (rows, 2) location (rows, 2) and log_pi (rows). */
+    void (*locate)(Backend *, const Span *, Policy, float sigma, int in, Matrix x, Weight weight, DevFloats bias,
+                   DevFloats noise, DevFloats mean, DevFloats location, DevFloats log_pi);
     /* In place: logits (glimpses*rows, classes) > log-probabilities. */
     void (*log_softmax)(Backend *, const Span *, int glimpses, int classes, DevFloats logits);
     /* R (rows) from log_prob (rows, classes) of the last glimpse. `correct`: 1 where the best class (the first of

@@ -208,10 +208,12 @@ static void checked_lstm(Backend *backend, const Span *span, int hidden, DevFloa
             floats(backend, c, units), rows_of(backend, h, n, hidden));
 }
 
-static void checked_locate(Backend *backend, const Span *span, Policy policy, float sigma, DevFloats mean,
-                           DevFloats noise, DevFloats location, DevFloats log_pi) {
+static void checked_locate(Backend *backend, const Span *span, Policy policy, float sigma, int in, Matrix x,
+                           Weight weight, DevFloats bias, DevFloats noise, DevFloats mean, DevFloats location,
+                           DevFloats log_pi) {
     const int64_t n = span_rows(span);
-    PASS_ON(locate, span, policy, sigma, floats(backend, mean, 2 * n), floats(backend, noise, 2 * n),
+    PASS_ON(locate, span, policy, sigma, in, rows_of(backend, x, n, in), weight_of(backend, weight, (int64_t)in * 2),
+            floats(backend, bias, 2), floats(backend, noise, 2 * n), floats(backend, mean, 2 * n),
             floats(backend, location, 2 * n), floats(backend, log_pi, n));
 }
 

@@ -149,9 +149,11 @@ static void timed_lstm(Backend *backend, const Span *span, int hidden, DevFloats
                        Matrix h) {
     TIMED(lstm, 0, 0, 0, span, hidden, gates, c_before, c, h);
 }
-static void timed_locate(Backend *backend, const Span *span, Policy policy, float sigma, DevFloats mean,
-                         DevFloats noise, DevFloats location, DevFloats log_pi) {
-    TIMED(locate, 0, 0, 0, span, policy, sigma, mean, noise, location, log_pi);
+static void timed_locate(Backend *backend, const Span *span, Policy policy, float sigma, int in, Matrix x,
+                         Weight weight, DevFloats bias, DevFloats noise, DevFloats mean, DevFloats location,
+                         DevFloats log_pi) {
+    TIMED(locate, in, 2, product_flops(span, 1, in, 2), span, policy, sigma, in, x, weight, bias, noise, mean, location,
+          log_pi);
 }
 static void timed_log_softmax(Backend *backend, const Span *span, int glimpses, int classes, DevFloats logits) {
     TIMED(log_softmax, 0, 0, 0, span, glimpses, classes, logits);

@@ -49,17 +49,16 @@ static void locate(const Ram *ram, const Span *span, int t, Policy policy, Pass 
     const Kernels *kernels = backend->kernels;
     const Parameters *p = &ram->parameters;
     const int64_t n = span_rows(span);
-    const DevFloats mean = dev_floats_at(pass->mean, t * n * 2);
     Matrix input = hidden;
     if (ram->dims.locator == LOCATOR_MLP) {
         input = matrix(dev_floats_at(pass->locator, t * n * p->locator.out), p->locator.out);
         kernels->linear(backend, span, 1, p->locator.in, p->locator.out, hidden, ram->forward.locator,
                         bias_of(ram, &p->locator), ACTIVATION_RELU, input);
     }
-    kernels->linear(backend, span, 1, p->location.in, p->location.out, input, ram->forward.location,
-                    bias_of(ram, &p->location), ACTIVATION_TANH, matrix(mean, 2));
-    kernels->locate(backend, span, policy, ram->dims.sigma, mean, dev_floats_at(pass->noise, t * n * 2),
-                    dev_floats_at(pass->location, (t + 1) * n * 2), dev_floats_at(pass->log_pi, t * n));
+    kernels->locate(backend, span, policy, ram->dims.sigma, p->location.in, input, ram->forward.location,
+                    bias_of(ram, &p->location), dev_floats_at(pass->noise, t * n * 2),
+                    dev_floats_at(pass->mean, t * n * 2), dev_floats_at(pass->location, (t + 1) * n * 2),
+                    dev_floats_at(pass->log_pi, t * n));
 }
 
 /* Classifier: log-probabilities from h_t of `glimpses` glimpses from t on. */

@@ -19,6 +19,7 @@ enum {
     LANES = 4 /* whose gradients are summed */,
     REPEATS = 9,
     CLASSES = 10,
+    LOCATOR = 128,
     PARAMETERS = 242320
 };
 
@@ -94,7 +95,11 @@ static void draw(Bench *b) {
     const Draws draws = {.seed = 1};
     b->kernels->draw(b->backend, &b->span, &draws, &b->pictures, T, b->c, b->d);
 }
-static void locate(Bench *b) { b->kernels->locate(b->backend, &b->span, POLICY_SAMPLE, 0.05f, b->a, b->b, b->c, b->d); }
+static void locate(Bench *b) {
+    const DevFloats mean = dev_floats_at(b->c, 2 * IMAGES), location = dev_floats_at(b->c, 4 * IMAGES);
+    b->kernels->locate(b->backend, &b->span, POLICY_SAMPLE, 0.05f, LOCATOR, matrix(b->a, LOCATOR), weight_of(b), b->b,
+                       b->c, mean, location, b->d);
+}
 static void log_softmax(Bench *b) { b->kernels->log_softmax(b->backend, &b->span, 1, CLASSES, b->c); }
 static void adam(Bench *b) {
     const Adam options = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .step = 1};
@@ -146,8 +151,7 @@ static void print_all(Bench *bench) {
     print_product(bench, "linear fc2", forward, 1, 1, 2, 128);
     print_product(bench, "linear fc3+fc4", forward, 1, 1, 256, H);
     print_product(bench, "linear core", forward, 1, 1, 2 * H, H);
-    print_product(bench, "linear locator", forward, 1, 1, H, 128);
-    print_product(bench, "linear location", forward, 1, 1, 128, 2);
+    print_product(bench, "linear locator", forward, 1, 1, H, LOCATOR);
     print_product(bench, "linear baseline", forward, 1, T, H, 1);
     print_product(bench, "linear classes", forward, 1, 1, H, CLASSES);
     print_product(bench, "data core", backward_data, 1, 1, H, H);
@@ -162,7 +166,7 @@ static void print_all(Bench *bench) {
     print_stream(bench, "relu_backward", relu_backward, 3 * F * T * rows * H);
     print_stream(bench, "retina", retina, rows * 64 * (1 + F));
     print_stream(bench, "draw", draw, rows * 2 * (T + 1) * F);
-    print_stream(bench, "locate", locate, rows * 7 * F);
+    print_stream(bench, "locate", locate, rows * (LOCATOR + 9) * F);
     print_stream(bench, "log_softmax", log_softmax, 2 * rows * CLASSES * F);
     print_stream(bench, "transpose core", transpose, 2 * F * 2 * H * H);
     if (bench->backend->packs) print_stream(bench, "pack core", pack, 1.5 * F * 2 * H * H);

@@ -69,8 +69,12 @@ if [ "$device" = cuda ]; then
         check same whole$np single$np
         [ $np -eq 1 ] || check near whole1 whole$np 0.02
     done
-    # A batch that the GPU has no room for: no rank begins.
     if [[ $ram_dist == *_emulated ]]; then
+        # A step of the default network waits for one launch after the other: there are to be few.
+        EMULATED_LAUNCHES=yes run 0 --set train.epochs=2 --run-dir launches --device cuda
+        most=$(sed -n 's/^launches: //p' err | sort -n | tail -n 1)
+        [ "${most:-1000}" -le 111 ] || fail "a step takes ${most:-no} launches, more than 111"
+        # A batch that the GPU has no room for: no rank begins.
         export EMULATED_MEMORY=$((36 << 20))
         for np in 1 2 3; do
             run 64 --np $np --config small.yaml --set train.batch=20000 --run-dir large$np --device cuda

@@ -1,8 +1,9 @@
 /* As much of CUDA's runtime as the CUDA backend uses, on the CPU: "device" memory is the host's, a kernel runs when it
  * is launched, or when a graph is that has captured it, block after block, its threads taking turns at every barrier.
  * So the kernels' own text is tested on machines without a GPU, and without a toolkit. It says nothing of speed, races
- * between blocks, or the GPU's arithmetic. The variable EMULATED_MEMORY is the GPU's memory in bytes. Must not know the
- * backend. Nothing here is collective. */
+ * between blocks, or the GPU's arithmetic. The variable EMULATED_MEMORY is the GPU's memory in bytes; with
+ * EMULATED_LAUNCHES standard error tells how many launches a graph has. Must not know the backend. Nothing here is
+ * collective. */
 #ifndef RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
 #define RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
 

@@ -3,6 +3,7 @@
 
 #include <csetjmp>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -166,6 +167,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *graph) {
         delete captured;
         captured = nullptr;
     }
+    if (captured && std::getenv("EMULATED_LAUNCHES")) std::fprintf(stderr, "launches: %zu\n", captured->work.size());
     *graph = captured;
     captured = nullptr;
     return refused ? cudaErrorStreamCaptureInvalidated : cudaSuccess;

@@ -274,21 +274,25 @@ static void check_draw(Twins *twins, int images, int samples, Policy policy) {
     shown_close(twins, &shown);
 }
 
-static void check_locate(Twins *twins, int rows, Policy policy) {
+static void check_locate(Twins *twins, int rows, int in, Policy policy) {
     const Span span = one_lane(rows, 1);
-    Twin mean = twin_random(twins, rows, 2, 2, true), noise = twin_random(twins, rows, 2, 2, true);
+    Twin x = twin_random(twins, rows, in, in + 3, in < 9), weight = twin_random(twins, in, 2, 2, false);
+    Twin bias = twin_random(twins, 1, 2, 2, false), noise = twin_random(twins, rows, 2, 2, true);
+    Twin mean = twin_fill(twins, rows, 2, 2, 7);
     Twin location = twin_fill(twins, rows, 2, 2, 7), log_pi = twin_fill(twins, rows, 1, 1, 7);
     for (int side = 0; side < SIDES; side++)
-        CALL(side, locate, &span, policy, 0.3f, mean.at[side], noise.at[side], location.at[side], log_pi.at[side]);
-    Twin *all[] = {&mean, &noise, &location, &log_pi};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) twin_close(twins, all[i], CLOSE, "locate");
+        CALL(side, locate, &span, policy, 0.3f, in, twin_matrix(&x, side), (Weight){.plain = weight.at[side]},
+             bias.at[side], noise.at[side], mean.at[side], location.at[side], log_pi.at[side]);
+    Twin *all[] = {&x, &weight, &bias, &noise, &mean, &location, &log_pi};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) twin_close(twins, all[i], product_tolerance(in), "locate");
 }
 
 static void test_policies(void **state) {
     for (Policy policy = POLICY_SAMPLE; policy <= POLICY_CENTER; policy++)
         for (int i = 0; i < ROW_COUNTS; i++) {
             check_draw(*state, ROWS[i], 1 + 2 * (i % 2), policy);
-            check_locate(*state, ROWS[i], policy);
+            check_locate(*state, ROWS[i], 5, policy);
+            check_locate(*state, ROWS[i], 128, policy);
         }
 }
 
@@ -551,7 +555,7 @@ static void test_no_rows(void **state) {
         CALL(side, retina, &span, &retina, &pictures, none, none);
         CALL(side, linear, &span, 2, 4, 4, nothing, square, weight.at[side], ACTIVATION_RELU, nothing);
         CALL(side, lstm, &span, 2, none, none, none, nothing);
-        CALL(side, locate, &span, POLICY_SAMPLE, 0.1f, none, none, none, none);
+        CALL(side, locate, &span, POLICY_SAMPLE, 0.1f, 4, nothing, square, weight.at[side], none, none, none, none);
         CALL(side, log_softmax, &span, 2, 3, none);
         CALL(side, reward, &span, REWARD_CORRECT, 3, &pictures, none, none);
         CALL(side, add_probability, &span, 3, none, none);

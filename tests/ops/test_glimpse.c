@@ -157,12 +157,19 @@ static void test_distributions(void **state) {
 static void test_policies(void **state) {
     Backend *backend = *state;
     static const float mean[] = {0.5f, -0.25f, 0.99f, -0.99f, NAN, 0}, noise[] = {1, -2, 3, -3, 0.5f, 0.5f};
+    /* a last layer that turns the axes round and adds (1, -1) */
+    static const float weight[] = {0, 1, 1, 0}, bias[] = {1, -1};
+    float x[6];
+    for (int i = 0; i < 6; i++) x[i ^ 1] = atanhf(mean[i]) - bias[i % 2];
     const Span span = {3, 1, 0, 1, 1};
     const double log_2pi = log(2 * 3.14159265358979323846);
     for (Policy policy = POLICY_SAMPLE; policy <= POLICY_CENTER; policy++) {
-        Guarded location = guarded_new(3, 2, 2), log_pi = guarded_new(3, 1, 1);
-        backend->kernels->locate(backend, &span, policy, 0.1f, (DevFloats){(float *)mean}, (DevFloats){(float *)noise},
-                                 guarded_floats(&location), guarded_floats(&log_pi));
+        Guarded location = guarded_new(3, 2, 2), log_pi = guarded_new(3, 1, 1), got_mean = guarded_new(3, 2, 2);
+        backend->kernels->locate(backend, &span, policy, 0.1f, 2, matrix((DevFloats){x}, 2),
+                                 (Weight){.plain = {(float *)weight}}, (DevFloats){(float *)bias},
+                                 (DevFloats){(float *)noise}, guarded_floats(&got_mean), guarded_floats(&location),
+                                 guarded_floats(&log_pi));
+        for (int i = 0; i < 4; i++) near((double)got_mean.at[i], (double)mean[i], 1e-6, "mean");
         const double expected[][4] = {[POLICY_SAMPLE] = {0.6, -0.45, 1, -1},
                                       [POLICY_MEAN] = {0.5, -0.25, 0.99, -0.99},
                                       [POLICY_RANDOM] = {1, -2, 3, -3},
@@ -174,6 +181,7 @@ static void test_policies(void **state) {
         }
         guarded_close(&location, "location");
         guarded_close(&log_pi, "log_pi");
+        guarded_close(&got_mean, "mean");
     }
 }
 

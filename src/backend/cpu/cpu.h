@@ -72,8 +72,8 @@ void cpu_relu_backward(Backend *, const Span *, int glimpses, int columns, Matri
 void cpu_lstm(Backend *, const Span *, int hidden, DevFloats gates, DevFloats c_before, DevFloats c, Matrix h);
 void cpu_lstm_backward(Backend *, const Span *, int hidden, bool last, DevFloats gates, DevFloats c_before, DevFloats c,
                        DevFloats dh, DevFloats dc, DevFloats dgates);
-void cpu_locate(Backend *, const Span *, Policy, float sigma, DevFloats mean, DevFloats noise, DevFloats location,
-                DevFloats log_pi);
+void cpu_locate(Backend *, const Span *, Policy, float sigma, int in, Matrix x, Weight weight, DevFloats bias,
+                DevFloats noise, DevFloats mean, DevFloats location, DevFloats log_pi);
 void cpu_reinforce(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats mean, DevFloats noise,
                    DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location, DevDoubles sums);
 void cpu_log_softmax(Backend *, const Span *, int glimpses, int classes, DevFloats logits);

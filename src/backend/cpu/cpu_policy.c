@@ -18,10 +18,10 @@ void cpu_draw(Backend *backend, const Span *span, const Draws *draws, const Pict
     }
 }
 
-void cpu_locate(Backend *backend, const Span *span, Policy policy, float sigma, DevFloats mean, DevFloats noise,
-                DevFloats location, DevFloats log_pi) {
-    (void)backend;
+void cpu_locate(Backend *backend, const Span *span, Policy policy, float sigma, int in, Matrix x, Weight weight,
+                DevFloats bias, DevFloats noise, DevFloats mean, DevFloats location, DevFloats log_pi) {
     const int64_t rows = span_rows(span);
+    cpu_linear(backend, span, 1, in, 2, x, weight, bias, ACTIVATION_TANH, matrix(mean, 2));
     const float log_peak = policy_log_peak(sigma);
     for (int64_t r = 0; r < rows; r++)
         log_pi.address[r] = policy_locate(policy, sigma, log_peak, mean.address + 2 * r, noise.address + 2 * r,

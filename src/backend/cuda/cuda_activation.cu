@@ -10,8 +10,7 @@ static __global__ void finish_kernel(int64_t count, int columns, const float *bi
     if (i >= count) return;
     const int64_t row = cuda_quotient(i, columns), column = i - row * columns;
     float *at = y + row * stride + column;
-    const float value = *at + bias[column];
-    *at = activation == ACTIVATION_RELU ? units_relu(value) : activation == ACTIVATION_TANH ? tanhf(value) : value;
+    *at = units_activate(activation, *at + bias[column]);
 }
 
 void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats bias, Activation activation, Matrix y) {

@@ -1,7 +1,7 @@
 /* Linear layers by cuBLASLt, which is column-major; how row-major matrices are handed to it is told in cpu_linear.c.
  * Each product has the shape of one lane (all its glimpses stacked, or one), so that its bits are the same whoever
  * computes the lane. Products with a narrow side keep float32 whatever the precision: they have the location, the
- * locator's mean, the baseline or the classes at one end. */
+ * locator's mean, the baseline or the classes at one end; forward they have kernels of their own. */
 #include "backend/cuda/cuda_blas.h"
 #include "backend/cuda/cuda_parts.h"
 #include "base/log.h"
@@ -9,12 +9,12 @@
 
 #include <stdlib.h>
 
-enum { NARROW = 16, ALIGN = 64 /* floats */ };
+enum { ALIGN = 64 /* floats */ };
 
 /* Floats that the products of all lanes of a batch may take. */
 static const int64_t LANES_FLOATS = (int64_t)16 << 20;
 
-static bool is_narrow(int in, int out) { return in < NARROW || out < NARROW; }
+static bool is_narrow(int in, int out) { return in < CUDA_NARROW || out < CUDA_NARROW; }
 
 static int stacked_rows(const Span *span, int glimpses) {
     require(span->lane_count == 1);
@@ -26,9 +26,13 @@ void cuda_linear(Backend *backend, const Span *span, int glimpses, int in, int o
     CudaBackend *cuda = (CudaBackend *)backend;
     const int rows = stacked_rows(span, glimpses);
     if (rows == 0) return;
+    if (is_narrow(in, out)) {
+        cuda_narrow_linear(cuda, rows, in, out, x, weight.plain, bias, activation, y);
+        return;
+    }
     CUDA_ASKED(cuda, "cuBLAS product",
-               cuda_blas_product(cuda->blas, is_narrow(in, out), false, out, rows, in, weight.plain.address, out,
-                                 x.at.address, x.stride, false, y.at.address, y.stride));
+               cuda_blas_product(cuda->blas, false, false, out, rows, in, weight.plain.address, out, x.at.address,
+                                 x.stride, false, y.at.address, y.stride));
     cuda_finish_linear(cuda, rows, out, bias, activation, y);
 }
 

@@ -109,6 +109,11 @@ CudaSums cuda_sums_begin(CudaBackend *cuda, unsigned blocks, DevDoubles sums, in
 /* Adds what the blocks of the kernel left, in their order. */
 void cuda_sums_end(CudaBackend *cuda, unsigned blocks, const CudaSums *sums);
 
+/* A linear layer with fewer inputs or outputs than CUDA_NARROW; arguments as cuda_linear's. */
+enum { CUDA_NARROW = 16 };
+void cuda_narrow_linear(CudaBackend *cuda, int64_t rows, int in, int out, Matrix x, DevFloats weight, DevFloats bias,
+                        Activation activation, Matrix y);
+
 /* y = activation(y + bias), rows of y `stride` apart. */
 void cuda_finish_linear(CudaBackend *cuda, int64_t rows, int columns, DevFloats bias, Activation activation, Matrix y);
 
@@ -156,8 +161,8 @@ void cuda_relu_backward(Backend *, const Span *, int glimpses, int columns, Matr
 void cuda_lstm(Backend *, const Span *, int hidden, DevFloats gates, DevFloats c_before, DevFloats c, Matrix h);
 void cuda_lstm_backward(Backend *, const Span *, int hidden, bool last, DevFloats gates, DevFloats c_before,
                         DevFloats c, DevFloats dh, DevFloats dc, DevFloats dgates);
-void cuda_locate(Backend *, const Span *, Policy, float sigma, DevFloats mean, DevFloats noise, DevFloats location,
-                 DevFloats log_pi);
+void cuda_locate(Backend *, const Span *, Policy, float sigma, int in, Matrix x, Weight weight, DevFloats bias,
+                 DevFloats noise, DevFloats mean, DevFloats location, DevFloats log_pi);
 void cuda_reinforce(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats mean, DevFloats noise,
                     DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location, DevDoubles sums);
 void cuda_log_softmax(Backend *, const Span *, int glimpses, int classes, DevFloats logits);

@@ -1,5 +1,5 @@
 /* Which pictures, and the location policy, on the GPU: random draws, sampling, and its gradient by REINFORCE. */
-#include "backend/cuda/cuda_parts.h"
+#include "backend/cuda/cuda_narrow.h"
 #include "backend/element/policy.h"
 
 /* One thread an image: 14 bytes. */
@@ -36,20 +36,29 @@ void cuda_draw(Backend *backend, const Span *span, const Draws *draws, const Pic
                 span->samples, pictures->sample.address, location.address, noise.address);
 }
 
-/* One thread a row: 28 bytes. */
-static __global__ void locate_kernel(Policy policy, float sigma, float log_peak, int64_t rows, const float *mean,
-                                     const float *noise, float *location, float *log_pi) {
-    const int64_t r = cuda_index();
-    if (r >= rows) return;
+/* 4 bytes an element of x, 36 a row. */
+static __global__ void __launch_bounds__(NARROW_LANES *NARROW_ROWS)
+    locate_kernel(Policy policy, float sigma, float log_peak, int64_t rows, int in, const float *x, int64_t stride,
+                  const float *weight, const float *bias, const float *noise, float *mean, float *location,
+                  float *log_pi) {
+    const int64_t first = (int64_t)blockIdx.x * NARROW_ROWS;
+    const float product = narrow_product(rows, in, 2, x, stride, weight);
+    const int thread = narrow_thread();
+    if (thread < 2 * NARROW_ROWS && first + thread / 2 < rows)
+        mean[2 * first + thread] = tanhf(product + bias[thread % 2]);
+    __syncthreads();
+    const int64_t r = first + thread;
+    if (thread >= NARROW_ROWS || r >= rows) return;
     log_pi[r] = policy_locate(policy, sigma, log_peak, mean + 2 * r, noise + 2 * r, location + 2 * r);
 }
 
-void cuda_locate(Backend *backend, const Span *span, Policy policy, float sigma, DevFloats mean, DevFloats noise,
-                 DevFloats location, DevFloats log_pi) {
+void cuda_locate(Backend *backend, const Span *span, Policy policy, float sigma, int in, Matrix x, Weight weight,
+                 DevFloats bias, DevFloats noise, DevFloats mean, DevFloats location, DevFloats log_pi) {
     const int64_t rows = span_rows(span);
     if (rows == 0) return;
-    CUDA_LAUNCH(locate_kernel, cuda_blocks(rows), CUDA_THREADS, (CudaBackend *)backend, policy, sigma,
-                policy_log_peak(sigma), rows, mean.address, noise.address, location.address, log_pi.address);
+    CUDA_LAUNCH(locate_kernel, narrow_blocks(rows), dim3(NARROW_LANES, NARROW_ROWS), (CudaBackend *)backend, policy,
+                sigma, policy_log_peak(sigma), rows, in, x.at.address, x.stride, weight.plain.address, bias.address,
+                noise.address, mean.address, location.address, log_pi.address);
 }
 
 /* A thread takes every CUDA_SUM_THREADS-th (glimpse, row) of its block's, some 40 bytes each. */

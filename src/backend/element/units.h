@@ -13,6 +13,10 @@ RAM_DEVICE float units_relu(float x) { return x < 0.0f ? 0.0f : x; }
 
 RAM_DEVICE float units_relu_backward(float y, float dy) { return y > 0.0f ? dy : 0.0f; }
 
+RAM_DEVICE float units_activate(Activation activation, float x) {
+    return activation == ACTIVATION_RELU ? units_relu(x) : activation == ACTIVATION_TANH ? tanhf(x) : x;
+}
+
 RAM_DEVICE float units_sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 /* gate: that of unit 0 of 4, the others `hidden` apart; before in, after the activations out. Sets *c, returns h. */
