@@ -1,4 +1,5 @@
 /* Single kernels of the CPU backend on rows: odd sizes, guards around every output, extremes, NaN. */
+#include "backend/element/units.h"
 #include "guarded.h"
 
 #include <math.h>
@@ -158,6 +159,29 @@ static void test_extremes(void **state) {
 
 /* --- lstm */
 
+/* Distance of `got` from `exact` in units of the last place of a float there. */
+static double units_off(float got, double exact) {
+    const float nearest = fabsf((float)exact);
+    return fabs((double)got - exact) / ((double)nextafterf(nearest, INFINITY) - (double)nearest);
+}
+
+/* Floats of all sizes from 1e-38 on, and both signs. */
+static void test_activations(void **state) {
+    (void)state;
+    for (double size = 1e-38; size < 3e38; size *= 1.0007) {
+        for (int sign = -1; sign <= 1; sign += 2) {
+            const float x = (float)(sign * size);
+            assert_true(units_off(units_tanh(x), tanh((double)x)) < 1.5);
+            if (x > -87) assert_true(units_off(units_sigmoid(x), 1 / (1 + exp(-(double)x))) < 3);
+        }
+    }
+    assert_float_equal(units_tanh(0.0f), 0, 0);
+    assert_float_equal(units_tanh(-INFINITY), -1, 0);
+    assert_float_equal(units_sigmoid(INFINITY), 1, 0);
+    assert_true(units_sigmoid(-INFINITY) < 1e-37f);
+    assert_true(isnan(units_tanh(NAN)) && isnan(units_sigmoid(NAN)));
+}
+
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
 static void check_lstm(Backend *backend, int rows, int H, bool first, float scale) {
@@ -315,9 +339,10 @@ static void test_classification(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),      cmocka_unit_test(test_no_rows), cmocka_unit_test(test_relu_backward),
-        cmocka_unit_test(test_extremes),    cmocka_unit_test(test_lstm),    cmocka_unit_test(test_lstm_backward),
-        cmocka_unit_test(test_log_softmax), cmocka_unit_test(test_reward),  cmocka_unit_test(test_classification),
+        cmocka_unit_test(test_linear),         cmocka_unit_test(test_no_rows),     cmocka_unit_test(test_relu_backward),
+        cmocka_unit_test(test_activations),    cmocka_unit_test(test_extremes),    cmocka_unit_test(test_lstm),
+        cmocka_unit_test(test_lstm_backward),  cmocka_unit_test(test_log_softmax), cmocka_unit_test(test_reward),
+        cmocka_unit_test(test_classification),
     };
     return cmocka_run_group_tests(tests, backend_set_up, backend_tear_down);
 }

@@ -8,8 +8,13 @@ static __global__ void lstm_kernel(int64_t count, int hidden, float *gates, cons
     const int64_t i = cuda_index();
     if (i >= count) return;
     const int64_t row = i / hidden, unit = i % hidden;
-    h[row * h_stride + unit] =
-        units_lstm(hidden, gates + row * 4 * hidden + unit, c_before ? c_before[i] : 0.0f, c + i);
+    float *gate = gates + row * 4 * hidden + unit;
+    LstmGates now = {gate[0], gate[hidden], gate[2 * hidden], gate[3 * hidden]};
+    h[row * h_stride + unit] = units_lstm(&now, c_before ? c_before[i] : 0.0f, c + i);
+    gate[0] = now.i;
+    gate[hidden] = now.f;
+    gate[2 * hidden] = now.g;
+    gate[3 * hidden] = now.o;
 }
 
 void cuda_lstm(Backend *backend, const Span *span, int hidden, DevFloats gates, DevFloats c_before, DevFloats c,
@@ -26,9 +31,16 @@ static __global__ void lstm_backward_kernel(int64_t count, int hidden, bool last
                                             float *dgates) {
     const int64_t i = cuda_index();
     if (i >= count) return;
-    const int64_t gate = i / hidden * 4 * hidden + i % hidden;
-    dc[i] = units_lstm_backward(hidden, gates + gate, c_before ? c_before[i] : 0.0f, c[i], dh[i], last ? 0.0f : dc[i],
-                                dgates + gate);
+    const int64_t at = i / hidden * 4 * hidden + i % hidden;
+    const float *gate = gates + at;
+    const LstmGates now = {gate[0], gate[hidden], gate[2 * hidden], gate[3 * hidden]};
+    float d_cell = last ? 0.0f : dc[i];
+    const LstmGates gradient = units_lstm_backward(now, c_before ? c_before[i] : 0.0f, c[i], dh[i], &d_cell);
+    dc[i] = d_cell;
+    dgates[at] = gradient.i;
+    dgates[at + hidden] = gradient.f;
+    dgates[at + 2 * hidden] = gradient.g;
+    dgates[at + 3 * hidden] = gradient.o;
 }
 
 void cuda_lstm_backward(Backend *backend, const Span *span, int hidden, bool last, DevFloats gates, DevFloats c_before,

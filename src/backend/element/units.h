@@ -7,6 +7,8 @@
 #include "base/device.h"
 
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 /* A NaN stays one, for the loss to show it. */
 RAM_DEVICE float units_relu(float x) { return x < 0.0f ? 0.0f : x; }
@@ -17,30 +19,69 @@ RAM_DEVICE float units_activate(Activation activation, float x) {
     return activation == ACTIVATION_RELU ? units_relu(x) : activation == ACTIVATION_TANH ? tanhf(x) : x;
 }
 
-RAM_DEVICE float units_sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
-
-/* gate: that of unit 0 of 4, the others `hidden` apart; before in, after the activations out. Sets *c, returns h. */
-RAM_DEVICE float units_lstm(int hidden, float *gate, float c_before, float *c) {
-    const float i = gate[0] = units_sigmoid(gate[0]);
-    const float f = gate[hidden] = units_sigmoid(gate[hidden]);
-    const float g = gate[2 * hidden] = tanhf(gate[2 * hidden]);
-    const float o = gate[3 * hidden] = units_sigmoid(gate[3 * hidden]);
-    const float cell = f * c_before + i * g;
-    *c = cell;
-    return o * tanhf(cell);
+/* e^x in steps that a compiler makes vectors of, which it does not of the C library's: 2^n times a polynomial of what
+ * remains (Cephes, S. L. Moshier), for x within what sigmoid and tanh tell from infinity. */
+RAM_DEVICE float units_exp(float x) {
+    const float rounding = 12582912.0f; /* 1.5 * 2^23: a sum with it ends in the nearest integer */
+    const float within = x < -87.0f ? -87.0f : x > 87.0f ? 87.0f : x;
+    const float shifted = within * 1.44269504f + rounding, n = shifted - rounding;
+    const float r = (within - n * 0.693359375f) + n * 2.12194440e-4f; /* log 2 in two parts */
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    union {
+        float value;
+        uint32_t bits;
+    } power;
+    power.value = shifted;
+    power.bits = (power.bits << 23) + 0x3f800000u;
+    return p * power.value;
 }
 
-/* dgate from gate, both as above; dc: of c. Returns the gradient of c_before. */
-RAM_DEVICE float units_lstm_backward(int hidden, const float *gate, float c_before, float c, float dh, float dc,
-                                     float *dgate) {
-    const float i = gate[0], f = gate[hidden], g = gate[2 * hidden], o = gate[3 * hidden];
-    const float squashed = tanhf(c);
-    const float dcell = dc + dh * o * (1.0f - squashed * squashed);
-    dgate[0] = dcell * g * i * (1.0f - i);
-    dgate[hidden] = dcell * c_before * f * (1.0f - f);
-    dgate[2 * hidden] = dcell * i * (1.0f - g * g);
-    dgate[3 * hidden] = dh * squashed * o * (1.0f - o);
-    return dcell * f;
+RAM_DEVICE float units_sigmoid(float x) { return 1.0f / (1.0f + units_exp(-x)); }
+
+/* Of small x by a polynomial (Cephes): the other form would lose their last digits. */
+RAM_DEVICE float units_tanh(float x) {
+    const float size = fabsf(x), square = x * x;
+    float p = -5.70498872745e-3f;
+    p = p * square + 2.06390887954e-2f;
+    p = p * square - 5.37397155531e-2f;
+    p = p * square + 1.33314422036e-1f;
+    p = p * square - 3.33332819422e-1f;
+    const float small = p * square * x + x, large = 1.0f - 2.0f / (1.0f + units_exp(2.0f * size));
+    return size < 0.625f ? small : copysignf(large, x);
+}
+
+/* Of one unit; by value, so that arrays of them need no address that vectors would stumble over. */
+typedef struct {
+    float i, f, g, o;
+} LstmGates;
+
+/* gate: before in, after the activations out. Sets *c, returns h. */
+RAM_DEVICE float units_lstm(LstmGates *gate, float c_before, float *c) {
+    gate->i = units_sigmoid(gate->i);
+    gate->f = units_sigmoid(gate->f);
+    gate->g = units_tanh(gate->g);
+    gate->o = units_sigmoid(gate->o);
+    *c = gate->f * c_before + gate->i * gate->g;
+    return gate->o * units_tanh(*c);
+}
+
+/* The gradient before the activations, from the gates after them. *dc: of c, becomes that of c_before. */
+RAM_DEVICE LstmGates units_lstm_backward(LstmGates gate, float c_before, float c, float dh, float *dc) {
+    const float squashed = units_tanh(c);
+    const float dcell = *dc + dh * gate.o * (1.0f - squashed * squashed);
+    LstmGates gradient;
+    gradient.i = dcell * gate.g * gate.i * (1.0f - gate.i);
+    gradient.f = dcell * c_before * gate.f * (1.0f - gate.f);
+    gradient.g = dcell * gate.i * (1.0f - gate.g * gate.g);
+    gradient.o = dh * squashed * gate.o * (1.0f - gate.o);
+    *dc = dcell * gate.f;
+    return gradient;
 }
 
 #endif
