@@ -326,6 +326,7 @@ struct Backend {
     const Kernels *kernels;
     int workers;         /* independent workspaces that `run` needs */
     int threads;         /* of the host, for `run_threads` */
+    size_t span_bytes;   /* of a span's passes: with more than that gradients take longer */
     bool host_memory;    /* its addresses are the host's */
     bool packs;          /* linear and linear_backward_data want weights that went through `pack` */
     const char *library; /* of the products, with its version; must be equal on all ranks */

@@ -10,9 +10,6 @@
 
 enum { TAIL_STOP = SUMS, TAIL_SAVE, TAIL };
 
-/* Memory for the passes of a span: lanes beyond it are summed span by span. */
-static const size_t SPAN_BYTES = (size_t)32 << 20;
-
 /* All that changes from step to step, besides pictures that are drawn: one upload. */
 typedef struct {
     double tail[TAIL]; /* of each lane to begin with: sums of nothing, and this rank's wishes */
@@ -41,11 +38,12 @@ struct Step {
     BackendRecord *record, *before, *after; /* of a whole step, or before and after a reduction that needs the host */
 };
 
-/* As many lanes side by side as fit into SPAN_BYTES: a power of two, at most those of the batch. */
+/* As many lanes side by side as the backend likes, the others are summed span by span: a power of two, at most those of
+ * the batch. */
 static int choose_span_lanes(const Ram *ram, const Span *lanes, int64_t rows) {
     const size_t bytes = pass_bytes(ram, rows, true);
     int most = 1;
-    while (2 * most <= lanes->lanes && 2 * (size_t)most * bytes <= SPAN_BYTES) most *= 2;
+    while (2 * most <= lanes->lanes && 2 * (size_t)most * bytes <= ram->backend->span_bytes) most *= 2;
     return most;
 }
 

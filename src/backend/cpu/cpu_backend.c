@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What a core's caches still hold of a span when its gradients are summed: of 1 to 32 MiB the quickest, by a tenth of a
+ * step against 32. */
+static const size_t SPAN_BYTES = (size_t)4 << 20;
+
 static void cpu_free(Backend *backend) {
     CpuBackend *cpu = (CpuBackend *)backend;
     cpu_pool_free(cpu->pool);
@@ -137,7 +141,11 @@ Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
     cpu->pool = cpu_pool_new(threads);
     cpu->scratch = memory_new((size_t)threads, sizeof *cpu->scratch);
     cpu->kernels = CPU_KERNELS;
-    cpu->base = (Backend){.kernels = &cpu->kernels, .workers = threads, .threads = threads, .host_memory = true};
+    cpu->base = (Backend){.kernels = &cpu->kernels,
+                          .workers = threads,
+                          .threads = threads,
+                          .span_bytes = SPAN_BYTES,
+                          .host_memory = true};
     cpu->base.library = "LIBXSMM " LIBXSMM_VERSION;
     cpu->base.note = cpu->note;
     snprintf(cpu->note, sizeof cpu->note, "%s%s", libxsmm_get_target_arch(),

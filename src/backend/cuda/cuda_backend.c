@@ -12,6 +12,9 @@
  * memory, which is: what is larger, part by part. */
 static const size_t WORKSPACE = (size_t)32 << 20, STAGING = (size_t)4 << 20;
 
+/* All lanes of usual batches: each span has launches of its own. */
+static const size_t SPAN_BYTES = (size_t)32 << 20;
+
 enum { STAGING_ALIGN = 64, REDUCED_PRECISION = 8 /* first compute capability with tf32 and bf16 products */ };
 
 void cuda_failed(const char *file, int line, const char *call, const char *reason) {
@@ -280,6 +283,7 @@ Status cuda_backend_new(const BackendOptions *options, Backend **backend) {
     cuda->base = (Backend){.kernels = &CUDA_KERNELS,
                            .workers = 1,
                            .threads = options->threads,
+                           .span_bytes = SPAN_BYTES,
                            .library = cuda->library,
                            .note = cuda->note,
                            .stream = cuda->stream};
