@@ -38,12 +38,13 @@ struct Step {
     BackendRecord *record, *before, *after; /* of a whole step, or before and after a reduction that needs the host */
 };
 
-/* As many lanes side by side as the backend likes, the others are summed span by span: a power of two, at most those of
- * the batch. */
+/* As many lanes side by side as the backend likes, a power of two, at most those of the batch; the others are summed
+ * span by span. Each span has a gradient of its own, so that a model that is larger than its lanes has fewer. */
 static int choose_span_lanes(const Ram *ram, const Span *lanes, int64_t rows) {
-    const size_t bytes = pass_bytes(ram, rows, true);
+    const size_t bytes = pass_bytes(ram, rows, true), gradient = ram->parameters.layout.total * sizeof(float);
+    const size_t room = gradient > ram->backend->span_bytes ? gradient : ram->backend->span_bytes;
     int most = 1;
-    while (2 * most <= lanes->lanes && 2 * (size_t)most * bytes <= ram->backend->span_bytes) most *= 2;
+    while (2 * most <= lanes->lanes && 2 * (size_t)most * bytes <= room) most *= 2;
     return most;
 }
 

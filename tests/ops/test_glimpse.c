@@ -170,6 +170,8 @@ static void test_policies(void **state) {
                                  (DevFloats){(float *)noise}, guarded_floats(&got_mean), guarded_floats(&location),
                                  guarded_floats(&log_pi));
         for (int i = 0; i < 4; i++) near((double)got_mean.at[i], (double)mean[i], 1e-6, "mean");
+        assert_true(isnan(got_mean.at[4]));
+        if (policy <= POLICY_MEAN) assert_true(isnan(location.at[4]));
         const double expected[][4] = {[POLICY_SAMPLE] = {0.6, -0.45, 1, -1},
                                       [POLICY_MEAN] = {0.5, -0.25, 0.99, -0.99},
                                       [POLICY_RANDOM] = {1, -2, 3, -3},

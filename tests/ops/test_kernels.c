@@ -213,6 +213,27 @@ static void test_lstm(void **state) {
     }
 }
 
+/* A NaN in any gate comes out of its unit alone; infinite ones open and close. */
+static void test_lstm_extremes(void **state) {
+    Backend *backend = *state;
+    enum { H = 33 };
+    const Span span = one_lane(1, 1);
+    Guarded gates = guarded_fill(1, 4 * H, 4 * H, 0.5f), before = guarded_fill(1, H, H, 0.25f);
+    Guarded c = guarded_new(1, H, H), h = guarded_new(1, H, H);
+    for (int gate = 0; gate < 4; gate++) {
+        gates.at[gate * H + 8 * gate + 3] = NAN;
+        gates.at[gate * H + 5] = INFINITY;
+        gates.at[gate * H + 32] = -INFINITY;
+    }
+    backend->kernels->lstm(backend, &span, H, guarded_floats(&gates), guarded_floats(&before), guarded_floats(&c),
+                           guarded_matrix(&h));
+    for (int u = 0; u < H; u++) assert_int_equal(isnan(h.at[u]) != 0, u % 8 == 3 && u < 32);
+    near((double)h.at[5], tanh(1.25), 1e-6, "open");
+    near((double)h.at[32], 0, 1e-6, "closed");
+    Guarded *all_of_them[] = {&gates, &before, &c, &h};
+    for (int i = 0; i < 4; i++) guarded_close(all_of_them[i], "lstm");
+}
+
 /* The backward cell against differences of the forward one is test_engine's; here: what it writes, and that the last
  * glimpse does not read dc. */
 static void test_lstm_backward(void **state) {
@@ -339,10 +360,12 @@ static void test_classification(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),         cmocka_unit_test(test_no_rows),     cmocka_unit_test(test_relu_backward),
-        cmocka_unit_test(test_activations),    cmocka_unit_test(test_extremes),    cmocka_unit_test(test_lstm),
-        cmocka_unit_test(test_lstm_backward),  cmocka_unit_test(test_log_softmax), cmocka_unit_test(test_reward),
-        cmocka_unit_test(test_classification),
+        cmocka_unit_test(test_linear),        cmocka_unit_test(test_no_rows),
+        cmocka_unit_test(test_relu_backward), cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_extremes),      cmocka_unit_test(test_lstm),
+        cmocka_unit_test(test_lstm_backward), cmocka_unit_test(test_log_softmax),
+        cmocka_unit_test(test_reward),        cmocka_unit_test(test_classification),
+        cmocka_unit_test(test_lstm_extremes),
     };
     return cmocka_run_group_tests(tests, backend_set_up, backend_tear_down);
 }

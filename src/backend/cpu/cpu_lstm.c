@@ -48,7 +48,7 @@ void cpu_lstm_backward(Backend *backend, const Span *span, int hidden, bool last
                        DevFloats c, DevFloats dh, DevFloats dc, DevFloats dgates) {
     (void)backend;
     const int64_t rows = span_rows(span);
-    if (last) memset(dc.address, 0, (size_t)(rows * hidden) * sizeof(float));
+    if (last && rows > 0) memset(dc.address, 0, (size_t)(rows * hidden) * sizeof(float));
     for (int64_t r = 0; r < rows; r++) {
         float *d_gate = dgates.address + r * 4 * hidden;
         const int64_t at = r * hidden;

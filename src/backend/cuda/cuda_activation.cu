@@ -92,13 +92,13 @@ static __global__ void chunks_kernel(int lanes, int chunks, const CudaColumns *l
     give_sum(&layer[number], column - layer[number].first_column, tree.waiting[0]);
 }
 
-void cuda_sum_columns(CudaBackend *cuda, int lanes, int64_t rows, const CudaColumns *layer, const CudaColumns *end,
+void cuda_sum_columns(CudaBackend *cuda, int lanes, int64_t rows, int tiles, int64_t columns, const CudaColumns *layer,
                       const CudaColumnLane *matrix) {
-    const int64_t chunks = rows > CHUNK ? (rows + CHUNK - 1) / CHUNK : 1, columns = end->first_column;
+    const int64_t chunks = rows > CHUNK ? (rows + CHUNK - 1) / CHUNK : 1;
     const bool whole = lanes * chunks == 1;
     float *sums = whole ? NULL : (float *)cuda_scratch(cuda, (size_t)(lanes * chunks * columns) * sizeof *sums);
-    CUDA_LAUNCH(columns_kernel, dim3((unsigned)chunks, (unsigned)end->first_tile, (unsigned)lanes),
-                dim3(CUDA_TILE, CUDA_TILE), cuda, layer, matrix, columns, sums);
+    CUDA_LAUNCH(columns_kernel, dim3((unsigned)chunks, (unsigned)tiles, (unsigned)lanes), dim3(CUDA_TILE, CUDA_TILE),
+                cuda, layer, matrix, columns, sums);
     if (!whole)
         CUDA_LAUNCH(chunks_kernel, cuda_blocks(columns), CUDA_THREADS, cuda, lanes, (int)chunks, layer, columns, sums);
 }

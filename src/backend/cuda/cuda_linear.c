@@ -108,7 +108,8 @@ void cuda_linear_backward_bias(Backend *backend, const Span *span, int count, co
         }
     }
     cuda_sum_columns(cuda, lanes, glimpses * span_lane_rows_most(span->batch, span->lanes, span->samples),
-                     cuda_table(cuda, layer, ((size_t)count + 1) * sizeof *layer), &layer[count],
+                     layer[count].first_tile, layer[count].first_column,
+                     cuda_table(cuda, layer, ((size_t)count + 1) * sizeof *layer),
                      cuda_table(cuda, matrix, (size_t)(count * lanes) * sizeof *matrix));
     free(matrix);
     free(layer);

@@ -128,9 +128,9 @@ typedef struct {
     const float *at;
     int64_t stride, rows;
 } CudaColumnLane;
-/* layer: in the GPU's memory (layers + 1), the last one, *end, tells where those before it end; matrix (layers, lanes)
- * too. Of `lanes` lanes (a power of two), each of at most `rows` rows. */
-void cuda_sum_columns(CudaBackend *cuda, int lanes, int64_t rows, const CudaColumns *layer, const CudaColumns *end,
+/* layer (layers + 1; the last one tells where those before it end) and matrix (layers, lanes): in the GPU's memory.
+ * tiles, columns: of all layers. Of `lanes` lanes (a power of two), each of at most `rows` rows. */
+void cuda_sum_columns(CudaBackend *cuda, int lanes, int64_t rows, int tiles, int64_t columns, const CudaColumns *layer,
                       const CudaColumnLane *matrix);
 
 /* out (count) = the sum of the vectors of `lanes` lanes (a power of two) in the order of the lane tree; vector i at

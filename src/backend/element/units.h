@@ -15,12 +15,13 @@ RAM_DEVICE float units_relu(float x) { return x < 0.0f ? 0.0f : x; }
 
 RAM_DEVICE float units_relu_backward(float y, float dy) { return y > 0.0f ? dy : 0.0f; }
 
+/* Of a layer; the one tanh of a row needs no vectors, and keeps the C library's. */
 RAM_DEVICE float units_activate(Activation activation, float x) {
     return activation == ACTIVATION_RELU ? units_relu(x) : activation == ACTIVATION_TANH ? tanhf(x) : x;
 }
 
 /* e^x in steps that a compiler makes vectors of, which it does not of the C library's: 2^n times a polynomial of what
- * remains (Cephes, S. L. Moshier), for x within what sigmoid and tanh tell from infinity. */
+ * remains (Cephes, S. L. Moshier). Beyond -87 and 87 it stays what it is there, so that a sigmoid ends at 1.6e-38. */
 RAM_DEVICE float units_exp(float x) {
     const float rounding = 12582912.0f; /* 1.5 * 2^23: a sum with it ends in the nearest integer */
     const float within = x < -87.0f ? -87.0f : x > 87.0f ? 87.0f : x;
@@ -33,13 +34,12 @@ RAM_DEVICE float units_exp(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
-    union {
-        float value;
-        uint32_t bits;
-    } power;
-    power.value = shifted;
-    power.bits = (power.bits << 23) + 0x3f800000u;
-    return p * power.value;
+    uint32_t bits; /* the last of `shifted` are n's */
+    float power;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits << 23) + 0x3f800000u;
+    memcpy(&power, &bits, sizeof power);
+    return p * power;
 }
 
 RAM_DEVICE float units_sigmoid(float x) { return 1.0f / (1.0f + units_exp(-x)); }
