@@ -5,6 +5,7 @@
 #include "mpi/cores.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,6 +223,10 @@ void launch_prepare_mpi(void) {
      * (18 ms instead of 10 us for a 4-byte all-reduce of 4 ranks on 2 cores), unless they yield. Open MPI knows slots,
      * not cores: inside a Slurm allocation it is wrong, and under srun it never looks. */
     if (launch.local_size > host_cores(&launch)) setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+    /* Open MPI prints the stack of a rank that crashes. The first backtrace() of a process loads a library, for which a
+     * rank that has crashed inside of malloc would wait for ever, and the others for it. */
+    void *frame;
+    backtrace(&frame, 1);
     /* On one host shared memory carries everything; looking for fabrics takes half of MPI_Init's time. */
     if (launch.local_size == launch.size) setenv("OMPI_MCA_pml", "ob1", 0);
     if (!memory_copy_allowed()) setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 0);

@@ -4,6 +4,7 @@
 #include "mpi/cores.h"
 #include "mpi/launch.h"
 
+#include <dlfcn.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -338,6 +339,14 @@ static CoreMask mask_of(int first, int count) {
     return mask;
 }
 
+/* What the stack of a crash is printed with is there before it is needed: loading it takes malloc, which may be what
+ * has crashed. */
+static void test_crash(void **state) {
+    (void)state;
+    launch_prepare_mpi();
+    assert_non_null(dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_NOLOAD));
+}
+
 static void test_cores(void **state) {
     (void)state;
     CoreMask apart[] = {mask_of(0, 3), mask_of(60, 8)}, same[] = {mask_of(0, 8), mask_of(0, 8), mask_of(0, 8)};
@@ -411,7 +420,7 @@ int main(void) {
         cmocka_unit_test(test_np),      cmocka_unit_test(test_other_launcher), cmocka_unit_test(test_command),
         cmocka_unit_test(test_signals), cmocka_unit_test(test_exit_codes),     cmocka_unit_test(test_no_mpirun),
         cmocka_unit_test(test_cores),   cmocka_unit_test(test_user_variables), cmocka_unit_test(test_backend),
-        cmocka_unit_test(test_output),  cmocka_unit_test(test_left_over),
+        cmocka_unit_test(test_output),  cmocka_unit_test(test_left_over),      cmocka_unit_test(test_crash),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
