@@ -333,18 +333,18 @@ static void test_signals(void **state) {
     assert_int_equal(code, 0);
 }
 
-static CoreMask mask_of(int first, int count) {
-    CoreMask mask = {{0}};
-    for (int core = first; core < first + count; core++) mask.bits[core / 64] |= (uint64_t)1 << core % 64;
-    return mask;
-}
-
 /* What the stack of a crash is printed with is there before it is needed: loading it takes malloc, which may be what
  * has crashed. */
 static void test_crash(void **state) {
     (void)state;
     launch_prepare_mpi();
     assert_non_null(dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_NOLOAD));
+}
+
+static CoreMask mask_of(int first, int count) {
+    CoreMask mask = {{0}};
+    for (int core = first; core < first + count; core++) mask.bits[core / 64] |= (uint64_t)1 << core % 64;
+    return mask;
 }
 
 static void test_cores(void **state) {
