@@ -203,7 +203,7 @@ Status atomic_file_write(const char *path, const void *data, size_t bytes) {
     return status_failed(&status) ? status : sync_parent(path);
 }
 
-static bool is_folder(const char *path) {
+bool atomic_file_is_folder(const char *path) {
     struct stat facts;
     return stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
 }
@@ -212,13 +212,14 @@ Status atomic_file_make_temporary(const char *path) {
     if (is_struck()) return io_error("make the folder", path, errno);
     if (mkdir(path, 0777) == 0) return status_ok();
     int error = errno;
-    if (error == EEXIST && is_folder(path)) return status_ok(); /* someone else was quicker, or a trailing slash */
+    if (error == EEXIST && atomic_file_is_folder(path))
+        return status_ok(); /* someone else was quicker, or a trailing slash */
     return io_error("make the folder", path, error);
 }
 
 Status atomic_file_make_folder(const char *path) {
     char parent[FILE_PATH];
-    if (is_folder(path)) return status_ok();
+    if (atomic_file_is_folder(path)) return status_ok();
     TRY(parent_of(path, parent));
     if (strcmp(parent, path) != 0) TRY(atomic_file_make_folder(parent));
     TRY(atomic_file_make_temporary(path));

@@ -22,6 +22,9 @@ Status atomic_file_write(const char *path, const void *data, size_t bytes);
 /* Writes and syncs a file inside a folder that is not committed yet. RAM_IO. */
 Status atomic_file_create(const char *path, const void *data, size_t bytes);
 
+/* Whether `path` is a folder, or a link to one. */
+bool atomic_file_is_folder(const char *path);
+
 /* Makes the folder and the missing ones above it, synced; an existing one is fine. RAM_IO. */
 Status atomic_file_make_folder(const char *path);
 

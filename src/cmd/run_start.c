@@ -1,5 +1,6 @@
 #include "cmd/run_start.h"
 #include "store/checkpoint.h"
+#include "store/manifest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,12 +15,6 @@ bool run_start_holds_run(const char *path) {
     return access(metrics, F_OK) == 0 || checkpoint_any(checkpoints);
 }
 
-static bool has_manifest(const char *folder) {
-    char manifest[FILE_PATH];
-    const Status joined = atomic_file_join(manifest, folder, "MANIFEST");
-    return !status_failed(&joined) && access(manifest, F_OK) == 0;
-}
-
 /* Whether `path` may be a checkpoint or a file of one, or a folder of sets or a run folder that has any. */
 static bool may_be_checkpoint(const char *path) {
     char folder[FILE_PATH];
@@ -27,11 +22,11 @@ static bool may_be_checkpoint(const char *path) {
     if (stat(path, &facts) != 0) return false;
     if (S_ISDIR(facts.st_mode)) {
         const Status joined = atomic_file_join(folder, path, "checkpoints");
-        return has_manifest(path) || checkpoint_any(path) || (!status_failed(&joined) && checkpoint_any(folder));
+        return manifest_exists(path) || checkpoint_any(path) || (!status_failed(&joined) && checkpoint_any(folder));
     }
     const char *slash = strrchr(path, '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
-    return has_manifest(folder);
+    return manifest_exists(folder);
 }
 
 Status run_start_check(const Session *session, const char *path) {

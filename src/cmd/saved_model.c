@@ -102,8 +102,8 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     TRY(comm_agree(comm, settle(session, spec, model)));
     const int threads = launch_threads(comm, session->arguments.config._threads);
     log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
-    session_tell_augmentation(session);
     TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
+    session_tell_augmentation(&model->experiment);
     TRY(saved_model_check_images(model->checkpoint, model->path, &model->experiment));
     TRY(look_at_data(session, model));
     model->values = backend_floats(model->experiment.backend, (int64_t)model->experiment.ram.parameters.layout.total);

@@ -154,12 +154,11 @@ void session_provenance(const Session *session, const Experiment *experiment, Pr
              dataset->hash[SPLIT_TRAIN], dataset->hash[SPLIT_TEST], dataset->hash[SPLIT_VALIDATION]);
 }
 
-void session_tell_augmentation(const Session *session) {
-    const Config *config = &session->arguments.config;
-    if (config->augment_shift > 0 || config->augment_rotation > 0 || config->augment_scale > 0 ||
-        config->augment_elastic > 0)
-        log_info("training images are augmented: shift %g, rotation %g, scale %g, elastic %g", config->augment_shift,
-                 config->augment_rotation, config->augment_scale, config->augment_elastic);
+void session_tell_augmentation(const Experiment *experiment) {
+    const Augmentation *augmentation = &experiment->task.options.augmentation;
+    if (!augment_is_off(augmentation))
+        log_info("training images are augmented: shift %g, rotation %g, scale %g, elastic %g", augmentation->shift,
+                 augmentation->rotation, augmentation->scale, augmentation->elastic);
 }
 
 int session_close(Session *session, Status status) {

@@ -61,7 +61,7 @@ static void describe(const Session *session, const Experiment *experiment, const
     log_info("data: %s, %lld training, %lld validation, %lld test images", dataset->directory,
              (long long)dataset->count[SPLIT_TRAIN], (long long)dataset->count[SPLIT_VALIDATION],
              (long long)dataset->count[SPLIT_TEST]);
-    session_tell_augmentation(session);
+    session_tell_augmentation(experiment);
     log_info("model: %zu parameters in %d fields", layout_elements(layout), layout->fields);
 }
 

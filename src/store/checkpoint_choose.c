@@ -44,11 +44,10 @@ static Status find_best(const char *folder, char path[FILE_PATH]) {
     return status_ok();
 }
 
-static bool is_kind(const char *folder, const char *name, mode_t kind) {
+static bool holds_folder(const char *folder, const char *name) {
     char path[FILE_PATH];
-    struct stat facts;
-    Status joined = atomic_file_join(path, folder, name);
-    return !status_failed(&joined) && stat(path, &facts) == 0 && (facts.st_mode & S_IFMT) == kind;
+    const Status joined = atomic_file_join(path, folder, name);
+    return !status_failed(&joined) && atomic_file_is_folder(path);
 }
 
 /* A path given by the user: a set, a file of a set, a folder of sets or a run folder. */
@@ -63,11 +62,11 @@ static Status find_path(const char *request, char path[FILE_PATH]) {
     char *slash = strrchr(path, '/');
     if (!S_ISDIR(facts.st_mode) && slash) *slash = 0;
     if (!S_ISDIR(facts.st_mode) && !slash) strcpy(path, ".");
-    if (is_kind(path, "MANIFEST", S_IFREG)) return checkpoint_verify(path);
+    if (manifest_exists(path)) return checkpoint_verify(path);
     if (!S_ISDIR(facts.st_mode))
         return status_error(
             RAM_DATA, "%.400s is no checkpoint and no file of one; give latest, best or the path of one", request);
-    snprintf(folder, sizeof folder, is_kind(request, "checkpoints", S_IFDIR) ? "%s/checkpoints" : "%s", request);
+    snprintf(folder, sizeof folder, holds_folder(request, "checkpoints") ? "%s/checkpoints" : "%s", request);
     TRY(find_newest(folder, "", path));
     if (path[0]) return status_ok();
     return status_error(RAM_DATA, "there is no checkpoint in %.400s; give latest, best or the path of one", request);
@@ -98,14 +97,14 @@ static Status repair_link(const char *folder, const char *link, int64_t step) {
     char name[STEP_NAME], target[STEP_NAME];
     step_folder_name(name, step);
     step_folder_read_link(folder, link, target);
-    if (strcmp(name, target) == 0 || !is_kind(folder, name, S_IFDIR)) return status_ok();
+    if (strcmp(name, target) == 0 || !holds_folder(folder, name)) return status_ok();
     return step_folder_point(folder, link, name);
 }
 
 static Status mark_best(const char *folder, int64_t step) {
     char name[STEP_NAME];
     step_folder_name(name, step);
-    if (!is_kind(folder, name, S_IFDIR))
+    if (!holds_folder(folder, name))
         return status_error(RAM_IO, "the best checkpoint %.400s/%s is gone; someone deleted it", folder, name);
     TRY(repair_link(folder, "best", step));
     return atomic_file_sync_folder(folder);
@@ -121,7 +120,7 @@ static Status restore(const char *folder, int64_t step) {
     char name[STEP_NAME], path[FILE_PATH], plain[FILE_PATH], aside[STEP_NAME] = "";
     StepList list;
     step_folder_name(name, step);
-    if (is_kind(folder, name, S_IFDIR)) return status_ok();
+    if (holds_folder(folder, name)) return status_ok();
     TRY(step_folder_list(folder, &list));
     int found = 0;
     for (int i = 0; i < list.count; i++)

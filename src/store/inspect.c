@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* The paths of all groups or of all data sets of a file, in the order of a walk by name. */
@@ -257,11 +256,6 @@ const char *inspect_text(int scalars, const InspectScalar *scalar, const char *n
 
 /* --- which set */
 
-static bool is_kind(const char *path, mode_t kind) {
-    struct stat facts;
-    return stat(path, &facts) == 0 && (facts.st_mode & S_IFMT) == kind;
-}
-
 /* The newest set of `folder`, which must be good; path names it in any case. */
 static Status find_newest(const char *folder, char path[FILE_PATH]) {
     StepList list;
@@ -294,8 +288,8 @@ static void cut_name(char path[FILE_PATH]) {
 }
 
 Status inspect_find(const char *asked, char path[FILE_PATH], bool *is_trace) {
-    char manifest[FILE_PATH], checkpoints[FILE_PATH];
-    const bool is_folder = is_kind(asked, S_IFDIR);
+    char checkpoints[FILE_PATH];
+    const bool is_folder = atomic_file_is_folder(asked);
     *is_trace = false;
     if (access(asked, F_OK) != 0)
         return status_error(RAM_DATA, "there is no checkpoint, trace or run %.400s; give the path of one", asked);
@@ -303,8 +297,7 @@ Status inspect_find(const char *asked, char path[FILE_PATH], bool *is_trace) {
         return status_error(RAM_USAGE, "the path %.300s... is too long", asked);
     for (size_t length = strlen(path); length > 1 && path[length - 1] == '/'; length--) path[length - 1] = 0;
     if (!is_folder) cut_name(path);
-    TRY(atomic_file_join(manifest, path, "MANIFEST"));
-    if (access(manifest, F_OK) == 0) {
+    if (manifest_exists(path)) {
         *is_trace = manifest_claims(path, MANIFEST_TRACE);
         return status_ok();
     }
@@ -312,6 +305,6 @@ Status inspect_find(const char *asked, char path[FILE_PATH], bool *is_trace) {
         return status_error(RAM_DATA, "%.400s is no file of a checkpoint or a trace: no MANIFEST lies beside it",
                             asked);
     TRY(atomic_file_join(checkpoints, path, "checkpoints"));
-    if (!is_kind(checkpoints, S_IFDIR)) memcpy(checkpoints, path, sizeof checkpoints);
+    if (!atomic_file_is_folder(checkpoints)) memcpy(checkpoints, path, sizeof checkpoints);
     return find_newest(checkpoints, path);
 }

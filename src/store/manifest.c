@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *const FIRST_LINE[] = {
     [MANIFEST_CHECKPOINT] = "ram_dist checkpoint format 1\n", [MANIFEST_TRACE] = "ram_dist trace format 1\n"};
@@ -131,6 +132,12 @@ static Status check_text(const char *path, const char *text, size_t bytes, Manif
 static Status read_text(const char *folder, char path[FILE_PATH], void **text, size_t *bytes) {
     TRY(atomic_file_join(path, folder, "MANIFEST"));
     return atomic_file_read(path, (size_t)MANIFEST_SHARDS * LINE, text, bytes);
+}
+
+bool manifest_exists(const char *folder) {
+    char path[FILE_PATH];
+    const Status joined = atomic_file_join(path, folder, "MANIFEST");
+    return !status_failed(&joined) && access(path, F_OK) == 0;
 }
 
 bool manifest_claims(const char *folder, ManifestKind kind) {

@@ -43,6 +43,9 @@ Status manifest_write(const char *folder, const Manifest *manifest);
 Status manifest_read(const char *folder, ManifestKind kind, Manifest *manifest);
 void manifest_free(Manifest *manifest);
 
+/* Whether `folder` has a MANIFEST, of whatever kind and content. */
+bool manifest_exists(const char *folder);
+
 /* Whether MANIFEST in `folder` begins as one of this kind does; whether all of it is right is another question. */
 bool manifest_claims(const char *folder, ManifestKind kind);
 
