@@ -46,6 +46,7 @@ static Status settle(Session *session, ArgumentsSpec spec, SavedModel *model) {
     TRY(saved_state_read(model->checkpoint, &model->state));
     TRY(saved_state_read_config(model->checkpoint, &saved));
     TRY(session_parse_again(session, spec, &saved));
+    config_copy_section(&session->arguments.config, &saved, "augment"); /* what was, whatever the line says */
     saved_model_tell_changes(&saved, &session->arguments.config, saved_model_takes_along);
     return status_ok();
 }
@@ -103,7 +104,6 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     const int threads = launch_threads(comm, session->arguments.config._threads);
     log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
     TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
-    session_tell_augmentation(&model->experiment);
     TRY(saved_model_check_images(model->checkpoint, model->path, &model->experiment));
     TRY(look_at_data(session, model));
     model->values = backend_floats(model->experiment.backend, (int64_t)model->experiment.ram.parameters.layout.total);

@@ -154,13 +154,6 @@ void session_provenance(const Session *session, const Experiment *experiment, Pr
              dataset->hash[SPLIT_TRAIN], dataset->hash[SPLIT_TEST], dataset->hash[SPLIT_VALIDATION]);
 }
 
-void session_tell_augmentation(const Experiment *experiment) {
-    const Augmentation *augmentation = &experiment->task.options.augmentation;
-    if (!augment_is_off(augmentation))
-        log_info("training images are augmented: shift %g, rotation %g, scale %g, elastic %g", augmentation->shift,
-                 augmentation->rotation, augmentation->scale, augmentation->elastic);
-}
-
 int session_close(Session *session, Status status) {
     if (status_failed(&status)) log_error(&status);
     comm_free(session->comm);

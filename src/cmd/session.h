@@ -36,9 +36,6 @@ Status session_parse_again(Session *session, ArgumentsSpec spec, const Config *b
 /* Where files come from that this session saves. */
 void session_provenance(const Session *session, const Experiment *experiment, Provenance *provenance);
 
-/* A line on what is done to training images (augment.*), if anything: results are to say so. */
-void session_tell_augmentation(const Experiment *experiment);
-
 /* Prints the error that all ranks agreed on, ends communication and returns the exit code. @collective */
 int session_close(Session *session, Status status);
 

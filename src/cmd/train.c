@@ -4,6 +4,7 @@
 #include "cmd/run_start.h"
 #include "store/checkpoint.h"
 #include "store/run_folder.h"
+#include "train/progress.h"
 #include "train/saved_state.h"
 #include "train/stop.h"
 #include "train/train.h"
@@ -61,7 +62,7 @@ static void describe(const Session *session, const Experiment *experiment, const
     log_info("data: %s, %lld training, %lld validation, %lld test images", dataset->directory,
              (long long)dataset->count[SPLIT_TRAIN], (long long)dataset->count[SPLIT_VALIDATION],
              (long long)dataset->count[SPLIT_TEST]);
-    session_tell_augmentation(experiment);
+    progress_augmentation(&experiment->config);
     log_info("model: %zu parameters in %d fields", layout_elements(layout), layout->fields);
 }
 

@@ -100,16 +100,25 @@ int config_next_difference(const Config *a, const Config *b, int key) {
     return -1;
 }
 
+static void copy_value(Config *config, const Config *from, int key) {
+    char text[CONFIG_TEXT];
+    config_get_text(from, key, text, sizeof text);
+    const Status status = config_set_value(config, the_keys[key].name, text, "checkpoint");
+    require(!status_failed(&status));
+}
+
 void config_settle_auto(Config *config, const Config *saved) {
     for (int key = -1; (key = config_next_difference(config, saved, key)) >= 0;) {
         char text[CONFIG_TEXT];
         if (the_keys[key].change != CHANGE_FIXED || !the_keys[key].may_be_auto) continue;
         config_get_text(config, key, text, sizeof text);
-        if (strcmp(text, "auto") != 0) continue;
-        config_get_text(saved, key, text, sizeof text);
-        const Status status = config_set_value(config, the_keys[key].name, text, "checkpoint");
-        require(!status_failed(&status));
+        if (strcmp(text, "auto") == 0) copy_value(config, saved, key);
     }
+}
+
+void config_copy_section(Config *config, const Config *from, const char *section) {
+    for (int key = -1; (key = config_next_difference(config, from, key)) >= 0;)
+        if (strcmp(the_keys[key].section, section) == 0) copy_value(config, from, key);
 }
 
 void config_name(const char *config_path, char *name, size_t size) {

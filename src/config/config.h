@@ -100,9 +100,16 @@ int config_next_difference(const Config *a, const Config *b, int key);
 /* Where `config` leaves a key that may never change to `auto`, it becomes what `saved` found it to be. */
 void config_settle_auto(Config *config, const Config *saved);
 
+/* Every key of the section takes its value in `from`. */
+void config_copy_section(Config *config, const Config *from, const char *section);
+
 /* Writes YAML that config_read_file turns into the same Config; `only_changed`: keys that differ from their default.
  * A failed write shows in ferror(file). */
 void config_write_yaml(const Config *config, FILE *file, bool only_changed);
+
+/* The keys of a section that differ from their default, "rotation 7, scale 0.07"; "" where none does, cut where `text`
+ * ends. */
+void config_describe_section(const Config *config, const char *section, char *text, size_t size);
 
 /* What a key may be: "integer 1 to 64", "auto, real 0 to 1", "rnn | lstm", "text". */
 enum { CONFIG_VALUES = 96 };

@@ -31,6 +31,21 @@ void config_describe_values(const KeyInfo *info, char text[CONFIG_VALUES]) {
     }
 }
 
+void config_describe_section(const Config *config, const char *section, char *text, size_t size) {
+    Config defaults;
+    size_t length = 0;
+    config_default(&defaults);
+    *text = 0;
+    for (int key = -1; (key = config_next_difference(&defaults, config, key)) >= 0 && length < size;) {
+        const KeyInfo *info = config_key(key);
+        char value[CONFIG_TEXT];
+        if (strcmp(info->section, section) != 0) continue;
+        config_get_text(config, key, value, sizeof value);
+        length += (size_t)snprintf(text + length, size - length, "%s%s %s", length ? ", " : "",
+                                   strchr(info->name, '.') + 1, value);
+    }
+}
+
 static const char *change_name(KeyChange change) {
     return change == CHANGE_FIXED ? "fixed" : change == CHANGE_EPOCH ? "epoch" : "free";
 }

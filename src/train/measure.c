@@ -40,6 +40,7 @@ Status measure_model(const Experiment *experiment, Split split, Metrics *metrics
                 RAM_NUMERIC, "%s the model's output is not finite for %lld of %lld images: its weights are damaged",
                 what, (long long)evaluation.not_finite, (long long)evaluation.images);
     }
+    progress_augmentation(&experiment->config);
     progress_confusion(confusion, (int)classes);
     free(confusion);
     evaluator_free(evaluator);

@@ -80,3 +80,9 @@ void progress_confusion(const int64_t *confusion, int classes) {
         log_info("%s", line);
     }
 }
+
+void progress_augmentation(const Config *config) {
+    char text[CONFIG_TEXT];
+    config_describe_section(config, "augment", text, sizeof text);
+    if (*text) log_info("training images are augmented: %s", text);
+}

@@ -3,6 +3,7 @@
 #ifndef RAM_TRAIN_PROGRESS_H
 #define RAM_TRAIN_PROGRESS_H
 
+#include "config/config.h"
 #include "train/evaluate.h"
 
 #include <stdint.h>
@@ -31,5 +32,8 @@ void progress_epoch(const Progress *progress, const ProgressPoint *point, const 
 /* Lines of an evaluation: figures with the interval, and the confusion matrix (classes, classes; NULL: none). */
 void progress_evaluation(const char *what, const Evaluation *evaluation);
 void progress_confusion(const int64_t *confusion, int classes);
+
+/* What is done to training images (augment.*), if anything: results are to say so. */
+void progress_augmentation(const Config *config);
 
 #endif

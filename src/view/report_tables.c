@@ -47,6 +47,10 @@ static void tell_validation(const Run *run, char text[FACT_TEXT]) {
                  run_average(run));
 }
 
+static void tell_augmentation(const Run *run, char text[FACT_TEXT]) {
+    if (run->has_config) config_describe_section(&run->config, "augment", text, FACT_TEXT);
+}
+
 static void tell_last(const Run *run, char text[FACT_TEXT]) {
     if (run->epochs == 0) return;
     const double *value = run->epoch[run->epochs - 1].value;
@@ -108,6 +112,7 @@ static void put_facts(FILE *out, int runs, const Run *run) {
         {"Test error, random locations", tell_test_random},
         {"Test error, centre alone", tell_test_center},
         {"Best validation error", tell_validation},
+        {"Augmentation of training images", tell_augmentation},
         {"Last epoch of training", tell_last},
         {"Steps", tell_steps},
         {"Time of training steps", tell_time},

@@ -54,6 +54,16 @@ run 0 eval latest --run-dir one
 run 65 eval best --run-dir nowhere
 run 0 inspect --run-dir one
 
+# What was done to training images stands beside the figures, whatever the line says of it.
+run 0 --config small.yaml --set train.epochs=1 --set augment.shift=2 --set augment.rotation=7.5 --run-dir bent
+[ "$(grep -c "training images are augmented: shift 2, rotation 7.5$" out)" -eq 2 ] || fail "not at the start and the end"
+run 0 eval bent --set augment.shift=0
+says out "training images are augmented: shift 2, rotation 7.5"
+run 0 eval one --set augment.shift=3
+lacks out augmented
+run 0 report bent
+grep -q 'Augmentation of training images</th><td>shift 2, rotation 7.5</td>' bent/report.html || fail "not in the report"
+
 # Images of another kind are named as such, not as the shapes that follow from them.
 blobs colour 600 203
 for file in train t10k; do
