@@ -30,12 +30,13 @@ quietly() { # WHAT COMMAND...: shows the output only when the command fails
 }
 
 # What the arguments of ram_dist say about what the scripts decide themselves.
-np='' config='' run_dir='' resume='' device='' own_data=${RAM_DATA-} settings=()
-read_setting() { # key=value
+np='' config='' run_dir='' resume='' device='' own_data=${RAM_DATA-} settings=() places=()
+read_setting() { # key=value; settings: what decides the figures of a run, places: where it computes and reads
     case $1 in
     run.dir=*) run_dir=${1#*=} ;;
-    data.dir=*) own_data=${1#*=} ;;
-    device=*) device=${1#*=} ;;
+    data.dir=*) own_data=${1#*=} places+=(--set "$1") ;;
+    device=*) device=${1#*=} places+=(--set "$1") ;;
+    *) settings+=(--set "$1") ;;
     esac
 }
 configured() { # SECTION FILE: the folder `dir` of the section data or run in a YAML file, however it is written
@@ -61,8 +62,8 @@ read_arguments() {
         --config) config=$value ;;
         --run-dir) run_dir=$value ;;
         --resume) resume=$value ;;
-        --device) device=$value ;;
-        --set) read_setting "$value" && settings+=(--set "$value") ;;
+        --device) device=$value places+=(--device "$value") ;;
+        --set) read_setting "$value" ;;
         esac
         shift
     done
@@ -84,7 +85,8 @@ ranks_here() { # CONFIG: as many as this machine has cores, and no more than the
 build_program() { # [CMAKE OPTIONS OF A NEW BUILD FOLDER...]: one process at a time; the kernel gives the lock back
     local lock options=()
     program=$build/ram_dist
-    { mkdir -p "$build" 2>/dev/null && [ -w "$build" ]; } || fail 74 "cannot write to $build, where the program is built"
+    { mkdir -p "$build" && : >>"$build/build.log" && : >>"$build/.lock"; } 2>/dev/null ||
+        fail 74 "cannot write to $build, where the program is built"
     exec {lock}>"$build/.lock"
     flock "$lock"
     # The tests need more packages than the program; a build folder that has them keeps them.
@@ -274,7 +276,7 @@ train() {
 
 # --- a sweep: an array of jobs over seeds and variants
 
-variants='' seeds='' rest=()
+variants='' seeds='' measuring='' rest=()
 read_sweep() { # takes the options of a sweep out of the arguments
     while [ $# -gt 0 ]; do
         case $1 in
@@ -282,7 +284,10 @@ read_sweep() { # takes the options of a sweep out of the arguments
         esac
         case $1 in
         --variants) variants=$2 && shift ;;
+        --variants=*) variants=${1#*=} ;;
         --seeds) seeds=$2 && shift ;;
+        --seeds=*) seeds=${1#*=} ;;
+        --measure) measuring=yes again+=(--measure) ;;
         *) rest+=("$1") ;;
         esac
         shift
@@ -290,7 +295,7 @@ read_sweep() { # takes the options of a sweep out of the arguments
     lines=(as_configured)
     if [ -n "$variants" ]; then
         [ -r "$variants" ] || fail 64 "cannot read $variants, the file of --variants"
-        mapfile -t lines < <(grep -vE '^ *(#|$)' "$variants")
+        mapfile -t lines < <(sed 's/\r$//; s/\(^\|[ \t]\)#.*//; /^[ \t]*$/d' "$variants")
         [ ${#lines[@]} -gt 0 ] || fail 64 "$variants holds no variant: write a name and key=value on each line"
         twice=$(printf '%s\n' "${lines[@]}" | awk 'seen[$1]++ { print $1; exit }')
         [ -z "$twice" ] || fail 64 "$variants names '$twice' twice: each variant has a folder of its name"
@@ -298,7 +303,7 @@ read_sweep() { # takes the options of a sweep out of the arguments
     if ! in_job; then
         [[ ${seeds:=3} =~ ^[1-9][0-9]{0,4}$ ]] || fail 64 "--seeds is '$seeds': give a number from 1 on"
         array=("--array=1-$((seeds * ${#lines[@]}))")
-        [ -z "$variants" ] || again=(--variants "$variants")
+        [ -z "$variants" ] || again+=(--variants "$variants")
     fi
 }
 
@@ -316,12 +321,15 @@ choose_variant() { # of this task: sets seed, variant (arguments), run_dir
     sweep=${run_dir:-$logs/$name-sweep}
     read_variant "${lines[(task - 1) % ${#lines[@]}]}"
     seed=$((1 + (task - 1) / ${#lines[@]}))
+    seeds=${seeds:-$(((SLURM_ARRAY_TASK_MAX + ${#lines[@]} - 1) / ${#lines[@]}))}
     run_dir=$sweep/$variant_name-seed-$seed
 }
 
 sweep_task() { # ARGUMENTS...
     choose_variant
+    [ -z "$measuring" ] || check_made_so
     train "$@" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir"
+    [ -z "$measuring" ] || measure "${launch[@]}"
     print_table
 }
 
@@ -329,9 +337,82 @@ print_table() { # of the runs that have ended so far; under a lock, since tasks 
     local lock
     exec {lock}>"$sweep/.lock"
     flock "$lock"
-    awk -f "$jobs/sweep_table.awk" "$sweep"/*-seed-*/metrics.jsonl >"$sweep/table.txt"
-    cat "$sweep/table.txt"
+    if [ -n "$measuring" ]; then
+        print_rows
+    else
+        awk -f "$jobs/sweep_table.awk" "$sweep"/*-seed-*/metrics.jsonl >"$sweep/table.txt"
+        cat "$sweep/table.txt"
+    fi
     exec {lock}>&-
+}
+
+# --- rows of configs/RESULTS.md: what reproduce.sh and a sweep with --measure make of the runs of a configuration
+
+resolve() { # CONFIG SETTINGS...: what decides the figures of a run, a key a line
+    "$program" config --resolved --config "$@" |
+        awk -F ': *' '/^[^ ]/ { section = $1 }
+            section !~ /^(device|threads|run|checkpoint|trace|comm)$/ && !/^  (dir|time_limit|graph):/ && $2 != "" {
+                sub(/^ */, "", $1); print ($1 == section ? "" : section ".") $1 "=" $2 }'
+}
+
+check_made_so() { # the run in run_dir, if there is one, by these settings: others would make a row that says what is not so
+    local differs
+    [ -e "$run_dir/config.yaml" ] || return 0
+    differs=$(diff <(resolve "$run_dir/config.yaml") \
+        <(resolve "$config" "${settings[@]}" --set "seed=$seed" "${variant[@]}")) || true
+    [ -z "$differs" ] || fail 64 "$run_dir was made with other settings \
+($(sed -n 's/^< //p' <<<"$differs" | xargs)): remove it, or ask for the same"
+}
+
+measure() { # [LAUNCHER...]: errors of the run's best model on the test set into errors.txt: M = 1 and M = 10, each the
+    # policy's, of random and of centre glimpses
+    local rollouts errors='' text
+    for rollouts in 1 10; do
+        text=$run_dir/eval-$rollouts.txt
+        "$@" "$program" eval "$run_dir" "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$text" 2>"$text.err" ||
+            { local code=$? && cat "$text.err" >&2 && exit $code; }
+        ! grep 'not those that the checkpoint was trained on' "$text.err" >&2 ||
+            fail 65 "$run_dir was trained on other images than these: remove it, or name its data"
+        cat "$text.err" >&2
+        rm "$text.err"
+        errors+=" $(sed -n "s/^test, [a-z' ]*: *\([0-9.]*\) % error.*/\1/p" "$text" | xargs)"
+    done
+    [ "$(wc -w <<<"$errors")" -eq 6 ] || fail 70 "$run_dir/eval-1.txt and eval-10.txt do not say three errors each"
+    echo "$errors" >"$run_dir/errors.txt"
+}
+
+print_row() { # of the variant, over those of its runs that have been measured
+    local run augmented='' title=$name errors=()
+    for ((seed = 1; seed <= seeds; seed++)); do
+        run=$sweep/$variant_name-seed-$seed
+        [ ! -e "$run/errors.txt" ] || errors+=("$run/errors.txt")
+    done
+    [ ${#errors[@]} -gt 0 ] || return 0
+    [ -z "$variants" ] || title+=", $variant_name"
+    for run in "${settings[@]}"; do [ "$run" = --set ] || title+=", $run"; done
+    augmented=$(sed -n 's/^training images are \(augmented: .*\)/ (\1)/p' "${errors[0]%/*}/eval-1.txt")
+    cat "${errors[@]}" | awk -v name="$title$augmented" '
+        { for (i = 1; i <= 4; i++) { sum[i] += $i; square[i] += $i * $i } }
+        function entry(i) {
+            if (NR == 1) return sprintf("%.2f", sum[i])
+            variance = (square[i] - sum[i] * sum[i] / NR) / (NR - 1)
+            return sprintf("%.2f +- %.2f", sum[i] / NR, sqrt(variance > 0 ? variance : 0))
+        }
+        END { printf "| %s | %d | %s | %s | %s | %s |\n", name, NR, entry(1), entry(4), entry(2), entry(3) }'
+}
+
+print_rows() {
+    local line
+    {
+        echo "Test error in percent, mean and sample standard deviation over the seeds:"
+        echo
+        echo "| task | seeds | M = 1 | M = 10 | random glimpses, M = 1 | centre alone, M = 1 |"
+        echo "|---|---|---|---|---|---|"
+        for line in "${lines[@]}"; do
+            read_variant "$line"
+            print_row
+        done
+    } | tee "$sweep/rows.md"
 }
 
 # --- scaling: the same benchmark on more and more ranks

@@ -55,6 +55,29 @@ for variant in learned moving_average none; do
     says "mine/$variant-seed-2/config.yaml" "baseline: $variant"
     says "mine/$variant-seed-2/config.yaml" "seed: 2"
 done
+
+# --- reproduce.sh hands the same to an array, whose tasks measure their models; the last prints the row
+cp small.yaml "$clone/configs/tiny.yaml"
+submitted "$clone/jobs/reproduce.sh" tiny --seeds 2 --set train.epochs=2 --set augment.shift=1
+array_ends 2
+cat sweep-"${job}"_*.out >out
+says out "| tiny, train.epochs=2, augment.shift=1 (augmented: shift 1) | 2 | "
+"$python" - "$clone/logs/tiny-sweep" >err 2>&1 <<'PYTHON' || fail "the row is not that of the runs"
+import glob, re, statistics, sys
+columns = [[], [], [], []]
+for run in glob.glob(sys.argv[1] + "/as_configured-seed-?"):
+    for rollouts in 1, 10:
+        errors = [float(x) for x in re.findall(r"^test, .*?: +([0-9.]+) % error", open(f"{run}/eval-{rollouts}.txt").read(), re.M)]
+        assert len(errors) == 3
+        columns[0 if rollouts == 1 else 1].append(errors[0])
+        if rollouts == 1:
+            columns[2].append(errors[1])
+            columns[3].append(errors[2])
+row = open(sys.argv[1] + "/rows.md").read().splitlines()[-1]
+found = re.findall(r"([0-9.]+) \+- ([0-9.]+)", row)
+wanted = [(f"{statistics.mean(c):.2f}", f"{statistics.stdev(c):.2f}") for c in columns]
+assert found == wanted, (found, wanted)
+PYTHON
 command_run 64 "$clone/jobs/sweep.slurm" --seeds none "${small[@]}"
 says err "sweep.slurm: error: --seeds is 'none'"
 command_run 64 "$clone/jobs/sweep.slurm" --variants missing "${small[@]}"
