@@ -29,9 +29,13 @@ static Status evaluate(Session *session, ArgumentsSpec spec, const Wanted *wante
     Metrics none = {0};
     Evaluation learned;
     TRY(saved_model_open(session, spec, wanted->checkpoint, &model));
-    Status status = measure_model(&model.experiment, wanted->split, &none, model.state.epoch,
-                                  checkpoint_step(model.checkpoint), &learned);
+    Evaluator *evaluator = evaluator_new(&model.experiment, wanted->split);
+    Status status = comm_agree(session->comm, backend_room(model.experiment.backend));
+    if (!status_failed(&status))
+        status = measure_model(&model.experiment, evaluator, &none, model.state.epoch,
+                               checkpoint_step(model.checkpoint), &learned);
     if (!status_failed(&status)) log_info("%s error: %.2f %%", split_name(wanted->split), learned.error);
+    evaluator_free(evaluator);
     saved_model_close(&model);
     return status;
 }

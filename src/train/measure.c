@@ -14,16 +14,11 @@ static int choose_policies(const Config *config, Policy policy[3]) {
     return count;
 }
 
-Status measure_model(const Experiment *experiment, Split split, Metrics *metrics, int64_t epoch, int64_t step,
+Status measure_model(const Experiment *experiment, Evaluator *evaluator, Metrics *metrics, int64_t epoch, int64_t step,
                      Evaluation *learned) {
     static const char *const POLICY_TEXT[] = {"learned policy", "policy's mean", "random glimpses", "centre glimpses"};
     const size_t classes = (size_t)experiment->dataset.classes;
-    Evaluator *evaluator = evaluator_new(experiment, split);
-    Status status = comm_agree(experiment->comm, backend_room(experiment->backend));
-    if (status_failed(&status)) {
-        evaluator_free(evaluator);
-        return status;
-    }
+    Status status = status_ok();
     int64_t *confusion = memory_new(classes * classes, sizeof *confusion);
     Policy policy[3];
     const int policies = choose_policies(&experiment->config, policy);
@@ -32,7 +27,7 @@ Status measure_model(const Experiment *experiment, Split split, Metrics *metrics
         const Evaluation evaluation =
             evaluator_run(evaluator, policy[i], experiment->config.eval_rollouts, i == 0 ? confusion : NULL);
         if (i == 0) *learned = evaluation;
-        snprintf(what, sizeof what, "%s, %s:", split_name(split), POLICY_TEXT[policy[i]]);
+        snprintf(what, sizeof what, "%s, %s:", split_name(evaluation.split), POLICY_TEXT[policy[i]]);
         progress_evaluation(what, &evaluation);
         if (!status_failed(&status)) status = metrics_evaluation(metrics, epoch, step, &evaluation);
         if (evaluation.not_finite > 0)
@@ -43,6 +38,5 @@ Status measure_model(const Experiment *experiment, Split split, Metrics *metrics
     progress_augmentation(&experiment->config);
     progress_confusion(confusion, (int)classes);
     free(confusion);
-    evaluator_free(evaluator);
     return comm_agree(experiment->comm, status);
 }

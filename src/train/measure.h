@@ -5,9 +5,10 @@
 
 #include "train/metrics.h"
 
-/* Evaluates the parameters that the experiment's ram has loaded on `split` and tells the user. `metrics` (closed on
- * ranks that do not write) gets the records. *learned: the evaluation with eval.policy. RAM_IO. @collective */
-Status measure_model(const Experiment *experiment, Split split, Metrics *metrics, int64_t epoch, int64_t step,
+/* Evaluates the parameters that the experiment's ram has loaded on the evaluator's split and tells the user. `metrics`
+ * (closed on ranks that do not write) gets the records. *learned: the evaluation with eval.policy. RAM_IO. @collective
+ */
+Status measure_model(const Experiment *experiment, Evaluator *evaluator, Metrics *metrics, int64_t epoch, int64_t step,
                      Evaluation *learned);
 
 #endif

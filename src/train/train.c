@@ -24,7 +24,7 @@ typedef struct {
     SavedState state;
     Optimizer optimizer;
     Step *step;
-    Evaluator *validation;
+    Evaluator *validation, *test;
     Tracer *tracer; /* of the probe set; NULL: not asked for */
     DevFloats best; /* (parameters): room for the best model, which the end measures */
     Metrics metrics;
@@ -115,6 +115,17 @@ static Status take_up(const Training *t) {
     return status_ok();
 }
 
+/* Whether a GPU has room for all that was asked for, and for what it takes when the first steps run: scratch memory of
+ * the sums of lanes (64 MiB for the weights' gradients), records of the steps, code that is loaded when first used. */
+static Status find_room(Backend *backend) {
+    enum { LATER_FLOATS = 32 << 20 };
+    if (!backend->stream) return status_ok();
+    const DevFloats later = backend_floats(backend, LATER_FLOATS);
+    const Status status = backend_room(backend);
+    backend->kernels->release(backend, later.address);
+    return status;
+}
+
 static Status open_training(Training *t) {
     Experiment *experiment = t->experiment;
     const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], batch = experiment->config.train_batch;
@@ -123,9 +134,8 @@ static Status open_training(Training *t) {
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
     t->best = backend_floats(experiment->backend, t->optimizer.total);
-    /* Before anything is written: is there room, also for the test at the end? */
-    evaluator_free(evaluator_new(experiment, SPLIT_TEST));
-    TRY(comm_agree(experiment->comm, backend_room(experiment->backend)));
+    t->test = evaluator_new(experiment, SPLIT_TEST);
+    TRY(comm_agree(experiment->comm, find_room(experiment->backend))); /* before anything is written */
     TRY(comm_agree(experiment->comm, check_metrics(t)));
     TRY(take_up(t));
     TRY(comm_agree(experiment->comm, open_metrics(t)));
@@ -138,6 +148,7 @@ static Status open_training(Training *t) {
 static void close_training(Training *t) {
     t->experiment->backend->kernels->release(t->experiment->backend, t->best.address);
     evaluator_free(t->validation);
+    evaluator_free(t->test);
     tracer_free(t->tracer);
     step_free(t->step);
     free(t->order);
@@ -374,7 +385,7 @@ static Status measure_best(Training *t) {
     const bool averaged = !instead && t->experiment->config.eval_average > 1;
     log_info("best model: %sepoch %lld, validation error %.2f %%%s", instead ? "the last, " : "",
              (long long)s->best_epoch, s->best_saved_error, averaged ? ", averaged over epochs" : "");
-    return measure_model(t->experiment, SPLIT_TEST, &t->metrics, s->best_epoch, s->best_step, &learned);
+    return measure_model(t->experiment, t->test, &t->metrics, s->best_epoch, s->best_step, &learned);
 }
 
 /* Whether a checkpoint is due at this epoch's end. */

@@ -75,14 +75,18 @@ if [ "$device" = cuda ]; then
         most=$(sed -n 's/^launches: //p' err | sort -n | tail -n 1)
         [ "${most:-1000}" -le 111 ] || fail "a step takes ${most:-no} launches, more than 111"
         # A batch that the GPU has no room for: no rank begins.
-        export EMULATED_MEMORY=$((36 << 20))
+        export EMULATED_MEMORY=$((164 << 20))
         for np in 1 2 3; do
-            run 64 --np $np --config small.yaml --set train.batch=20000 --run-dir large$np --device cuda
+            run 64 --np $np --config small.yaml --set train.batch=100000 --run-dir large$np --device cuda
             error_has "out of GPU memory: " " MiB more were asked for" "train.batch"
-            EMULATED_NCCL=yes run 64 --np $np --config small.yaml --set train.batch=20000 --set train.reduction=tree \
+            EMULATED_NCCL=yes run 64 --np $np --config small.yaml --set train.batch=100000 --set train.reduction=tree \
                 --comm nccl --run-dir large$np --device cuda
             error_has "out of GPU memory: "
         done
+        # Nor does it with one that there is room for only until the first steps take their own.
+        EMULATED_MEMORY=$((140 << 20)) run 64 --set train.batch=500 --set train.reduction=tree --set model.hidden=1024 \
+            --set model.glimpses=2 --set train.epochs=1 --run-dir barely --device cuda
+        error_has "out of GPU memory: "
         run 0 --config small.yaml --set train.epochs=1 --run-dir large1 --device cuda
         for command in eval trace; do
             EMULATED_MEMORY=$(((32 << 20) + 20000)) run 64 $command large1 --device cuda --set eval.batch=20000
