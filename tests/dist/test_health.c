@@ -1,7 +1,7 @@
 /* Replicas of the state beside the tensors: every number of it that is saved and that ranks share is compared. */
-#include "base/log.h"
-#include "mpi/launch.h"
 #include "train/health.h"
+
+#include "ranks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,16 +46,7 @@ static void test_state(void **context) {
 }
 
 int main(void) {
-    Launch launch;
-    Comm *comm;
-    Status status = launch_detect(&launch);
-    if (status_failed(&status)) fatal("%s", status.message);
-    status = launch_comm(&launch, COMM_AUTO, 0, &comm);
-    log_open(comm_rank(comm), comm_size(comm), false, comm_abort);
-    if (status_failed(&status)) fatal("%s", status.message);
+    Comm *comm = ranks_join();
     const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(test_state, comm)};
-    const int failures = cmocka_run_group_tests(tests, NULL, NULL);
-    if (failures > 0) comm_abort(1); /* the others may wait for this rank */
-    comm_free(comm);
-    return 0;
+    return ranks_leave(comm, cmocka_run_group_tests(tests, NULL, NULL));
 }

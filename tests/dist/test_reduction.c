@@ -1,9 +1,9 @@
 /* The reduction on every rank count against a sum in tree order written down anew: any number of lanes and elements. */
 #include "base/layout.h"
-#include "base/log.h"
 #include "base/memory.h"
-#include "mpi/launch.h"
 #include "train/reduction.h"
+
+#include "ranks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -126,19 +126,10 @@ static void test_order_matters(void **state) {
 }
 
 int main(void) {
-    Launch launch;
-    Comm *comm;
-    Status status = launch_detect(&launch);
-    if (status_failed(&status)) fatal("%s", status.message);
-    status = launch_comm(&launch, COMM_AUTO, 0, &comm);
-    log_open(comm_rank(comm), comm_size(comm), false, comm_abort);
-    if (status_failed(&status)) fatal("%s", status.message);
+    Comm *comm = ranks_join();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_every_shape, comm),
         cmocka_unit_test(test_order_matters),
     };
-    const int failures = cmocka_run_group_tests(tests, NULL, NULL);
-    if (failures > 0) comm_abort(1); /* the others may wait for this rank */
-    comm_free(comm);
-    return 0;
+    return ranks_leave(comm, cmocka_run_group_tests(tests, NULL, NULL));
 }
