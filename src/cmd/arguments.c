@@ -211,7 +211,7 @@ static void note_given(Arguments *arguments, const char *assignment) {
     snprintf(name, sizeof name, "%.*s", (int)strcspn(assignment, "="), assignment);
     const int key = config_find_key(name);
     require(key >= 0);
-    arguments->given[key] = true;
+    arguments->given[key] = arguments->set[key] = true;
 }
 
 /* Defaults, then the file, then the line as it stands. */

@@ -25,6 +25,7 @@ typedef struct {
     bool may_stop;           /* the command obeys a request to stop: what TAKES_RESUME says */
     int overrides;           /* how many --set and flags stand on the line */
     bool given[CONFIG_KEYS]; /* by --config or --set */
+    bool set[CONFIG_KEYS];   /* by --set */
     bool help;               /* --help was asked for and printed: nothing is left to do, all else is unset */
 } Arguments;
 

@@ -54,7 +54,7 @@ static Status take(void *input, int key, const char *value) {
 }
 
 static Status check_line(const Wanted *wanted) {
-    if (!wanted->output)
+    if (!wanted->output || !*wanted->output)
         return status_error(RAM_USAGE, "data needs a file to write: ram_dist data --task cluttered --export FILE.h5");
     if (access(wanted->output, F_OK) == 0)
         return status_error(RAM_USAGE, "--export %.400s exists already: give another name, or remove it first",
@@ -62,50 +62,87 @@ static Status check_line(const Wanted *wanted) {
     return status_ok();
 }
 
-/* What decided what the pictures show. */
-static int list_facts(const Config *config, const Wanted *wanted, const char *epoch, ConfigTexts *texts,
-                      PlainFact fact[FACTS]) {
-    int facts = 0;
-    fact[facts++] = (PlainFact){"split", split_name(wanted->split)};
-    if (wanted->split == SPLIT_TRAIN) fact[facts++] = (PlainFact){"epoch", epoch};
+/* --task wins over --config, as every option does, but has no place in an order with --set. */
+static Status take_task(const Arguments *arguments, const Wanted *wanted, Config *config) {
+    if (!wanted->task) return status_ok();
+    TRY(config_set_value(config, "data.task", wanted->task, "--task"));
+    if (!arguments->set[config_find_key("data.task")] || config->data_task == arguments->config.data_task)
+        return status_ok();
+    return status_error(RAM_USAGE, "--task %s contradicts --set data.task: leave one of them out", wanted->task);
+}
+
+/* Pictures and file are held in memory. */
+static Status check_room(const Task *task, int64_t count) {
+    const int64_t most = (int64_t)2 << 30, bytes = (int64_t)task->height * task->width * task->channels;
+    if (count * bytes <= most) return status_ok();
+    return status_error(RAM_USAGE,
+                        "%" PRId64 " pictures of %d x %d pixels take %.1f GiB, more than the 2 GiB that a file may "
+                        "take: give --count %" PRId64 " or less%s",
+                        count, task->height, task->width, (double)(count * bytes) / (1 << 30), most / bytes,
+                        task->options.kind == TASK_MNIST ? "" : ", or a smaller data.canvas");
+}
+
+/* Whether a key decided what the pictures show: folders of this machine did not, nor what only a training sees. */
+static bool tells(int key, const Wanted *wanted) {
+    const KeyInfo *info = config_key(key);
+    if (info->type == KEY_TEXT) return false;
+    if (strcmp(info->section, "augment") == 0) return wanted->split == SPLIT_TRAIN;
+    return strcmp(info->section, "data") == 0 || strcmp(info->name, "seed") == 0;
+}
+
+typedef struct {
+    int count;
+    PlainFact fact[FACTS];
+    char epoch[24], hashes[DATASET_HASHES];
+    ConfigTexts texts;
+} Facts;
+
+static void list_facts(const Experiment *experiment, const Wanted *wanted, Facts *facts) {
+    Config config = experiment->config;
+    config.data_classes = experiment->dataset.classes; /* `auto` would tell nothing */
+    snprintf(facts->epoch, sizeof facts->epoch, "%" PRId64, wanted->epoch);
+    dataset_hashes(&experiment->dataset, facts->hashes);
+    facts->fact[facts->count++] = (PlainFact){"split", split_name(wanted->split)};
+    facts->fact[facts->count++] = (PlainFact){"data_hashes", facts->hashes};
+    if (wanted->split == SPLIT_TRAIN) facts->fact[facts->count++] = (PlainFact){"epoch", facts->epoch};
     for (int key = 0; key < CONFIG_KEYS; key++) {
-        const KeyInfo *info = config_key(key);
-        if (info->type == KEY_TEXT) continue; /* folders of this machine */
-        if (strcmp(info->section, "data") != 0 && strcmp(info->section, "augment") != 0 &&
-            strcmp(info->name, "seed") != 0)
-            continue;
-        require(facts < FACTS);
-        config_get_text(config, key, texts->text[key], CONFIG_TEXT);
-        fact[facts++] = (PlainFact){info->name, texts->text[key]};
+        if (!tells(key, wanted)) continue;
+        require(facts->count < FACTS);
+        config_get_text(&config, key, facts->texts.text[key], CONFIG_TEXT);
+        facts->fact[facts->count++] = (PlainFact){config_key(key)->name, facts->texts.text[key]};
     }
-    return facts;
+}
+
+static void draw_samples(const Experiment *experiment, const Wanted *wanted, int64_t count, uint8_t *pixels,
+                         int32_t *label) {
+    const Task *task = &experiment->task;
+    const int32_t *sample = experiment->dataset.sample[wanted->split];
+    const size_t bytes = (size_t)task->height * (size_t)task->width * (size_t)task->channels;
+    void *scratch = memory_new(task_scratch_bytes(task), 1);
+    for (int64_t i = 0; i < count; i++) {
+        task_draw(task, wanted->split, (uint32_t)wanted->epoch, sample[i], scratch, pixels + (size_t)i * bytes);
+        label[i] = dataset_images(&experiment->dataset, wanted->split)->labels[sample[i]];
+    }
+    free(scratch);
 }
 
 static Status write_samples(const Experiment *experiment, const Wanted *wanted) {
     const Task *task = &experiment->task;
     const int64_t all = experiment->dataset.count[wanted->split], count = wanted->count < all ? wanted->count : all;
-    const int32_t *sample = experiment->dataset.sample[wanted->split];
-    const size_t bytes = (size_t)task->height * (size_t)task->width * (size_t)task->channels;
-    uint8_t *pixels = memory_new((size_t)count, bytes);
-    void *scratch = memory_new(task_scratch_bytes(task), 1);
+    TRY(check_room(task, count));
+    uint8_t *pixels = memory_new((size_t)count, (size_t)task->height * (size_t)task->width * (size_t)task->channels);
     int32_t *label = memory_new((size_t)count, sizeof *label);
-    ConfigTexts *texts = memory_new(1, sizeof *texts);
-    PlainFact fact[FACTS];
-    char epoch[24];
-    for (int64_t i = 0; i < count; i++) {
-        task_draw(task, wanted->split, (uint32_t)wanted->epoch, sample[i], scratch, pixels + (size_t)i * bytes);
-        label[i] = dataset_images(&experiment->dataset, wanted->split)->labels[sample[i]];
-    }
-    snprintf(epoch, sizeof epoch, "%" PRId64, wanted->epoch);
-    const int facts = list_facts(&experiment->config, wanted, epoch, texts, fact);
-    const Samples samples = {count, task->height, task->width, task->channels, pixels, label, sample};
-    const Status status = samples_write(wanted->output, &samples, facts, fact);
+    Facts *facts = memory_new(1, sizeof *facts);
+    draw_samples(experiment, wanted, count, pixels, label);
+    list_facts(experiment, wanted, facts);
+    const Samples samples = {
+        count, task->height, task->width, task->channels, pixels, label, experiment->dataset.sample[wanted->split]};
+    const Status status = samples_write(wanted->output, &samples, facts->count, facts->fact);
     if (!status_failed(&status))
-        log_info("%s: %" PRId64 " %s samples of %d x %d pixels", wanted->output, count, split_name(wanted->split),
-                 task->height, task->width);
-    free(texts);
+        log_info("%s: %" PRId64 " %s samples%s of %d x %d pixels", wanted->output, count, split_name(wanted->split),
+                 wanted->count > all ? " (all there are)" : "", task->height, task->width);
+    free(facts);
     free(label);
-    free(scratch);
     free(pixels);
     return status;
 }
@@ -115,7 +152,7 @@ static Status data(const Session *session, const Wanted *wanted) {
     Experiment experiment = {.config = session->arguments.config};
     if (comm_rank(session->comm) != 0) return status_ok();
     TRY(check_line(wanted));
-    if (wanted->task) TRY(config_set_value(&experiment.config, "data.task", wanted->task, "--task"));
+    TRY(take_task(&session->arguments, wanted, &experiment.config));
     Status status = experiment_open_data(&experiment, launch_data_directory());
     if (!status_failed(&status)) status = write_samples(&experiment, wanted);
     experiment_close(&experiment);

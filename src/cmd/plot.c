@@ -60,7 +60,8 @@ static Status plot_pictures(const Arguments *arguments, const Wanted *wanted, Wh
     Gallery gallery;
     Digits digits = {.recording = recording, .gallery = &gallery};
     TRY(digits_choose(&digits, wanted->images, wanted->image, what == WHAT_RETINA ? 1 : NINE));
-    TRY(gallery_open(&gallery, recording, arguments->config.data_dir, launch_data_directory()));
+    TRY(gallery_open(&gallery, recording, arguments->config.data_dir, arguments->config.data_prefix,
+                     launch_data_directory()));
     const Figure figure = what == WHAT_RETINA ? retina_figure(&digits) : digits_figure(&digits);
     const Status status = figure_save(&figure, wanted->output);
     gallery_close(&gallery);

@@ -34,6 +34,7 @@ static Status write_page(const Arguments *arguments, const Wanted *wanted, const
     ReportPlan plan = {.runs = arguments->operand_count,
                        .run = run,
                        .data_directory = arguments->config.data_dir,
+                       .data_prefix = arguments->config.data_prefix,
                        .data_fallback = launch_data_directory(),
                        .images = wanted->images};
     char standard[FILE_PATH], *text = NULL;

@@ -137,7 +137,6 @@ Status session_parse_again(Session *session, ArgumentsSpec spec, const Config *b
 }
 
 void session_provenance(const Session *session, const Experiment *experiment, Provenance *provenance) {
-    const Dataset *dataset = &experiment->dataset;
     const Backend *backend = experiment->backend;
     const char *job = launch_job_id();
     *provenance = (Provenance){0};
@@ -150,8 +149,7 @@ void session_provenance(const Session *session, const Experiment *experiment, Pr
         snprintf(provenance->device, sizeof provenance->device, "%s, %d thread%s", backend->kernels->name,
                  backend->workers, backend->workers == 1 ? "" : "s");
     snprintf(provenance->slurm_job, sizeof provenance->slurm_job, "%s", job ? job : "");
-    snprintf(provenance->data_hashes, sizeof provenance->data_hashes, "train=%s test=%s validation=%s",
-             dataset->hash[SPLIT_TRAIN], dataset->hash[SPLIT_TEST], dataset->hash[SPLIT_VALIDATION]);
+    dataset_hashes(&experiment->dataset, provenance->data_hashes);
 }
 
 int session_close(Session *session, Status status) {

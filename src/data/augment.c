@@ -7,8 +7,9 @@
 enum {
     SIDE_MOST = 4096,                           /* of what IDX files may have */
     POINTS_MOST = SIDE_MOST / AUGMENT_GRID + 5, /* its control points */
-    GROUP = AUGMENT_GRID + 1 /* pixels that are bent together: what lies between control points, and one
-                                more that is done again, since eight fill a vector */
+    GROUP = AUGMENT_GRID + 1, /* pixels that are bent together: what lies between control points, and one more that is
+                                 done again, since eight fill a vector */
+    STRIP = 4 * GROUP         /* pixels of a row that are interpolated together */
 };
 
 /* Weights of the four control points around a place t (0..1) between the middle two: the uniform cubic B-spline. */
@@ -20,7 +21,7 @@ static void spline_weights(float t, float weight[4]) {
     weight[3] = t * t * t / 6;
 }
 
-/* The same for the columns of a group. */
+/* The same for the pixels of a group, of columns or of rows. */
 static void group_weights(float weight[4][GROUP]) {
     for (int k = 0; k < GROUP; k++) {
         float of_place[4];
@@ -60,36 +61,42 @@ static void start_spline(int width, RowSpline *spline) {
 }
 
 /* Called for one row after the other, from 0 on: a row of control points is drawn once. */
-static void row_spline(const Augmentation *a, DrawKey key, int row, RowSpline *spline) {
-    float weight[4];
+static void row_spline(const Augmentation *a, DrawKey key, const float weight[4][GROUP], int row, RowSpline *spline) {
     const int first = row / AUGMENT_GRID;
-    spline_weights((float)(row % AUGMENT_GRID) / AUGMENT_GRID, weight);
     for (int i = row == 0 ? 0 : 3; row % AUGMENT_GRID == 0 && i < 4; i++) draw_points(key, first + i, spline);
     for (int axis = 0; axis < AXES; axis++)
         for (int column = 0; column < spline->points; column++) {
             float sum = 0;
             for (int i = 0; i < 4; i++)
-                sum += (float)a->elastic * weight[i] * spline->point[(first + i) % 4][axis][column];
+                sum += (float)a->elastic * weight[i][row % AUGMENT_GRID] * spline->point[(first + i) % 4][axis][column];
             spline->along[axis][column] = sum;
         }
 }
 
 /* Where a row of the new image comes from, in the old one: x and y of each pixel, and of some behind the last. */
 typedef struct {
-    float place[AXES][SIDE_MOST + 2 * GROUP];
+    float place[AXES][SIDE_MOST + STRIP];
 } Origin;
+
+/* Eight numbers of a row side by side, in a vector: of loops over a group compilers make worse ones. */
+typedef float Eight __attribute__((vector_size(GROUP * sizeof(float))));
+
+static Eight load(const float *from) {
+    Eight eight;
+    memcpy(&eight, from, sizeof eight);
+    return eight;
+}
 
 /* Along an axis: centre + slope * distance of the column + offset, bent by the spline's values. weight: by the column's
  * place between its control points. The last of a group is made again as the first of the next one. */
 static void find_origin(float centre, float slope, const float *distance, float offset, const float *bend,
                         const float weight[4][GROUP], int width, float *place) {
+    const Eight of_point[4] = {load(weight[0]), load(weight[1]), load(weight[2]), load(weight[3])};
     for (int group = 0; group * AUGMENT_GRID < width; group++) {
         const int first = group * AUGMENT_GRID;
-        float sum[GROUP];
-        for (int k = 0; k < GROUP; k++) sum[k] = centre + slope * distance[first + k] + offset;
-        for (int i = 0; i < 4; i++)
-            for (int k = 0; k < GROUP; k++) sum[k] += weight[i][k] * bend[group + i];
-        for (int k = 0; k < GROUP; k++) place[first + k] = sum[k];
+        Eight sum = centre + slope * load(distance + first) + offset;
+        for (int i = 0; i < 4; i++) sum += of_point[i] * bend[group + i];
+        memcpy(place + first, &sum, sizeof sum);
     }
 }
 
@@ -118,30 +125,56 @@ static float clamp(float x, int side) {
     return x < (float)side ? x : (float)side; /* both ends and what lies behind are 0 */
 }
 
-/* A row of the new image: bilinear, rounded. Whole vectors: some pixels behind the last are made too. */
-static inline void sample(const Source *source, const Origin *origin, int channels, uint8_t *restrict out) {
-    const float *restrict values = source->values;
-    const int width = source->width, stride = source->stride;
-    for (int first = 0; first < width; first += GROUP) {
-        int pixel[GROUP], corner[GROUP];
-        float u[GROUP], v[GROUP];
-        for (int k = 0; k < GROUP; k++) {
-            const float x = clamp(origin->place[X][first + k], width), left = floorf(x);
-            const float y = clamp(origin->place[Y][first + k], source->height), top = floorf(y);
-            u[k] = x - left;
-            v[k] = y - top;
-            corner[k] = (int)top * stride + (int)left * channels;
+/* What the pixels of a strip are interpolated from: the four around the place of each, and how far it lies from the
+ * first of them. */
+typedef struct {
+    int corner[STRIP]; /* in the source's numbers */
+    float u[STRIP], v[STRIP];
+    float upper[STRIP][2], lower[STRIP][2];
+} Corners;
+
+static void find_corners(const Source *source, int channels, const float *place_x, const float *place_y,
+                         Corners *corners) {
+    for (int k = 0; k < STRIP; k++) {
+        const float x = clamp(place_x[k], source->width), left = floorf(x);
+        const float y = clamp(place_y[k], source->height), top = floorf(y);
+        corners->u[k] = x - left;
+        corners->v[k] = y - top;
+        corners->corner[k] = (int)top * source->stride + (int)left * channels;
+    }
+}
+
+/* A strip of the new image: bilinear, rounded. In steps of their own, of which all but the collecting are vectors. */
+static inline void sample(const Source *source, int channels, int count, Corners *corners, uint8_t *out) {
+    for (int c = 0; c < channels; c++) {
+        int pixel[STRIP];
+        for (int k = 0; k < STRIP; k++) {
+            const float *at = source->values + corners->corner[k] + c, *below = at + source->stride;
+            corners->upper[k][0] = at[0];
+            corners->upper[k][1] = at[channels];
+            corners->lower[k][0] = below[0];
+            corners->lower[k][1] = below[channels];
         }
-        const int count = width - first < GROUP ? width - first : GROUP;
-        for (int c = 0; c < channels; c++) {
-            for (int k = 0; k < GROUP; k++) {
-                const float *at = values + corner[k] + c;
-                const float upper = (1 - u[k]) * at[0] + u[k] * at[channels];
-                const float lower = (1 - u[k]) * at[stride] + u[k] * at[stride + channels];
-                pixel[k] = (int)rintf((1 - v[k]) * upper + v[k] * lower);
-            }
-            for (int k = 0; k < count; k++) out[(first + k) * channels + c] = (uint8_t)pixel[k];
+        for (int k = 0; k < STRIP; k++) {
+            const float u = corners->u[k], v = corners->v[k];
+            const float upper = (1 - u) * corners->upper[k][0] + u * corners->upper[k][1];
+            const float lower = (1 - u) * corners->lower[k][0] + u * corners->lower[k][1];
+            pixel[k] = (int)rintf((1 - v) * upper + v * lower);
         }
+        for (int k = 0; k < count; k++) out[k * channels + c] = (uint8_t)pixel[k];
+    }
+}
+
+static void sample_row(const Source *source, const Origin *origin, uint8_t *out) {
+    Corners corners;
+    const int width = source->width, channels = source->channels;
+    for (int first = 0; first < width; first += STRIP) {
+        const int count = width - first < STRIP ? width - first : STRIP;
+        find_corners(source, channels, origin->place[X] + first, origin->place[Y] + first, &corners);
+        if (channels == 1)
+            sample(source, 1, count, &corners, out + first);
+        else
+            sample(source, channels, count, &corners, out + (ptrdiff_t)first * channels);
     }
 }
 
@@ -162,19 +195,15 @@ void augment_image(const Augmentation *a, DrawKey key, int height, int width, in
     RowSpline spline;
     Origin origin;
     start_spline(width, &spline);
-    for (int axis = 0; axis < AXES; axis++) /* sample() goes by whole vectors, also behind the last group */
-        memset(origin.place[axis] + width, 0, GROUP * sizeof origin.place[axis][0]);
+    for (int axis = 0; axis < AXES; axis++) /* sample() takes whole strips, also behind the last group */
+        memset(origin.place[axis] + width, 0, STRIP * sizeof origin.place[axis][0]);
     const Source source = pad(height, width, channels, image, scratch);
     for (int row = 0; row < height; row++) {
-        if (a->elastic > 0) row_spline(a, key, row, &spline);
+        if (a->elastic > 0) row_spline(a, key, weight, row, &spline);
         const float down = (float)row - centre[Y] - shift[Y];
         for (int axis = 0; axis < AXES; axis++)
             find_origin(centre[axis], slope[axis], distance, across[axis] * down, spline.along[axis], weight, width,
                         origin.place[axis]);
-        uint8_t *row_out = out + (ptrdiff_t)row * width * channels;
-        if (channels == 1)
-            sample(&source, &origin, 1, row_out);
-        else
-            sample(&source, &origin, channels, row_out);
+        sample_row(&source, &origin, out + (ptrdiff_t)row * width * channels);
     }
 }

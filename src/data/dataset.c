@@ -5,45 +5,24 @@
 #include "base/memory.h"
 #include "data/draws.h"
 #include "data/idx.h"
+#include "data/idx_folder.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { CLASSES_MOST = 256 };
 
 /* --- the files */
 
-/* Finds DIRECTORY/SET-KIND[.gz], where SET-KIND is "train-images-idx3-ubyte" and the like; `kinds`, one or two, ends
- * with NULL. */
-static Status find_file(const Dataset *dataset, const char *set, const char *const *kinds, char path[DATASET_PATH]) {
-    for (const char *const *kind = kinds; *kind; kind++)
-        for (int packed = 0; packed < 2; packed++) {
-            int length =
-                snprintf(path, DATASET_PATH, "%s/%s-%s%s", dataset->directory, set, *kind, packed ? ".gz" : "");
-            if (length >= DATASET_PATH)
-                return status_error(RAM_USAGE, "the data folder's path is too long: %.300s...", dataset->directory);
-            if (access(path, F_OK) == 0 || errno == EACCES) return status_ok(); /* reading it will say why not */
-        }
-    char colour[64] = "";
-    if (kinds[1]) snprintf(colour, sizeof colour, " (in colour: %s-%s)", set, kinds[1]);
-    return status_error(RAM_USAGE,
-                        "no file %s-%s%s, plain or .gz, in the data folder %s: run data/fetch_mnist.sh, or name the "
-                        "folder of your IDX files with data.dir or $RAM_DATA",
-                        set, kinds[0], colour, dataset->directory);
-}
-
-static Status read_set(const Dataset *dataset, const char *set, Images *images, char images_path[DATASET_PATH],
-                       char labels_path[DATASET_PATH]) {
-    static const char *const image_kinds[] = {"images-idx3-ubyte", "images-idx4-ubyte", NULL};
-    static const char *const label_kinds[] = {"labels-idx1-ubyte", NULL};
-    TRY(find_file(dataset, set, image_kinds, images_path));
-    TRY(find_file(dataset, set, label_kinds, labels_path));
-    TRY(idx_read_images(images_path, images));
-    return idx_read_labels(labels_path, images);
+/* `images` and `labels` are one set's; paths: of all files, those two are filled in. */
+static Status read_set(IdxFolder *folder, IdxFile images, IdxFile labels, Images *set,
+                       char path[IDX_FILES][DATASET_PATH]) {
+    TRY(idx_folder_find(folder, images, path[images]));
+    TRY(idx_folder_find(folder, labels, path[labels]));
+    TRY(idx_read_images(path[images], set));
+    return idx_read_labels(path[labels], set);
 }
 
 /* --- labels */
@@ -85,16 +64,16 @@ static Status check_agreement(const Labels *train, const Labels *test) {
     if (larger->largest != smaller->largest)
         return status_error(RAM_DATA,
                             "%s: label %d of image %lld (counted from 0), but labels end at %d in %s: fetch both "
-                            "again, or set data.classes",
+                            "again, or set data.classes=%d",
                             larger->path, larger->largest, (long long)first_with(larger, larger->largest),
-                            smaller->largest, smaller->path);
+                            smaller->largest, smaller->path, larger->largest + 1);
     for (int label = 0; label < train->largest; label++)
         if (!train->seen[label])
             return status_error(
                 RAM_DATA,
                 "%s has labels up to %d (image %lld, counted from 0) but none is %d: fetch it again, or "
-                "set data.classes",
-                train->path, train->largest, (long long)first_with(train, train->largest), label);
+                "set data.classes=%d",
+                train->path, train->largest, (long long)first_with(train, train->largest), label, train->largest + 1);
     return status_ok();
 }
 
@@ -161,6 +140,11 @@ static void hash_images(const Images *images, char text[HASH_TEXT]) {
     hash_memory(parts, sizeof parts, text);
 }
 
+void dataset_hashes(const Dataset *dataset, char text[DATASET_HASHES]) {
+    snprintf(text, DATASET_HASHES, "train=%s test=%s validation=%s", dataset->hash[SPLIT_TRAIN],
+             dataset->hash[SPLIT_TEST], dataset->hash[SPLIT_VALIDATION]);
+}
+
 /* --- the data set */
 
 static Status open_directory(Dataset *dataset, const DatasetOptions *options) {
@@ -169,18 +153,22 @@ static Status open_directory(Dataset *dataset, const DatasetOptions *options) {
     if (directory[0] == '\0') directory = "data/mnist";
     if (snprintf(dataset->directory, sizeof dataset->directory, "%s", directory) >= (int)sizeof dataset->directory)
         return status_error(RAM_USAGE, "the data folder's path is too long: %.300s...", directory);
-    char images[2][DATASET_PATH], labels[2][DATASET_PATH];
-    TRY(read_set(dataset, "train", &dataset->train_file, images[0], labels[0]));
-    TRY(read_set(dataset, "t10k", &dataset->test_file, images[1], labels[1]));
+    IdxFolder folder = {.directory = dataset->directory, .prefix = options->prefix ? options->prefix : ""};
+    char path[IDX_FILES][DATASET_PATH];
+    TRY(read_set(&folder, IDX_TRAIN_IMAGES, IDX_TRAIN_LABELS, &dataset->train_file, path));
+    TRY(read_set(&folder, IDX_TEST_IMAGES, IDX_TEST_LABELS, &dataset->test_file, path));
+    idx_folder_warn(&folder);
 
     const Images *train = &dataset->train_file, *test = &dataset->test_file;
     if (train->height != test->height || train->width != test->width || train->channels != test->channels)
-        return status_error(RAM_DATA, "%s holds images of %d x %d pixels, %d channels, but %s of %d x %d, %d: %s",
-                            images[1], test->height, test->width, test->channels, images[0], train->height,
-                            train->width, train->channels, "put files of one data set into the folder");
+        return status_error(RAM_DATA, "%s holds images of %d x %d pixels in %d channel%s, but %s of %d x %d in %d: %s",
+                            path[IDX_TEST_IMAGES], test->height, test->width, test->channels,
+                            test->channels == 1 ? "" : "s", path[IDX_TRAIN_IMAGES], train->height, train->width,
+                            train->channels, "put files of one data set into the folder");
     if (train->count < 2)
-        return status_error(RAM_DATA, "%s holds 1 image, too few to train on and to validate with", images[0]);
-    return count_classes(dataset, options->classes, labels[0], labels[1]);
+        return status_error(RAM_DATA, "%s holds 1 image, too few to train on and to validate with",
+                            path[IDX_TRAIN_IMAGES]);
+    return count_classes(dataset, options->classes, path[IDX_TRAIN_LABELS], path[IDX_TEST_LABELS]);
 }
 
 Status dataset_open(Dataset *dataset, const DatasetOptions *options) {

@@ -35,14 +35,15 @@ typedef struct {
 typedef struct {
     const char *directory;      /* data.dir; "" takes `fallback` */
     const char *fallback;       /* $RAM_DATA; NULL or "" takes data/mnist */
+    const char *prefix;         /* data.prefix: what the files' names begin with; NULL: nothing */
     uint64_t seed;              /* data.seed */
     double validation_fraction; /* data.validation */
     int classes;                /* labels lie below it; 0: read from the files (see dataset_open) */
 } DatasetOptions;
 
-/* Reads {train,t10k}-images-idx3-ubyte (idx4 for colour) and {train,t10k}-labels-idx1-ubyte, each plain or .gz, and
- * splits the training file: `validation_fraction` of it, to the nearest whole number but at least one and not all, is
- * drawn by data.seed; the rest trains.
+/* Reads PREFIX{train,t10k}-images-idx3-ubyte (idx4 for colour) and PREFIX{train,t10k}-labels-idx1-ubyte, each plain or
+ * .gz, also spelt test for t10k and .idx for -idx, and splits the training file: `validation_fraction` of it, to the
+ * nearest whole number but at least one and not all, is drawn by data.seed; the rest trains.
  *
  * Where options->classes is 0, classes = the largest label + 1. Both files must then agree on it and the training file
  * must hold every class: one damaged label is thus an error, not an eleventh class.
@@ -51,6 +52,10 @@ typedef struct {
  * zeroed. */
 Status dataset_open(Dataset *dataset, const DatasetOptions *options);
 void dataset_close(Dataset *dataset); /* a zeroed one is allowed */
+
+/* All of dataset->hash, as files name the data that they are of: "train=... test=... validation=...". */
+enum { DATASET_HASHES = 3 * HASH_TEXT + 32 };
+void dataset_hashes(const Dataset *dataset, char text[DATASET_HASHES]);
 
 /* The file that holds the split's samples. Borrowed. */
 const Images *dataset_images(const Dataset *dataset, Split split);

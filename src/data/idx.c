@@ -140,10 +140,12 @@ static Status read_header(Source *source, int least, int most, Header *header) {
     for (int d = 0; d < header->dimensions; d++) {
         const uint8_t *size = bytes + 4 + 4 * d;
         header->size[d] = (int64_t)size[0] << 24 | size[1] << 16 | size[2] << 8 | size[3];
-        if (header->size[d] == 0 && d == 0) return status_error(RAM_DATA, "%s holds 0 items", source->path);
-        if (header->size[d] == 0) return status_error(RAM_DATA, "%s: dimension %d is 0", source->path, d + 1);
+        if (header->size[d] == 0 && d == 0)
+            return status_error(RAM_DATA, "%s holds 0 items: fetch it again", source->path);
+        if (header->size[d] == 0)
+            return status_error(RAM_DATA, "%s: dimension %d is 0: fetch it again", source->path, d + 1);
         if (__builtin_mul_overflow(header->items, (size_t)header->size[d], &header->items))
-            return status_error(RAM_DATA, "%s: its header claims an impossible size", source->path);
+            return status_error(RAM_DATA, "%s: its header claims an impossible size: fetch it again", source->path);
     }
     return status_ok();
 }
@@ -182,11 +184,11 @@ static Status read_images(Source *source, Images *images) {
     if (header.size[0] > INT32_MAX || header.size[1] > IDX_MOST_SIDE || header.size[2] > IDX_MOST_SIDE ||
         channels > IDX_MOST_CHANNELS)
         return status_error(RAM_DATA,
-                            "%s: its header claims %lld images of %lld x %lld pixels and %lld channels, but at most %d "
-                            "of %d x %d and %d are read",
+                            "%s: its header claims %lld images of %lld x %lld pixels and %lld channel%s, but at most "
+                            "%d of %d x %d and %d are read: is it another file under this name?",
                             source->path, (long long)header.size[0], (long long)header.size[1],
-                            (long long)header.size[2], (long long)channels, INT32_MAX, IDX_MOST_SIDE, IDX_MOST_SIDE,
-                            IDX_MOST_CHANNELS);
+                            (long long)header.size[2], (long long)channels, channels == 1 ? "" : "s", INT32_MAX,
+                            IDX_MOST_SIDE, IDX_MOST_SIDE, IDX_MOST_CHANNELS);
     TRY(read_items(source, &header, &images->pixels));
     images->count = header.size[0];
     images->height = (int)header.size[1];

@@ -259,8 +259,8 @@ void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
     H5Tclose(stored);
 }
 
-/* DIMENSION_LIST, in which HDF5 keeps an axis' scales, is of variable length by its specification. Labels of axes would
- * be as well, and say nothing that the scales' names do not: there are none. */
+/* DIMENSION_LIST, in which HDF5 keeps an axis' scales, is of variable length by its specification. Labels of axes are
+ * as well, and say nothing that the scales' names do not: what is read back under checksums has none. */
 void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char *scale) {
     if (writer->failed) return;
     const char *slash = strrchr(scale, '/');
@@ -270,6 +270,13 @@ void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char 
     if (!check(writer, H5DSattach_scale(scaled, scaling, (unsigned)axis), name)) return;
     check(writer, H5Dclose(scaling), scale);
     check(writer, H5Dclose(scaled), name);
+}
+
+void hdf_label_axis(HdfWriter *writer, const char *name, int axis, const char *label) {
+    if (writer->failed) return;
+    hid_t set = H5Dopen2(writer->file, name, H5P_DEFAULT);
+    if (!check(writer, set, name) || !check(writer, H5DSset_label(set, (unsigned)axis, label), name)) return;
+    check(writer, H5Dclose(set), name);
 }
 
 Status hdf_finish(HdfWriter *writer, HdfImage *image) {

@@ -1,8 +1,27 @@
 #include "store/samples.h"
+#include "base/memory.h"
 #include "store/hdf.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+static void put_axis(HdfWriter *writer, const char *name, int64_t size) {
+    const HdfArray axis = {.name = name, .element = HDF_INT, .dimensions = 1, .size = {size}};
+    int32_t *number = memory_new((size_t)size, sizeof *number);
+    for (int64_t i = 0; i < size; i++) number[i] = (int32_t)i;
+    hdf_put_array(writer, &axis, number);
+    free(number);
+}
+
+static void put_samples(HdfWriter *writer, const HdfArray *array, const void *values) {
+    static const char *const axes[HDF_DIMENSIONS] = {"/N", "/H", "/W", "/C"};
+    hdf_put_array(writer, array, values);
+    for (int axis = 0; axis < array->dimensions; axis++) {
+        if (array->dimensions == HDF_DIMENSIONS) put_axis(writer, axes[axis], array->size[axis]);
+        hdf_attach_scale(writer, array->name, axis, axes[axis]);
+        hdf_label_axis(writer, array->name, axis, axes[axis] + 1);
+    }
+}
 
 Status samples_write(const char *path, const Samples *s, int facts, const PlainFact *fact) {
     const HdfArray images = {
@@ -18,9 +37,9 @@ Status samples_write(const char *path, const Samples *s, int facts, const PlainF
         const StoreScalar scalar = {.name = name, .type = STORE_TEXT, .value = (void *)(uintptr_t)fact[i].text};
         hdf_put_scalar(&writer, &scalar);
     }
-    hdf_put_array(&writer, &images, s->pixels);
-    hdf_put_array(&writer, &label, s->label);
-    hdf_put_array(&writer, &index, s->index);
+    put_samples(&writer, &images, s->pixels); /* first: it has all axes */
+    put_samples(&writer, &label, s->label);
+    put_samples(&writer, &index, s->index);
     TRY(hdf_finish(&writer, &image));
     const Status status = atomic_file_write(path, image.data, image.bytes);
     free(image.data);

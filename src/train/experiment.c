@@ -23,6 +23,7 @@ static Status set_normalisation(const Config *config, const Dataset *dataset, Re
 Status experiment_open_data(Experiment *experiment, const char *data_fallback) {
     const Config *config = &experiment->config;
     const DatasetOptions options = {.directory = config->data_dir,
+                                    .prefix = config->data_prefix,
                                     .fallback = data_fallback,
                                     .classes = config->data_classes == KEY_AUTO_INT ? 0 : (int)config->data_classes,
                                     .seed = (uint64_t)config->data_seed,

@@ -36,9 +36,11 @@ static Status check_indices(const Gallery *gallery, const Recording *recording) 
                         gallery->task.width, gallery->task.height, SIDE_MOST, SIDE_MOST);
 }
 
-static Status open_task(Gallery *gallery, const Recording *recording, const char *directory, const char *fallback) {
+static Status open_task(Gallery *gallery, const Recording *recording, const char *directory, const char *prefix,
+                        const char *fallback) {
     const Config *config = &recording->config;
     const DatasetOptions data = {.directory = *directory ? directory : config->data_dir,
+                                 .prefix = *prefix ? prefix : config->data_prefix,
                                  .fallback = fallback,
                                  .classes = config->data_classes == KEY_AUTO_INT ? 0 : (int)config->data_classes,
                                  .seed = (uint64_t)config->data_seed,
@@ -63,9 +65,10 @@ static Status find_outside(Gallery *gallery, const Config *config) {
     return status_ok();
 }
 
-Status gallery_open(Gallery *gallery, const Recording *recording, const char *directory, const char *fallback) {
+Status gallery_open(Gallery *gallery, const Recording *recording, const char *directory, const char *prefix,
+                    const char *fallback) {
     *gallery = (Gallery){0};
-    Status status = open_task(gallery, recording, directory, fallback);
+    Status status = open_task(gallery, recording, directory, prefix, fallback);
     if (!status_failed(&status)) status = find_outside(gallery, &recording->config);
     if (status_failed(&status)) {
         gallery_close(gallery);

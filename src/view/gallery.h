@@ -16,9 +16,10 @@ typedef struct {
     uint8_t outside[3]; /* what a pixel outside the picture counts as: the mean */
 } Gallery;
 
-/* `directory`: "" for the recording's own data.dir; `fallback`: $RAM_DATA. RAM_USAGE: no data set there; RAM_DATA: not
- * the recording's. gallery_close() the result. */
-Status gallery_open(Gallery *gallery, const Recording *recording, const char *directory, const char *fallback);
+/* `directory`, `prefix`: "" for the recording's own data.dir and data.prefix; `fallback`: $RAM_DATA. RAM_USAGE: no data
+ * set there; RAM_DATA: not the recording's. gallery_close() the result. */
+Status gallery_open(Gallery *gallery, const Recording *recording, const char *directory, const char *prefix,
+                    const char *fallback);
 void gallery_close(Gallery *gallery); /* a zeroed one is allowed */
 
 /* The picture of a sample; free() its pixels. */

@@ -9,8 +9,8 @@
 typedef struct {
     int runs; /* at most CURVES_RUNS */
     const Run *run;
-    const char *data_directory, *data_fallback; /* as gallery_open */
-    int images;                                 /* of the gallery; 0: the first of the trace */
+    const char *data_directory, *data_prefix, *data_fallback; /* as gallery_open */
+    int images;                                               /* of the gallery; 0: the first of the trace */
     int64_t image[DIGITS_MOST];
 } ReportPlan;
 

@@ -166,7 +166,8 @@ Status report_trace(FILE *out, const ReportPlan *plan, const Run *run) {
     put_description(out, recording);
     put_cells(out, run);
     put_glimpse_errors(out, recording);
-    const Status opened = gallery_open(&gallery, recording, plan->data_directory, plan->data_fallback);
+    const Status opened =
+        gallery_open(&gallery, recording, plan->data_directory, plan->data_prefix, plan->data_fallback);
     if (status_failed(&opened))
         put_note(out, "No pictures of digits: ", opened.message);
     else

@@ -1,4 +1,5 @@
 /* Augmentation: a bright spot is followed to where shift, rotation, scale and bending may bring it, and no further. */
+#include "base/hash.h"
 #include "data/augment.h"
 
 #include <setjmp.h>
@@ -133,10 +134,44 @@ static void test_elastic(void **state) {
     assert_true(together > 0.6 * square && fabs(apart) < 0.3 * square);
 }
 
+/* Pinned: a training that goes on must see what it saw. */
+static void test_pictures_are_pinned(void **state) {
+    (void)state;
+    const struct {
+        int height, width, channels;
+        Augmentation augmentation;
+        const char *hash;
+    } expected[] = {{HEIGHT, WIDTH, CHANNELS, {2, 10, 0.1, 2}, "660d94315fc1709079c78abf6e1ecd50"},
+                    {28, 28, 1, {0, 7, 0.07, 1}, "c58c0fccb98de4197277e985881ee70c"},
+                    {3, 5, 1, {1, 20, 0.2, 0}, "ccbe378d9b6af11ad44d4cf89dc86b90"},
+                    {32, 64, 3, {1, 180, 0.9, 9}, "ac4a3ec40027a58752a4cff93427e9dc"}};
+    for (int i = 0; i < 4; i++) {
+        const int height = expected[i].height, width = expected[i].width, channels = expected[i].channels;
+        const size_t bytes = (size_t)height * (size_t)width * (size_t)channels;
+        uint8_t *image = malloc(bytes), *out = malloc(10 * bytes);
+        float *scratch = malloc(augment_scratch(height, width, channels) * sizeof *scratch);
+        for (size_t k = 0; k < bytes; k++) image[k] = (uint8_t)(k * k * 37);
+        for (uint32_t epoch = 0; epoch < 10; epoch++)
+            augment_image(&expected[i].augmentation, (DrawKey){.seed = 3, .purpose = DRAW_AUGMENT, .epoch = epoch},
+                          height, width, channels, image, scratch, out + epoch * bytes);
+        char hash[HASH_TEXT];
+        hash_memory(out, 10 * bytes, hash);
+        assert_string_equal(hash, expected[i].hash);
+        free(scratch);
+        free(out);
+        free(image);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_off_is_the_image), cmocka_unit_test(test_repeats), cmocka_unit_test(test_shift),
-        cmocka_unit_test(test_rotation),         cmocka_unit_test(test_scale),   cmocka_unit_test(test_elastic),
+        cmocka_unit_test(test_off_is_the_image),
+        cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_scale),
+        cmocka_unit_test(test_elastic),
+        cmocka_unit_test(test_pictures_are_pinned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

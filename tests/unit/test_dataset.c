@@ -112,8 +112,54 @@ static void test_names_each_missing_file(void **state) {
         char path[2 * FIXTURE_PATH], aside[2 * FIXTURE_PATH];
         assert_int_equal(rename(path_in(fixture->folder, names[i], path), path_in(fixture->folder, "aside", aside)), 0);
         refused(&(DatasetOptions){.directory = fixture->folder}, RAM_USAGE, names[i], fixture->folder);
+        if (i % 2 == 1)
+            refused(&(DatasetOptions){.directory = fixture->folder}, RAM_USAGE, names[i], "ubyte, plain or");
         assert_int_equal(rename(aside, path), 0);
     }
+}
+
+static void give_name(const char *folder, const char *from, const char *to) {
+    char path[2 * FIXTURE_PATH], new_path[2 * FIXTURE_PATH];
+    assert_int_equal(rename(path_in(folder, from, path), path_in(folder, to, new_path)), 0);
+}
+
+/* Prefixes, `test` for `t10k`, and a point before idx, in any mixture. */
+static void test_reads_other_names(void **state) {
+    Fixture *fixture = *state;
+    const char *folder = fixture->folder;
+    DatasetOptions options = {.directory = folder, .validation_fraction = 0.1};
+    give_name(folder, "train-images-idx3-ubyte", "letters-train-images-idx3-ubyte");
+    refused(&options, RAM_USAGE, "but letters-train-images-idx3-ubyte is", "set data.prefix=letters-");
+    options.prefix = "letter-";
+    refused(&options, RAM_USAGE, "no file letter-train-images-idx3-ubyte", "set data.prefix=letters-");
+    options.prefix = "letters-";
+    refused(&options, RAM_USAGE, "no file letters-train-labels-idx1-ubyte", "but train-labels-idx1-ubyte is");
+    give_name(folder, "train-labels-idx1-ubyte", "letters-train-labels.idx1-ubyte");
+    give_name(folder, "t10k-images-idx3-ubyte", "letters-test-images.idx3-ubyte");
+    give_name(folder, "t10k-labels-idx1-ubyte", "letters-t10k-labels-idx1-ubyte");
+    write_set(folder, 20, 10, SIDE, SIDE, 1, 2); /* another set in the same folder */
+    Dataset dataset;
+    assert_int_equal(dataset_open(&dataset, &options).code, RAM_OK);
+    assert_int_equal(dataset.train_file.count, TRAIN);
+    assert_int_equal(dataset.test_file.count, TEST);
+    dataset_close(&dataset);
+    char long_prefix[DATASET_PATH];
+    memset(long_prefix, 'x', sizeof long_prefix - 1);
+    long_prefix[sizeof long_prefix - 1] = '\0';
+    options.prefix = long_prefix;
+    refused(&options, RAM_USAGE, "with data.prefix, is too long", folder);
+}
+
+/* Of two files for one purpose the plain one is read; data.sh sees the warning. */
+static void test_reads_one_of_two(void **state) {
+    Fixture *fixture = *state;
+    char path[2 * FIXTURE_PATH];
+    Dataset dataset = open_seeded(fixture->folder, 0, 0.1);
+    dataset_close(&dataset);
+    write_file(path_in(fixture->folder, "train-images-idx3-ubyte.gz", path), (const uint8_t *)"bad", 3);
+    dataset = open_seeded(fixture->folder, 0, 0.1);
+    assert_int_equal(dataset.train_file.count, TRAIN);
+    dataset_close(&dataset);
 }
 
 static void test_packed_and_plain_are_equal(void **state) {
@@ -152,7 +198,8 @@ static void test_refuses_halves_of_different_sets(void **state) {
     write_set(folder, TRAIN, TEST, SIDE, SIDE + 1, 1, CLASSES);
     snprintf(command, sizeof command, "cp '%s'/t10k-* '%s'", folder, fixture->folder);
     assert_int_equal(system(command), 0);
-    refused(&(DatasetOptions){.directory = fixture->folder}, RAM_DATA, "t10k-images-idx3-ubyte", "4 x 5 pixels");
+    refused(&(DatasetOptions){.directory = fixture->folder}, RAM_DATA, "t10k-images-idx3-ubyte",
+            "4 x 5 pixels in 1 channel, but");
     write_set(fixture->folder, TRAIN, TEST, SIDE, SIDE, 1, CLASSES);
     write_set(folder, TRAIN - 1, TEST, SIDE, SIDE, 1, CLASSES);
     snprintf(command, sizeof command, "cp '%s'/train-labels* '%s'", folder, fixture->folder);
@@ -184,7 +231,8 @@ static void test_refuses_label_10(void **state) {
     options.classes = 0;
     set_byte(fixture->folder, "t10k-labels-idx1-ubyte", 8 + 45, 255);
     set_byte(fixture->folder, "train-labels-idx1-ubyte", 8 + 5, 255);
-    refused(&options, RAM_DATA, "train-labels-idx1-ubyte has labels up to 255 (image 5", "none is 10");
+    refused(&options, RAM_DATA, "train-labels-idx1-ubyte has labels up to 255 (image 5",
+            "none is 10: fetch it again, or set data.classes=256");
 }
 
 static void test_counts_other_classes(void **state) {
@@ -337,6 +385,8 @@ int main(void) {
         DATASET_TEST(test_reads_a_set),
         DATASET_TEST(test_looks_where_it_is_told),
         DATASET_TEST(test_names_each_missing_file),
+        DATASET_TEST(test_reads_other_names),
+        DATASET_TEST(test_reads_one_of_two),
         DATASET_TEST(test_packed_and_plain_are_equal),
         DATASET_TEST(test_reads_colour),
         DATASET_TEST(test_refuses_halves_of_different_sets),

@@ -225,11 +225,11 @@ static void refuses_header(const Fixture *fixture, int dimensions, const uint32_
 static void test_refuses_impossible_sizes(void **state) {
     Fixture *fixture = *state;
     const uint32_t most = UINT32_MAX;
-    refuses_header(fixture, 3, (uint32_t[]){0, HEIGHT, WIDTH}, "holds 0 items");
+    refuses_header(fixture, 3, (uint32_t[]){0, HEIGHT, WIDTH}, "holds 0 items: fetch it again");
     refuses_header(fixture, 3, (uint32_t[]){COUNT, 0, WIDTH}, "dimension 2 is 0");
     refuses_header(fixture, 3, (uint32_t[]){COUNT, HEIGHT, 0}, "dimension 3 is 0");
     refuses_header(fixture, 4, (uint32_t[]){COUNT, HEIGHT, WIDTH, 0}, "dimension 4 is 0");
-    refuses_header(fixture, 1, (uint32_t[]){0}, "holds 0 items");
+    refuses_header(fixture, 1, (uint32_t[]){0}, "holds 0 items: fetch it again");
     refuses_header(fixture, 3, (uint32_t[]){most, most, most}, "impossible");
     refuses_header(fixture, 4, (uint32_t[]){1u << 31, 1u << 31, 1u << 31, 1u << 31}, "impossible");
     refuses_header(fixture, 3, (uint32_t[]){1u << 31, 4, 4}, "at most");

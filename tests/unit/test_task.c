@@ -251,6 +251,27 @@ static void test_places_are_pinned(void **state) {
     }
 }
 
+/* Pinned as well: all bytes, with pieces that overlap and are clipped, and rows that are no whole vectors. */
+static void test_pictures_are_pinned(void **state) {
+    Fixture *fixture = *state;
+    const struct {
+        int height, width, channels;
+        const char *hash;
+    } expected[] = {{9, 12, 3, "c03ecceae0ac5b2a8efaafcc8f5469b9"},
+                    {28, 28, 1, "be99b289a47aadf940d3a8c7ca042d42"},
+                    {5, 3, 1, "57ed045f72b6826a298025f9f2bc35ef"}};
+    for (int i = 0; i < 3; i++) {
+        open_set(fixture, IMAGES, expected[i].height, expected[i].width, expected[i].channels);
+        Task task =
+            open_task(fixture, (TaskOptions){.kind = TASK_CLUTTERED, .canvas = 30, .distractors = 40, .seed = 1});
+        uint8_t pictures[10][30 * 30 * CHANNELS] = {{0}};
+        for (int32_t sample = 0; sample < 10; sample++) draw(&task, SPLIT_TEST, 0, sample, pictures[sample]);
+        char hash[HASH_TEXT];
+        hash_memory(pictures, sizeof pictures, hash);
+        assert_string_equal(hash, expected[i].hash);
+    }
+}
+
 int main(void) {
 #define TASK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -263,6 +284,7 @@ int main(void) {
         TASK_TEST(test_distractors_stay_in_their_split),
         TASK_TEST(test_tiny_images_and_splits),
         TASK_TEST(test_places_are_pinned),
+        TASK_TEST(test_pictures_are_pinned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
