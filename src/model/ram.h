@@ -81,8 +81,8 @@ Matrix pass_hidden(const Pass *pass, const Ram *ram, const Span *span);
 size_t pass_bytes(const Ram *ram, int64_t rows_most, bool backward);
 
 /* Runs the T glimpses of a span of one lane from pass->{pictures, location l_0, noise}. `every_glimpse`: classify after
- * each glimpse, not only the last. */
-void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_glimpse, Pass *pass);
+ * each glimpse, not only the last. `sigma`: of the location policy. */
+void ram_forward(const Ram *ram, const Span *span, Policy policy, float sigma, bool every_glimpse, Pass *pass);
 
 /* pass->reward of a span of one lane, after ram_forward. */
 void ram_reward(const Ram *ram, const Span *span, Reward reward, Pass *pass);

@@ -44,7 +44,7 @@ static void recur(const Ram *ram, const Span *span, int t, Pass *pass, Matrix co
 }
 
 /* Locator: mu_t, then l_t and log pi_t. */
-static void locate(const Ram *ram, const Span *span, int t, Policy policy, Pass *pass, Matrix hidden) {
+static void locate(const Ram *ram, const Span *span, int t, Policy policy, float sigma, Pass *pass, Matrix hidden) {
     Backend *backend = ram->backend;
     const Kernels *kernels = backend->kernels;
     const Parameters *p = &ram->parameters;
@@ -55,7 +55,7 @@ static void locate(const Ram *ram, const Span *span, int t, Policy policy, Pass 
         kernels->linear(backend, span, 1, p->locator.in, p->locator.out, hidden, ram->forward.locator,
                         bias_of(ram, &p->locator), ACTIVATION_RELU, input);
     }
-    kernels->locate(backend, span, policy, ram->dims.sigma, p->location.in, input, ram->forward.location,
+    kernels->locate(backend, span, policy, sigma, p->location.in, input, ram->forward.location,
                     bias_of(ram, &p->location), dev_floats_at(pass->noise, t * n * 2),
                     dev_floats_at(pass->mean, t * n * 2), dev_floats_at(pass->location, (t + 1) * n * 2),
                     dev_floats_at(pass->log_pi, t * n));
@@ -74,7 +74,7 @@ static void classify(const Ram *ram, const Span *span, int t, int glimpses, Pass
     kernels->log_softmax(ram->backend, span, glimpses, classes, log_prob);
 }
 
-void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_glimpse, Pass *pass) {
+void ram_forward(const Ram *ram, const Span *span, Policy policy, float sigma, bool every_glimpse, Pass *pass) {
     Backend *backend = ram->backend;
     const Kernels *kernels = backend->kernels;
     const Parameters *p = &ram->parameters;
@@ -86,7 +86,7 @@ void ram_forward(const Ram *ram, const Span *span, Policy policy, bool every_gli
         const Matrix hidden = matrix(dev_floats_at(all_hidden.at, t * n * stride), stride);
         sense(ram, span, t, pass, core_input);
         recur(ram, span, t, pass, core_input, hidden);
-        locate(ram, span, t, policy, pass, hidden);
+        locate(ram, span, t, policy, sigma, pass, hidden);
     }
     kernels->linear(backend, span, T, p->baseliner.in, 1, all_hidden, ram->forward.baseliner,
                     bias_of(ram, &p->baseliner), ACTIVATION_NONE, matrix(pass->baseline, 1));

@@ -121,7 +121,7 @@ static void evaluate_span(void *context, int worker, const Span *span) {
                              .rollout = (uint32_t)m,
                              .policy = work->policy};
         kernels->draw(backend, span, &draws, &pass->pictures, T, pass->location, pass->noise);
-        ram_forward(ram, span, work->policy, false, pass);
+        ram_forward(ram, span, work->policy, experiment_sigma(experiment), false, pass);
         ram_reward(ram, span, REWARD_CORRECT, pass);
         kernels->add_probability(backend, span, classes, dev_floats_at(pass->log_prob, (T - 1) * rows * classes),
                                  evaluator->probability[worker]);

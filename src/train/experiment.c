@@ -20,6 +20,11 @@ static Status set_normalisation(const Config *config, const Dataset *dataset, Re
     return status_ok();
 }
 
+float experiment_sigma(const Experiment *experiment) {
+    const Config *config = &experiment->config;
+    return (float)(isnan(config->eval_sigma) ? config->model_sigma : config->eval_sigma);
+}
+
 Status experiment_open_data(Experiment *experiment, const char *data_fallback) {
     const Config *config = &experiment->config;
     const DatasetOptions options = {.directory = config->data_dir,

@@ -124,7 +124,7 @@ static void compute_lane(const Step *step, const Span *lane, const Loss *loss, P
     pass->pictures = feed_pictures(&step->feed, lane);
     backend->kernels->draw(backend, lane, &draws, &pass->pictures, ram->dims.glimpses, pass->location, pass->noise);
     backend_range(backend, "forward");
-    ram_forward(ram, lane, POLICY_SAMPLE, loss->glimpse_nll > 0, pass);
+    ram_forward(ram, lane, POLICY_SAMPLE, ram->dims.sigma, loss->glimpse_nll > 0, pass);
     backend_range_end(backend);
     backend_range(backend, "backward");
     ram_backward(ram, lane, loss, pass, (DevDoubles){step->tails.address + place * TAIL});

@@ -49,6 +49,12 @@ grep '^test' out | diff by_set - >/dev/null || fail "a file without model.* chan
 lacks out changed:
 run 0 eval one --set model.sigma=0.5
 says out "changed: model.sigma was "
+figures >scattered
+run 0 eval one --set eval.sigma=0.5
+lacks out changed:
+figures | diff scattered - >/dev/null || fail "eval.sigma is not the policy's at evaluation"
+run 0 eval one --set eval.sigma=0.05 # as model.sigma is
+figures | diff trained - >/dev/null || fail "other figures with the model's own sigma"
 run 0 eval best --run-dir one
 run 0 eval latest --run-dir one
 run 65 eval best --run-dir nowhere

@@ -76,7 +76,7 @@ static void take_outputs(const Engine *e, const Span *span, const Pass *pass) {
 }
 
 static void compute(const Engine *e, const Span *lane, Pass *pass) {
-    ram_forward(&e->ram, lane, e->options->policy, e->out || e->loss.glimpse_nll > 0, pass);
+    ram_forward(&e->ram, lane, e->options->policy, e->c->dims.sigma, e->out || e->loss.glimpse_nll > 0, pass);
     ram_backward(&e->ram, lane, &e->loss, pass, (DevDoubles){e->sums.address + lane->first_lane * SUMS});
 }
 
