@@ -97,6 +97,12 @@ if [ "$device" = cuda ]; then
         EMULATED_MEMORY=$(((32 << 20) + 20000)) run 64 bench --config small.yaml --device cuda --steps 5
         error_has "out of GPU memory: "
         unset EMULATED_MEMORY
+        # cuBLAS is not installed, or in another version than the program was built with.
+        for np in 1 2; do
+            EMULATED_CUBLAS=none refuses 69 "device cuda: the library libcublasLt.so.13 cannot be used" --np $np \
+                --config small.yaml --run-dir none --device cuda
+        done
+        EMULATED_CUBLAS=libcublasLt.so.12 run 0 bench --device cuda --steps 5
     fi
     for np in 2 3; do
         EMULATED_NCCL=yes run 0 --np $np --config small.yaml --set train.epochs=2 --set train.reduction=tree --run-dir sent$np --device cuda

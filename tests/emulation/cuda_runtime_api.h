@@ -67,6 +67,8 @@ cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t 
 void emulate_call(void (*work)(const void *argument), const void *argument, size_t bytes);
 
 bool emulate_is_capturing(void);
+bool emulate_is_stream(cudaStream_t stream);
+bool emulate_is_device(const void *memory, size_t bytes); /* all of it lies in one array of the device */
 
 /* From now on capture goes as where a driver does not take the `launches`-th launch (from 1; 0: the capture's end, -1:
  * it takes all). */

@@ -1,5 +1,6 @@
-/* The runtime of cuda_runtime_api.h and, in place of cuBLAS, the products of the CPU backend. */
+/* The runtime of cuda_runtime_api.h, and ranges for profilers that are not there. */
 #include "cuda_runtime_api.h"
+#include <nvtx3/nvToolsExt.h>
 
 #include <csetjmp>
 #include <cstdint>
@@ -192,6 +193,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
 /* --- the runtime */
 
 static const size_t FILLED = 1 << 22; /* bytes from which on new memory is left as it is */
+static const size_t ALIGNED = 256;    /* bytes, as CUDA's arrays are */
 
 const char *cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "an emulated error"; }
 cudaError_t cudaGetLastError() {
@@ -219,19 +221,19 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int) {
     properties->multiProcessorCount = 1;
     return cudaSuccess;
 }
+static char only_stream; /* all streams are in order */
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
-    static char only_one; /* all streams are in order */
-    *stream = reinterpret_cast<cudaStream_t>(&only_one);
+    *stream = reinterpret_cast<cudaStream_t>(&only_stream);
     return cudaSuccess;
 }
+bool emulate_is_stream(cudaStream_t stream) { return stream == reinterpret_cast<cudaStream_t>(&only_stream); }
 cudaError_t cudaStreamSynchronize(cudaStream_t) {
     if (captured) std::abort(); /* as CUDA forbids it */
     return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaMallocHost(void **memory, size_t bytes) {
-    *memory = std::malloc(bytes);
-    if (!*memory) return cudaErrorMemoryAllocation;
+    if (posix_memalign(memory, ALIGNED, bytes) != 0) return cudaErrorMemoryAllocation;
     if (bytes < FILLED) std::memset(*memory, 0xff, bytes);
     return cudaSuccess;
 }
@@ -258,6 +260,13 @@ cudaError_t cudaFree(void *memory) {
     allocated.erase(memory);
     return cudaFreeHost(memory);
 }
+bool emulate_is_device(const void *memory, size_t bytes) {
+    auto after = allocated.upper_bound(const_cast<void *>(memory));
+    if (after == allocated.begin()) return false;
+    const auto &array = *--after;
+    const size_t begin = (uintptr_t)memory - (uintptr_t)array.first;
+    return begin <= array.second && bytes <= array.second - begin;
+}
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
     ask([=]() { std::memcpy(to, from, bytes); });
     return cudaSuccess;
@@ -265,4 +274,17 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t) {
     ask([=]() { std::memset(memory, value, bytes); });
     return cudaSuccess;
+}
+
+/* --- NVTX */
+
+static int ranges; /* open ones */
+
+int nvtxRangePushA(const char *) {
+    if (ranges == 7) std::abort(); /* they are never so deep */
+    return ranges++;
+}
+int nvtxRangePop() {
+    if (ranges == 0) std::abort();
+    return --ranges;
 }
