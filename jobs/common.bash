@@ -287,7 +287,7 @@ read_sweep() { # takes the options of a sweep out of the arguments
         --variants=*) variants=${1#*=} ;;
         --seeds) seeds=$2 && shift ;;
         --seeds=*) seeds=${1#*=} ;;
-        --measure) measuring=yes again+=(--measure) ;;
+        --measure) measuring=yes ;;
         *) rest+=("$1") ;;
         esac
         shift
@@ -303,7 +303,9 @@ read_sweep() { # takes the options of a sweep out of the arguments
     if ! in_job; then
         [[ ${seeds:=3} =~ ^[1-9][0-9]{0,4}$ ]] || fail 64 "--seeds is '$seeds': give a number from 1 on"
         array=("--array=1-$((seeds * ${#lines[@]}))")
+        again=(--seeds "$seeds")
         [ -z "$variants" ] || again+=(--variants "$variants")
+        [ -z "$measuring" ] || again+=(--measure)
     fi
 }
 
@@ -327,9 +329,9 @@ choose_variant() { # of this task: sets seed, variant (arguments), run_dir
 
 sweep_task() { # ARGUMENTS...
     choose_variant
-    [ -z "$measuring" ] || check_made_so
+    [ -z "$measuring" ] || { check_policy && check_made_so; }
     train "$@" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir"
-    [ -z "$measuring" ] || measure "${launch[@]}"
+    [ -z "$measuring" ] || measure run_ranks "${launch[@]}"
     print_table
 }
 
@@ -351,41 +353,53 @@ print_table() { # of the runs that have ended so far; under a lock, since tasks 
 resolve() { # CONFIG SETTINGS...: what decides the figures of a run, a key a line
     "$program" config --resolved --config "$@" |
         awk -F ': *' '/^[^ ]/ { section = $1 }
-            section !~ /^(device|threads|run|checkpoint|trace|comm)$/ && !/^  (dir|time_limit|graph):/ && $2 != "" {
+            section !~ /^(device|threads|run|checkpoint|trace|check|comm)$/ && !/^  (dir|time_limit|graph):/ && $2 != "" {
                 sub(/^ */, "", $1); print ($1 == section ? "" : section ".") $1 "=" $2 }'
 }
 
-check_made_so() { # the run in run_dir, if there is one, by these settings: others would make a row that says what is not so
-    local differs
-    [ -e "$run_dir/config.yaml" ] || return 0
-    differs=$(diff <(resolve "$run_dir/config.yaml") \
-        <(resolve "$config" "${settings[@]}" --set "seed=$seed" "${variant[@]}")) || true
-    [ -z "$differs" ] || fail 64 "$run_dir was made with other settings \
-($(sed -n 's/^< //p' <<<"$differs" | xargs)): remove it, or ask for the same"
+check_policy() { # before the first hour of training: random and centre glimpses are measured beside the policy's
+    local policy
+    policy=$("$program" config --resolved --config "$config" "${settings[@]}" "${variant[@]}" | sed -n 's/^  policy: //p') || exit 64
+    [[ $policy = sample || $policy = mean ]] || fail 64 "eval.policy is $policy, which is measured anyway: leave it out"
 }
 
-measure() { # [LAUNCHER...]: errors of the run's best model on the test set into errors.txt: M = 1 and M = 10, each the
-    # policy's, of random and of centre glimpses
-    local rollouts errors='' text
+differences() { # RUN SEED: what its configuration has other than these settings would
+    diff <(resolve "$1/config.yaml") <(resolve "$config" "${settings[@]}" --set "seed=$2" "${variant[@]}") |
+        sed -n 's/^< //p' | xargs
+}
+
+check_made_so() { # the run in run_dir, if there is one, by these settings: others would make a row that says what is not so
+    local differ
+    [ -e "$run_dir/config.yaml" ] || return 0
+    differ=$(differences "$run_dir" "$seed") || true
+    [ -z "$differ" ] || fail 64 "$run_dir was made with other settings ($differ): remove it, or ask for the same"
+}
+
+measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on the test set into errors.txt: M = 1 and
+    # M = 10, each the policy's, of random and of centre glimpses
+    local rollouts errors='' text code
     for rollouts in 1 10; do
-        text=$run_dir/eval-$rollouts.txt
-        "$@" "$program" eval "$run_dir" "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$text" 2>"$text.err" ||
-            { local code=$? && cat "$text.err" >&2 && exit $code; }
-        ! grep 'not those that the checkpoint was trained on' "$text.err" >&2 ||
-            fail 65 "$run_dir was trained on other images than these: remove it, or name its data"
+        text=$run_dir/eval-$rollouts.txt code=0
+        "$@" "$program" eval "$run_dir" "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$text.new" 2>"$text.err" || code=$?
         cat "$text.err" >&2
+        [ $code -ne 75 ] || requeue
+        [ $code -eq 0 ] || exit $code
+        ! grep -q 'not those that the checkpoint was trained on' "$text.err" ||
+            fail 64 "$run_dir was trained on other images than these: remove it, or name its data"
         rm "$text.err"
+        mv "$text.new" "$text"
         errors+=" $(sed -n "s/^test, [a-z' ]*: *\([0-9.]*\) % error.*/\1/p" "$text" | xargs)"
     done
     [ "$(wc -w <<<"$errors")" -eq 6 ] || fail 70 "$run_dir/eval-1.txt and eval-10.txt do not say three errors each"
-    echo "$errors" >"$run_dir/errors.txt"
+    echo "$errors" >"$run_dir/errors.new"
+    mv "$run_dir/errors.new" "$run_dir/errors.txt"
 }
 
-print_row() { # of the variant, over those of its runs that have been measured
+print_row() { # of the variant, over those of its runs that were made so and have been measured
     local run augmented='' title=$name errors=()
     for ((seed = 1; seed <= seeds; seed++)); do
         run=$sweep/$variant_name-seed-$seed
-        [ ! -e "$run/errors.txt" ] || errors+=("$run/errors.txt")
+        [ ! -e "$run/errors.txt" ] || [ -n "$(differences "$run" "$seed")" ] || errors+=("$run/errors.txt")
     done
     [ ${#errors[@]} -gt 0 ] || return 0
     [ -z "$variants" ] || title+=", $variant_name"

@@ -1,26 +1,32 @@
 #!/usr/bin/env bash
-# reproduce.sh TASK [--seeds N] [--variants FILE] [ARGUMENTS of ram_dist train...]: rows of the table in configs/RESULTS.md.
+# reproduce.sh TASK [--seeds N] [--variants FILE] [--here] [ARGUMENTS of ram_dist train...]: rows of the table in configs/RESULTS.md.
 #
 # TASK is the name of a configuration: configs/TASK.yaml. Trains seeds 1 to N (5) one after the other on this machine,
 # each into logs/TASK-sweep/as_configured-seed-S; measures the model of each that was best on validation on the test set,
 # with one roll-out and with ten; prints mean and sample standard deviation over the seeds. With --variants (as
 # jobs/sweep.slurm takes them) a row for each variant. What is there already is reused, an interrupted run goes on.
 # On the login node of a Slurm cluster an array of jobs does the same side by side (jobs/sweep.slurm --measure); the task
-# that ends last prints the rows, which are then in logs/TASK-sweep/rows.md too. In a job or an allocation it trains there.
+# that ends last prints the rows, which are then in logs/TASK-sweep/rows.md too. Within an allocation, and with --here, it
+# trains where it is started.
 #
 #   jobs/reproduce.sh mnist
 #   jobs/reproduce.sh mnist --variants configs/glimpses.variants --seeds 1
 #   jobs/reproduce.sh cluttered60 --seeds 1
 # shellcheck disable=SC2034,SC1091,SC2154 # jobs/common.bash reads it, and sets what is used below
-# Slurm runs a copy of this file: where the file lies is in the job's record
 script=reproduce.sh jobs=$(dirname "${BASH_SOURCE[0]}")
-[ -e "$jobs/common.bash" ] ||
-    jobs=$(scontrol show job "${SLURM_JOB_ID-}" | sed -n "/^ *Command=/{s///;s|/$script.*||;p;q}")
-. "$jobs/common.bash" || { echo "$script: error: its folder is not known: submit it as jobs/$script" >&2 && exit 64; }
+[ -e "$jobs/common.bash" ] || {
+    echo "$script: error: it is no job: start it where you are, it submits an array of jobs" >&2
+    exit 64
+}
+. "$jobs/common.bash"
 
+here=''
 for argument; do
+    shift
     case $argument in
     -h | --help) help "$jobs/$script" && exit ;;
+    --here) here=yes ;;
+    *) set -- "$@" "$argument" ;;
     esac
 done
 task=${1-}
@@ -35,7 +41,8 @@ read_arguments "${rest[@]}"
 config=$root/configs/$name.yaml sweep=$root/logs/$name-sweep
 [ -r "$config" ] || fail 64 "there is no configs/$name.yaml: give the name of a configuration"
 
-if [ -z "${SLURM_JOB_ID-}" ] && [[ $(scontrol ping 2>/dev/null) == *" UP"* ]]; then
+if [ -z "$here${SLURM_JOB_ID-}" ] && [[ $(scontrol ping 2>/dev/null) == *" UP"* ]]; then
+    [ -z "$np" ] || fail 64 "--np is for this machine (--here): in jobs the top of jobs/sweep.slurm says how many ranks"
     [ -z "$variants" ] || rest+=(--variants "$variants")
     tell "an array of jobs trains and measures; the rows will be in $sweep/rows.md"
     exec "$jobs/sweep.slurm" --measure --seeds "$seeds" --config "$config" "${rest[@]}"
@@ -46,10 +53,9 @@ fi
 }
 "$root/jobs/install.sh"
 build_program
-for line in "${lines[@]}"; do # all of them before the first hour of training
+for line in "${lines[@]}"; do
     read_variant "$line"
-    policy=$("$program" config --resolved --config "$config" "${settings[@]}" "${variant[@]}" | sed -n 's/^  policy: //p') || exit 64
-    [[ $policy = sample || $policy = mean ]] || fail 64 "eval.policy is $policy, which is measured anyway: leave it out"
+    check_policy
 done
 
 mkdir -p "$sweep"

@@ -431,12 +431,11 @@ Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **ncc
 /* --- what the others use */
 
 /* All ranks get here at about the same time, each knowing only itself: the lower ranks are left time to speak, to leave
- * NCCL, and to end the others. Where a recorded step still holds sums NCCL would wait for it to be freed: the end of
- * the process tells the peers. */
+ * NCCL, and to end the others. */
 static _Noreturn void give_up(CommNccl *n, const Status *status) {
     const int courtesy = n->rank < 10 ? n->rank : 10;
     if (n->rank == 0) log_last_words(status);
-    if (!n->records) leave(n);
+    leave(n);
     if (n->rank > 0) {
         nanosleep(&(struct timespec){.tv_sec = 2 * LEAVE_SECONDS + courtesy / 4, .tv_nsec = courtesy % 4 * 250000000L},
                   NULL);

@@ -46,7 +46,9 @@ static Status settle(Session *session, ArgumentsSpec spec, SavedModel *model) {
     TRY(saved_state_read(model->checkpoint, &model->state));
     TRY(saved_state_read_config(model->checkpoint, &saved));
     TRY(session_parse_again(session, spec, &saved));
-    config_copy_section(&session->arguments.config, &saved, "augment"); /* what was, whatever the line says */
+    if (config_copy_section(&session->arguments.config, &saved, "augment"))
+        log_warning(
+            "augment.* changes what a training sees, not what is measured: it is told as the checkpoint has it");
     saved_model_tell_changes(&saved, &session->arguments.config, saved_model_takes_along);
     return status_ok();
 }

@@ -116,9 +116,14 @@ void config_settle_auto(Config *config, const Config *saved) {
     }
 }
 
-void config_copy_section(Config *config, const Config *from, const char *section) {
-    for (int key = -1; (key = config_next_difference(config, from, key)) >= 0;)
-        if (strcmp(the_keys[key].section, section) == 0) copy_value(config, from, key);
+bool config_copy_section(Config *config, const Config *from, const char *section) {
+    bool differed = false;
+    for (int key = -1; (key = config_next_difference(config, from, key)) >= 0;) {
+        if (strcmp(the_keys[key].section, section) != 0) continue;
+        copy_value(config, from, key);
+        differed = true;
+    }
+    return differed;
 }
 
 void config_name(const char *config_path, char *name, size_t size) {

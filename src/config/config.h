@@ -100,8 +100,8 @@ int config_next_difference(const Config *a, const Config *b, int key);
 /* Where `config` leaves a key that may never change to `auto`, it becomes what `saved` found it to be. */
 void config_settle_auto(Config *config, const Config *saved);
 
-/* Every key of the section takes its value in `from`. */
-void config_copy_section(Config *config, const Config *from, const char *section);
+/* Every key of the section takes its value in `from`; whether any had another one. */
+bool config_copy_section(Config *config, const Config *from, const char *section);
 
 /* Writes YAML that config_read_file turns into the same Config; `only_changed`: keys that differ from their default.
  * A failed write shows in ferror(file). */

@@ -272,13 +272,6 @@ void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char 
     check(writer, H5Dclose(scaled), name);
 }
 
-void hdf_label_axis(HdfWriter *writer, const char *name, int axis, const char *label) {
-    if (writer->failed) return;
-    hid_t set = H5Dopen2(writer->file, name, H5P_DEFAULT);
-    if (!check(writer, set, name) || !check(writer, H5DSset_label(set, (unsigned)axis, label), name)) return;
-    check(writer, H5Dclose(set), name);
-}
-
 Status hdf_finish(HdfWriter *writer, HdfImage *image) {
     H5Pclose(writer->group_list);
     H5Pclose(writer->row_list);

@@ -54,8 +54,6 @@ void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
                      void (*source_name)(char name[HDF_NAME], int i, int sources));
 /* Makes the data set `scale` of this file the dimension scale of dimension `axis` of `name`, under its last name. */
 void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char *scale);
-/* Names dimension `axis` of the data set `name`, for readers that ask for no scales. */
-void hdf_label_axis(HdfWriter *writer, const char *name, int axis, const char *label);
 /* Closes the file and takes its bytes; frees all but them. */
 Status hdf_finish(HdfWriter *writer, HdfImage *image);
 

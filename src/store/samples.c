@@ -13,14 +13,11 @@ static void put_axis(HdfWriter *writer, const char *name, int64_t size) {
     free(number);
 }
 
+static const char *const AXES[HDF_DIMENSIONS] = {"/N", "/H", "/W", "/C"};
+
 static void put_samples(HdfWriter *writer, const HdfArray *array, const void *values) {
-    static const char *const axes[HDF_DIMENSIONS] = {"/N", "/H", "/W", "/C"};
     hdf_put_array(writer, array, values);
-    for (int axis = 0; axis < array->dimensions; axis++) {
-        if (array->dimensions == HDF_DIMENSIONS) put_axis(writer, axes[axis], array->size[axis]);
-        hdf_attach_scale(writer, array->name, axis, axes[axis]);
-        hdf_label_axis(writer, array->name, axis, axes[axis] + 1);
-    }
+    for (int axis = 0; axis < array->dimensions; axis++) hdf_attach_scale(writer, array->name, axis, AXES[axis]);
 }
 
 Status samples_write(const char *path, const Samples *s, int facts, const PlainFact *fact) {
@@ -37,7 +34,8 @@ Status samples_write(const char *path, const Samples *s, int facts, const PlainF
         const StoreScalar scalar = {.name = name, .type = STORE_TEXT, .value = (void *)(uintptr_t)fact[i].text};
         hdf_put_scalar(&writer, &scalar);
     }
-    put_samples(&writer, &images, s->pixels); /* first: it has all axes */
+    for (int axis = 0; axis < HDF_DIMENSIONS; axis++) put_axis(&writer, AXES[axis], images.size[axis]);
+    put_samples(&writer, &images, s->pixels);
     put_samples(&writer, &label, s->label);
     put_samples(&writer, &index, s->index);
     TRY(hdf_finish(&writer, &image));

@@ -178,8 +178,11 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
     backend_range_end(experiment->backend);
     sum_tallies(evaluator);
     const Tally *sum = &evaluator->tally[0];
-    Evaluation evaluation = {
-        .split = evaluator->split, .policy = policy, .rollouts = rollouts, .not_finite = sum->not_finite};
+    Evaluation evaluation = {.split = evaluator->split,
+                             .policy = policy,
+                             .sigma = experiment_sigma(evaluator->experiment),
+                             .rollouts = rollouts,
+                             .not_finite = sum->not_finite};
     for (int label = 0; label < classes; label++)
         for (int c = 0; c < classes; c++) {
             evaluation.images += sum->confusion[label * classes + c];

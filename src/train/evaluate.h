@@ -12,6 +12,7 @@ typedef struct Evaluator Evaluator;
 typedef struct {
     Split split;
     Policy policy;
+    float sigma;                       /* of the location policy */
     int64_t rollouts;                  /* M: probabilities are averaged over them */
     int64_t images, wrong, not_finite; /* not_finite: images whose probabilities are NaN */
     double error, low, high;           /* low, high: 95 % interval (Wilson 1927) */

@@ -48,11 +48,11 @@ Status metrics_epoch(Metrics *metrics, const EpochFigures *f) {
 Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const Evaluation *e) {
     if (!metrics->file) return status_ok();
     return write_line(metrics,
-                      json_pack("{ss ss sI sI ss sI sI sI sf sf sf sf sf}", "kind", "eval", "split",
+                      json_pack("{ss ss sI sI ss sf sI sI sI sf sf sf sf sf}", "kind", "eval", "split",
                                 split_name(e->split), "epoch", (json_int_t)epoch, "step", (json_int_t)step, "policy",
-                                policy_name(e->policy), "rollouts", (json_int_t)e->rollouts, "images",
-                                (json_int_t)e->images, "wrong", (json_int_t)e->wrong, "error", e->error, "low", e->low,
-                                "high", e->high, "loss", e->loss, "reward", e->reward));
+                                policy_name(e->policy), "sigma", (double)e->sigma, "rollouts", (json_int_t)e->rollouts,
+                                "images", (json_int_t)e->images, "wrong", (json_int_t)e->wrong, "error", e->error,
+                                "low", e->low, "high", e->high, "loss", e->loss, "reward", e->reward));
 }
 
 Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[33]) {

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 EPOCH = {"kind", "epoch", "step", "lr", "loss", "nll", "baseline_loss", "reinforce_loss", "error", "reward", "seconds"}
-EVAL = {"kind", "split", "epoch", "step", "policy", "rollouts", "images", "wrong", "error", "low", "high", "loss",
+EVAL = {"kind", "split", "epoch", "step", "policy", "sigma", "rollouts", "images", "wrong", "error", "low", "high", "loss",
         "reward"}
 
 

@@ -40,7 +40,7 @@ assert facts["turned"]["augment.rotation"] == b"30" and not any("augment" in key
 assert facts["kept"]["data.classes"] == b"5" and b"test=" in facts["kept"]["data_hashes"]
 axes = {"images": "NHWC", "label": "N", "index": "N"}
 for name, letters in axes.items():
-    assert [axis.label for axis in load("plain")[name].dims] == list(letters)
+    assert [list(axis.keys())[0] for axis in load("plain")[name].dims] == list(letters)
     assert [list(axis.keys()) for axis in load("plain")[name].dims] == [[letter] for letter in letters]
 PY
 # Data of one's own as the README describes them: in colour, packed, and with classes that do not occur.

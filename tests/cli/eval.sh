@@ -50,8 +50,10 @@ lacks out changed:
 run 0 eval one --set model.sigma=0.5
 says out "changed: model.sigma was "
 figures >scattered
+! cmp -s trained scattered || fail "model.sigma does not show in the figures"
 run 0 eval one --set eval.sigma=0.5
 lacks out changed:
+says out "locations are drawn with eval.sigma 0.5, model.sigma is 0.05"
 figures | diff scattered - >/dev/null || fail "eval.sigma is not the policy's at evaluation"
 run 0 eval one --set eval.sigma=0.05 # as model.sigma is
 figures | diff trained - >/dev/null || fail "other figures with the model's own sigma"
@@ -67,6 +69,7 @@ run 0 eval bent --set augment.shift=0
 says out "training images are augmented: shift 2, rotation 7.5"
 run 0 eval one --set augment.shift=3
 lacks out augmented
+says err "augment.* changes what a training sees, not what is measured"
 run 0 report bent
 grep -q 'Augmentation of training images</th><td>shift 2, rotation 7.5</td>' bent/report.html || fail "not in the report"
 

@@ -11,11 +11,11 @@ cmake_minimum_required(VERSION 3.22)
 project(stand_in LANGUAGES NONE)
 add_custom_target(ram_dist COMMAND \${CMAKE_COMMAND} -E create_symlink "$ram_dist" ram_dist)
 CMAKE
-reproduce() { "$work/jobs/reproduce.sh" mnist --seeds=1 --set train.epochs=4 >"$work/$1" 2>&1 || { tail -n 20 "$work/$1" && exit 1; }; }
+reproduce() { "$work/jobs/reproduce.sh" mnist --here --seeds=1 --set train.epochs=4 >"$work/$1" 2>&1 || { tail -n 20 "$work/$1" && exit 1; }; }
 refuses() { # WORDS ARGUMENTS...
     local code=0 words=$1
     shift
-    "$work/jobs/reproduce.sh" "$@" >"$work/out" 2>&1 || code=$?
+    "$work/jobs/reproduce.sh" "$@" --here >"$work/out" 2>&1 || code=$?
     if [ $code -ne 64 ] || [[ $(tail -n 1 "$work/out") != *"$words"* ]]; then
         cat "$work/out" && echo "FAILED: $* ends with $code" && exit 1
     fi
@@ -41,4 +41,12 @@ reproduce second
 [ "$(tail -n 1 "$work/second")" = "$row" ] || { echo "FAILED: another row when called again" && exit 1; }
 refuses "was made with other settings (train.epochs=4)" mnist --seeds 1 --set train.epochs=3
 refuses "(augment.shift=0)" mnist --seeds 1 --set train.epochs=4 --set augment.shift=1
+# Other images than the run's own: one label differs.
+cp -rL "$RAM_DATA" "$work/other"
+labels=$work/other/t10k-labels-idx1-ubyte
+last=$(tail -c 1 "$labels" | od -An -tu1)
+truncate -s -1 "$labels"
+# shellcheck disable=SC2059 # an escape
+printf "\\x0$(((last + 1) % 10))" >>"$labels"
+refuses "was trained on other images" mnist --seeds 1 --set train.epochs=4 --set "data.dir=$work/other"
 [ "$(grep -c '"kind":"epoch"' "$work/logs/mnist-sweep/as_configured-seed-1/metrics.jsonl")" -eq 4 ]

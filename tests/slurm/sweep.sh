@@ -78,6 +78,18 @@ found = re.findall(r"([0-9.]+) \+- ([0-9.]+)", row)
 wanted = [(f"{statistics.mean(c):.2f}", f"{statistics.stdev(c):.2f}") for c in columns]
 assert found == wanted, (found, wanted)
 PYTHON
+
+# --- runs of other settings are no part of a row
+submitted "$clone/jobs/reproduce.sh" tiny --seeds 3 --set train.epochs=1
+for _ in {1..600}; do
+    squeue -h | grep -q . || break
+    sleep 0.1
+done
+cat sweep-"${job}"_*.out >out
+says out "as_configured-seed-1 was made with other settings (augment.shift=1 train.epochs=2)"
+grep -qE '^\| tiny, train.epochs=1 \| 1 \| [0-9.]+ \| ' "$clone/logs/tiny-sweep/rows.md" || fail "not a row of the third seed alone"
+command_run 64 "$clone/jobs/reproduce.sh" tiny --np 2
+says err "--np is for this machine"
 command_run 64 "$clone/jobs/sweep.slurm" --seeds none "${small[@]}"
 says err "sweep.slurm: error: --seeds is 'none'"
 command_run 64 "$clone/jobs/sweep.slurm" --variants missing "${small[@]}"
