@@ -88,8 +88,7 @@ static _Noreturn void become_child(char **command, bool terminal, pid_t parent, 
     open("/dev/null", O_RDONLY); /* takes the lowest free number, which is stdin's */
     if (errors >= 0) dup2(errors, STDERR_FILENO);
     setenv(MPIRUN_MARK, terminal ? MPIRUN_MARK_TERMINAL : "0", 1);
-    setenv("EVENT_NOEPOLL", "1", 0); /* epoll told users of a file that mpirun closed */
-    if (geteuid() == 0) {            /* mpirun refuses root without both */
+    if (geteuid() == 0) { /* mpirun refuses root without both */
         setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
         setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
     }
