@@ -396,14 +396,14 @@ measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on 
 }
 
 print_row() { # of the variant, over those of its runs that were made so and have been measured
-    local run augmented='' title=$name errors=()
+    local seed run setting augmented title=$name errors=()
     for ((seed = 1; seed <= seeds; seed++)); do
         run=$sweep/$variant_name-seed-$seed
         [ ! -e "$run/errors.txt" ] || [ -n "$(differences "$run" "$seed")" ] || errors+=("$run/errors.txt")
     done
     [ ${#errors[@]} -gt 0 ] || return 0
     [ -z "$variants" ] || title+=", $variant_name"
-    for run in "${settings[@]}"; do [ "$run" = --set ] || title+=", $run"; done
+    for setting in "${settings[@]}"; do [ "$setting" = --set ] || title+=", $setting"; done
     augmented=$(sed -n 's/^training images are \(augmented: .*\)/ (\1)/p' "${errors[0]%/*}/eval-1.txt")
     cat "${errors[@]}" | awk -v name="$title$augmented" '
         { for (i = 1; i <= 4; i++) { sum[i] += $i; square[i] += $i * $i } }

@@ -259,8 +259,8 @@ void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
     H5Tclose(stored);
 }
 
-/* DIMENSION_LIST, in which HDF5 keeps an axis' scales, is of variable length by its specification. Labels of axes are
- * as well, and say nothing that the scales' names do not: what is read back under checksums has none. */
+/* DIMENSION_LIST, in which HDF5 keeps an axis' scales, is of variable length by its specification. Labels of axes would
+ * be as well, and say nothing that the scales' names do not: there are none. */
 void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char *scale) {
     if (writer->failed) return;
     const char *slash = strrchr(scale, '/');

@@ -13,8 +13,8 @@ typedef struct {
     const int32_t *index;  /* (count): place in the IDX file */
 } Samples;
 
-/* Writes /images, /label and /index, with `fact` as attributes of /metadata. Their axes are named N, H, W and C, by
- * labels and by dimension scales. RAM_IO. */
+/* Writes /images, /label and /index, with `fact` as attributes of /metadata. Dimension scales name their axes N, H, W
+ * and C. RAM_IO. */
 Status samples_write(const char *path, const Samples *samples, int facts, const PlainFact *fact);
 
 #endif
