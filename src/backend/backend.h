@@ -115,6 +115,7 @@ typedef struct {
     uint32_t space;   /* the split */
     DevInts epoch;    /* (1); NULL: 0, which is evaluation's */
     uint32_t rollout; /* of a row's first sample; row's roll-out m draws as rollout + m */
+    float start;      /* l_0 is uniform in [-start, start]^2 */
     Policy policy;
 } Draws;
 

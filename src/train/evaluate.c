@@ -119,6 +119,7 @@ static void evaluate_span(void *context, int worker, const Span *span) {
         const Draws draws = {.seed = (uint64_t)experiment->config._seed,
                              .space = evaluator->split,
                              .rollout = (uint32_t)m,
+                             .start = (float)experiment->config.model_start,
                              .policy = work->policy};
         kernels->draw(backend, span, &draws, &pass->pictures, T, pass->location, pass->noise);
         ram_forward(ram, span, work->policy, experiment_sigma(experiment), false, pass);

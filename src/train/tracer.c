@@ -141,6 +141,7 @@ static void trace_span(void *context, int worker, const Span *span) {
         const Draws draws = {.seed = (uint64_t)experiment->config._seed,
                              .space = tracer->plan.split,
                              .rollout = (uint32_t)m,
+                             .start = (float)experiment->config.model_start,
                              .policy = tracer->plan.policy};
         backend->kernels->draw(backend, span, &draws, &pass->pictures, tracer->shape.glimpses, pass->location,
                                pass->noise);

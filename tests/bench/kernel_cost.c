@@ -92,7 +92,7 @@ static void relu_backward(Bench *b) {
 }
 static void retina(Bench *b) { b->kernels->retina(b->backend, &b->span, &b->retina, &b->pictures, b->d, b->c); }
 static void draw(Bench *b) {
-    const Draws draws = {.seed = 1};
+    const Draws draws = {.seed = 1, .start = 1};
     b->kernels->draw(b->backend, &b->span, &draws, &b->pictures, T, b->c, b->d);
 }
 static void locate(Bench *b) {

@@ -155,6 +155,7 @@ def values(index, checkpoint, data):
         split, policy = (text(file["trace"].attrs[key]) for key in ("split", "policy"))
     got = read(index)
     seed, sigma, rollouts = int(config["seed"]), float(config["model.sigma"]), sizes["rollout"]
+    width = np.float32(config["model.start"])
     assert int(config["eval.rollouts"]) == rollouts and config["eval.policy"] == policy
     name = "t10k" if split == "test" else "train"
     labels, images = idx(data, f"{name}-labels-idx1-ubyte"), idx(data, f"{name}-images-idx3-ubyte")
@@ -166,7 +167,8 @@ def values(index, checkpoint, data):
     location = got["location"]
     assert np.all(np.abs(location) <= 1) and len(np.unique(location[:, :, -1, 0])) > 1 or policy == "center"
     start = signed(draws(5, split, got["index"], rollouts, 0, seed))[..., :2]
-    assert np.array_equal(location[:, :, 0], np.zeros_like(start) if policy == "center" else start.astype(np.float32))
+    start = np.zeros_like(start) if policy == "center" else width * start.astype(np.float32)
+    assert np.array_equal(location[:, :, 0], start)
     for t in range(1, sizes["glimpse"] + 1):
         mean, log_pi = got["location_mean"][:, :, t - 1].astype(np.float64), got["log_pi"][:, :, t - 1]
         if policy == "sample":

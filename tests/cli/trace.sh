@@ -71,6 +71,8 @@ says out "540 train images"
 look values "one/traces/train-$best/index.h5" "$checkpoint" data
 run 0 trace one --set eval.batch=7 --name seven --limit 9
 look values one/traces/seven/index.h5 "$checkpoint" data
+run 0 trace one --set model.start=0.3 --name start --limit 50
+look values one/traces/start/index.h5 "$checkpoint" data
 run 0 trace one --set seed=9 --name seed
 look differ one/traces/seed/index.h5 "$full/index.h5"
 run 0 trace --checkpoint one/checkpoints/best --name named

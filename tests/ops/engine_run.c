@@ -46,7 +46,7 @@ static void set_inputs(const Engine *e, const Span *span, Pass *pass) {
     const PlainCase *c = e->c;
     const Kernels *kernels = e->backend->kernels;
     const int64_t first_image = span_first_image(span), rows = span_rows(span), first = first_image * c->samples;
-    const Draws draws = {.seed = e->options->draw_seed, .epoch = e->epoch, .policy = e->options->policy};
+    const Draws draws = {.seed = e->options->draw_seed, .epoch = e->epoch, .start = 1, .policy = e->options->policy};
     pass->pictures = (Pictures){.pixels = e->pictures.pixels,
                                 .picture = {e->pictures.picture.address + first_image},
                                 .sample = {e->pictures.sample.address + first_image},

@@ -258,7 +258,7 @@ static void check_draw(Twins *twins, int images, int samples, Policy policy) {
     enum { T = 5 };
     const Span span = one_lane(images, samples);
     static const int32_t EPOCH = 3;
-    Draws draws = {.seed = 0x123456789abcdefull, .space = 2, .rollout = 4, .policy = policy};
+    Draws draws = {.seed = 0x123456789abcdefull, .space = 2, .rollout = 4, .start = 0.7f, .policy = policy};
     void *epoch[SIDES];
     const int rows = images * samples;
     Shown shown = show(twins, images, 1, 2);
@@ -542,7 +542,7 @@ static void test_no_rows(void **state) {
     const Matrix nothing = matrix(none, 8);
     const Pictures pictures = {.label = {NULL}};
     const Retina retina = {2, 1, 1, 3, 3, 1, {0}, {1}};
-    const Draws draws = {.seed = 1};
+    const Draws draws = {.seed = 1, .start = 1};
     const Reinforce reinforce = {BASELINE_LEARNED, 2, 0.1f, none, 1, 8};
     const Classification classification = {2, 3, 0.5, 8};
     static const double zeros[SUMS];

@@ -95,7 +95,7 @@ static void drawn_close(Drawn *drawn) {
 static void test_draws_by_sample(void **state) {
     int32_t together[IMAGES] = {70, 7, 65535}, alone[1] = {7};
     int32_t two = 2;
-    const Draws draws = {.seed = 3, .space = 1, .epoch = {&two}};
+    const Draws draws = {.seed = 3, .space = 1, .epoch = {&two}, .start = 1};
     Draws second = draws, other = draws, untold = draws;
     second.rollout = 1;
     other.space = 2;
@@ -122,14 +122,18 @@ static void test_draws_by_sample(void **state) {
     drawn_close(&evaluated);
 }
 
-/* Mean and variance of the draws: uniform in [-1, 1] for starts and the random policy, else standard normal. */
+/* Mean and variance of the draws: uniform in [-start, start] for starts, in [-1, 1] for the random policy, else
+ * standard normal. */
 static void test_distributions(void **state) {
     enum { MANY = 20000 };
     int32_t *sample = malloc(MANY * sizeof *sample);
     for (int i = 0; i < MANY; i++) sample[i] = i;
     const Span span = {MANY, 1, 0, 1, 1};
-    for (Policy policy = POLICY_SAMPLE; policy <= POLICY_CENTER; policy++) {
-        Drawn drawn = draw(*state, &span, sample, (Draws){.seed = 1, .policy = policy});
+    static const float starts[] = {1, 0.5f, 0};
+    for (int k = 0; k < 3 * (POLICY_CENTER + 1); k++) {
+        const Policy policy = (Policy)(k / 3);
+        const double start = policy == POLICY_CENTER ? 0 : (double)starts[k % 3];
+        Drawn drawn = draw(*state, &span, sample, (Draws){.seed = 1, .start = starts[k % 3], .policy = policy});
         double mean[2] = {0}, variance[2] = {0};
         for (int i = 0; i < 2 * T * MANY; i++) {
             const double value = (double)drawn.noise.at[i];
@@ -141,10 +145,10 @@ static void test_distributions(void **state) {
             const double value = (double)drawn.location.at[i];
             mean[0] += value / (2 * MANY);
             variance[0] += value * value / (2 * MANY);
-            assert_true(value >= -1 && value < 1);
+            assert_true(fabs(value) <= start);
         }
         near(mean[0], 0, 0.015, "mean of the starts");
-        near(variance[0], policy == POLICY_CENTER ? 0 : 1.0 / 3, 0.01, "variance of the starts");
+        near(variance[0], start * start / 3, 0.01, "variance of the starts");
         near(mean[1], 0, 0.015, "mean of the noise");
         near(variance[1], policy == POLICY_RANDOM ? 1.0 / 3 : 1, 0.02, "variance of the noise");
         drawn_close(&drawn);

@@ -33,7 +33,7 @@ RAM_DEVICE DrawKey policy_key(const Draws *draws, int32_t sample, int64_t r, int
 RAM_DEVICE void policy_start(const Draws *draws, DrawKey key, float location[2]) {
     const philox4x32_ctr_t block = philox_block(key, 0);
     for (int axis = 0; axis < 2; axis++)
-        location[axis] = draws->policy == POLICY_CENTER ? 0.0f : philox_signed(block.v[axis]);
+        location[axis] = draws->policy == POLICY_CENTER ? 0.0f : draws->start * philox_signed(block.v[axis]);
 }
 
 /* What glimpse t (from 0) of the row draws: standard normal; for the random policy its location. */
