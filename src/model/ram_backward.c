@@ -1,6 +1,6 @@
 /* The backward pass of RAM: gradients of the mean loss (DESIGN 2) with respect to what the forward pass left. The
- * locator and the baseline pass nothing into h_t and l_t passes nothing back, so only the core's own recurrence is
- * sequential; all else is one product over all glimpses. */
+ * baseline passes nothing into h_t, nor does the locator unless asked to, and l_t passes nothing back, so only the
+ * core's own recurrence is sequential; all else is one product over all glimpses. */
 #include "model/ram.h"
 
 typedef struct {
@@ -23,15 +23,23 @@ static void data_gradient(const Context *c, const Linear *layer, int glimpses, M
                                            weight_of(c->ram, layer), accumulate, dx);
 }
 
-/* The classifier's gradient into dh (T, n, H); says for which glimpses it wrote one: from `first` on. */
-static int classify(const Context *c, const Loss *loss, DevFloats dh) {
+/* The classifier's and the locator's gradient into dh (T, n, H), after `locator`; says for which glimpses there is one:
+ * from `first` on. */
+static int heads(const Context *c, const Loss *loss, DevFloats dh) {
     const Ram *ram = c->ram;
     const int T = ram->dims.glimpses, first = loss->glimpse_nll > 0 ? 0 : T - 1;
     const int64_t n = span_rows(c->span), classes = ram->dims.classes, H = ram->dims.hidden;
-    const Linear *layer = &ram->parameters.classifier;
     const Matrix d_logits = matrix(dev_floats_at(c->pass->d_logits, first * n * classes), classes);
-    data_gradient(c, layer, T - first, d_logits, false, matrix(dev_floats_at(dh, first * n * H), H));
-    return first;
+    const Matrix classified = matrix(dev_floats_at(dh, first * n * H), H);
+    data_gradient(c, &ram->parameters.classifier, T - first, d_logits, false, classified);
+    if (!loss->locator_gradient) return first;
+    const bool linear = ram->dims.locator == LOCATOR_LINEAR;
+    const Linear *layer = linear ? &ram->parameters.location : &ram->parameters.locator;
+    const DevFloats d_located = linear ? c->pass->d_location : c->pass->d_locator;
+    const Matrix d_later = matrix(dev_floats_at(d_located, first * n * layer->out), layer->out);
+    if (first > 0) data_gradient(c, layer, first, matrix(d_located, layer->out), false, matrix(dh, H));
+    data_gradient(c, layer, T - first, d_later, true, classified);
+    return 0;
 }
 
 /* The first of the locator's two layers; one layer has nothing inside. */
@@ -45,7 +53,7 @@ static void locator(const Context *c) {
     ram->backend->kernels->relu_backward(ram->backend, c->span, T, p->locator.out, inner, d_inner);
 }
 
-/* rnn: d_core (T, n, H) holds the classifier's part from glimpse `first` on; leaves the gradient before the ReLU. */
+/* rnn: d_core (T, n, H) holds the heads' part from glimpse `first` on; leaves the gradient before the ReLU. */
 static void unroll_rnn(const Context *c, int first, Matrix hidden) {
     const Ram *ram = c->ram;
     const int T = ram->dims.glimpses;
@@ -61,7 +69,7 @@ static void unroll_rnn(const Context *c, int first, Matrix hidden) {
     }
 }
 
-/* lstm: d_feature (T, n, H) holds the classifier's part from glimpse `first` on and serves as dh; leaves the gates'
+/* lstm: d_feature (T, n, H) holds the heads' part from glimpse `first` on and serves as dh; leaves the gates'
  * gradients in d_core (T, n, 4H). d_feature is written anew afterwards. */
 static void unroll_lstm(const Context *c, int first) {
     const Ram *ram = c->ram;
@@ -120,8 +128,8 @@ void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass
     if (!pass->backward) return;
     locator(&context);
     if (ram->dims.core == CORE_RNN)
-        unroll_rnn(&context, classify(&context, loss, pass->d_core), pass_hidden(pass, ram, span));
+        unroll_rnn(&context, heads(&context, loss, pass->d_core), pass_hidden(pass, ram, span));
     else
-        unroll_lstm(&context, classify(&context, loss, pass->d_feature));
+        unroll_lstm(&context, heads(&context, loss, pass->d_feature));
     sensor(&context);
 }

@@ -79,7 +79,8 @@ Step *step_new(Experiment *experiment, Optimizer *optimizer) {
                         .moving_average = {(void *)(step->inputs + offsetof(Inputs, moving_average))},
                         .reinforce_weight = config->train_reinforce_weight,
                         .reward = (Reward)config->train_reward,
-                        .glimpse_nll = config->train_glimpse_nll};
+                        .glimpse_nll = config->train_glimpse_nll,
+                        .locator_gradient = config->train_locator_gradient};
     step->span_lanes = choose_span_lanes(&experiment->ram, &lanes, rows);
     step->span = memory_new((size_t)lanes.lane_count, sizeof *step->span);
     step->spans = backend_spans(backend, &lanes, step->span_lanes, step->span);

@@ -23,7 +23,7 @@ typedef struct {
 
 static const Variant VARIANTS[] = {
     {"default", {NULL}},
-    {"lstm", {"model.core=lstm", "model.hidden=48", "train.glimpse_nll=0.3"}},
+    {"lstm", {"model.core=lstm", "model.hidden=48", "train.glimpse_nll=0.3", "train.locator_gradient=true"}},
     {"others",
      {"model.locator=linear", "train.baseline=others", "train.samples=2", "train.reward=log_likelihood",
       "model.hidden=64"}},

@@ -199,6 +199,7 @@ static void open_inputs(Engine *e) {
                      .reinforce_weight = c->reinforce_weight,
                      .reward = c->reward,
                      .glimpse_nll = c->glimpse_nll,
+                     .locator_gradient = c->locator_gradient,
                      .rows = plain_rows(c)};
     free(number);
 }

@@ -301,7 +301,8 @@ static void check_gradient(Core core, Locator locator) {
                    .batch = 41,
                    .samples = 1,
                    .reinforce_weight = 0.1,
-                   .glimpse_nll = 0.2};
+                   .glimpse_nll = 0.2,
+                   .locator_gradient = true};
     EngineResult exact, result;
     random_case_open(&c, 11);
     smooth(&c);

@@ -33,7 +33,8 @@ static PlainCase bits_case(Core core, int64_t batch) {
                        .batch = batch,
                        .samples = 1,
                        .reinforce_weight = 0.1,
-                       .glimpse_nll = 0.2};
+                       .glimpse_nll = 0.2,
+                       .locator_gradient = true};
 }
 
 static void same_result(const PlainCase *c, const EngineOptions *options, const EngineResult *expected) {

@@ -115,14 +115,16 @@ static void test_choices(void **state) {
     for (Core core = CORE_RNN; core <= CORE_LSTM; core++)
         for (Locator locator = LOCATOR_MLP; locator <= LOCATOR_LINEAR; locator++)
             for (Baseline baseline = BASELINE_LEARNED; baseline <= BASELINE_NONE; baseline++)
-                for (int variant = 0; variant < 2; variant++) {
+                for (int variant = 0; variant < 4; variant++) {
                     PlainCase c = usual_case();
                     c.dims.core = core;
                     c.dims.locator = locator;
                     c.baseline = baseline;
-                    c.glimpse_nll = variant ? 0.6 : 0;
-                    c.reward = variant ? REWARD_LOG_LIKELIHOOD : REWARD_CORRECT;
-                    c.samples = variant || baseline == BASELINE_OTHERS ? 3 : 1;
+                    const bool other = variant % 2;
+                    c.locator_gradient = variant / 2;
+                    c.glimpse_nll = other ? 0.6 : 0;
+                    c.reward = other ? REWARD_LOG_LIKELIHOOD : REWARD_CORRECT;
+                    c.samples = other || baseline == BASELINE_OTHERS ? 3 : 1;
                     check(&c, seed++, &eight_lanes, true);
                 }
 }
@@ -164,6 +166,7 @@ static void test_geometries(void **state) {
         c.dims.locator = dice_bits(&dice) % 2 ? LOCATOR_LINEAR : LOCATOR_MLP;
         c.batch = 1 + (int64_t)(dice_bits(&dice) % 40);
         c.glimpse_nll = dice_bits(&dice) % 2 ? 0.5 : 0;
+        c.locator_gradient = seed % 2;
         check(&c, seed, &eight_lanes, false);
     }
 }

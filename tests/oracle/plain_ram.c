@@ -179,12 +179,13 @@ static void recur(const PlainCase *c, const PlainOutcome *out, int64_t at, int64
     }
 }
 
-/* Baseline and location from h_t; neither passes gradient into it. */
+/* Baseline and location from h_t, a constant for the one, and for the other unless its gradient is asked for. */
 static void locate(const PlainCase *c, const PlainGiven *given, const PlainOutcome *out, int64_t at) {
     const Parameters *p = &c->parameters;
     const double *input = (given->hidden ? given->hidden : out->hidden) + at * c->dims.hidden;
     const double sigma = (double)c->dims.sigma;
     linear(c, &p->baseliner, input, &out->baseline[at]);
+    if (c->locator_gradient) input = out->hidden + at * c->dims.hidden;
     if (c->dims.locator == LOCATOR_MLP) {
         double *locator = out->locator + at * p->locator.out;
         linear(c, &p->locator, input, locator);
@@ -297,28 +298,28 @@ static void classify_backward(const PlainCase *c, const PlainOutcome *out, int64
                     s->hidden);
 }
 
-/* The locator and the baseline see h_t without passing gradient into it. */
+/* Adds the locator's part to s->hidden where it is asked for; the baseline passes no gradient into h_t. */
 static void locate_backward(const PlainCase *c, const PlainOutcome *out, int64_t at, int64_t row, Slopes *s) {
     const Parameters *p = &c->parameters;
     const double *hidden = out->hidden + at * c->dims.hidden;
     const double rows = (double)plain_rows(c), sigma = (double)c->dims.sigma;
     const double dbaseline = 2 * (out->baseline[at] - out->reward[row]) / (rows * c->dims.glimpses);
     if (c->baseline == BASELINE_LEARNED) linear_backward(c, &p->baseliner, hidden, &dbaseline, out->gradient, NULL);
-    double dmean[2];
+    double dmean[2], *into = c->locator_gradient ? s->hidden : NULL;
     for (int axis = 0; axis < 2; axis++) {
         const double mean = out->mean[at * 2 + axis], sample = out->sample[at * 2 + axis];
         const double score = (sample - mean) / (sigma * sigma); /* d log pi / d mu */
         dmean[axis] = -c->reinforce_weight * out->advantage[at] / rows * score * (1 - mean * mean);
     }
     if (c->dims.locator == LOCATOR_LINEAR) {
-        linear_backward(c, &p->location, hidden, dmean, out->gradient, NULL);
+        linear_backward(c, &p->location, hidden, dmean, out->gradient, into);
         return;
     }
     const double *locator = out->locator + at * p->locator.out;
     clear(s->locator, p->locator.out);
     linear_backward(c, &p->location, locator, dmean, out->gradient, s->locator);
     for (int i = 0; i < p->locator.out; i++) s->locator[i] = locator[i] > 0 ? s->locator[i] : 0;
-    linear_backward(c, &p->locator, hidden, s->locator, out->gradient, NULL);
+    linear_backward(c, &p->locator, hidden, s->locator, out->gradient, into);
 }
 
 /* From s->hidden (and s->cell) of h_t to s->feature and to s->hidden (s->cell) of h_{t-1}. */

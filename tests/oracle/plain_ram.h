@@ -15,6 +15,7 @@ typedef struct {
     Baseline baseline;
     Reward reward;
     double moving_average, reinforce_weight, glimpse_nll;
+    bool locator_gradient;
     uint8_t *pixels; /* (batch, height, width, channels) */
     uint8_t *labels; /* (batch) */
     double *values;  /* (layout.total) */
@@ -50,7 +51,7 @@ typedef struct {
  * is the function of the parameters whose derivative REINFORCE defines. */
 typedef struct {
     const double *location;  /* (T+1, rows, 2) */
-    const double *hidden;    /* (T, rows, H): what the locator and the baseline see */
+    const double *hidden;    /* (T, rows, H): what the baseline sees, and the locator where it passes no gradient */
     const double *sample;    /* (T, rows, 2) */
     const double *reward;    /* (rows) */
     const double *advantage; /* (T, rows) */

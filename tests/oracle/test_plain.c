@@ -67,8 +67,10 @@ static bool check_field(PlainCase *c, const Field *field, const PlainOutcome *ou
     return largest > 0;
 }
 
-static void check_case(Core core, Locator locator, Baseline baseline, double glimpse_nll, int glimpses) {
+static void check_case(Core core, Locator locator, Baseline baseline, double glimpse_nll, bool locator_gradient,
+                       int glimpses) {
     PlainCase c = small_case(core, locator, baseline, glimpse_nll);
+    c.locator_gradient = locator_gradient;
     PlainOutcome out, scratch;
     c.dims.glimpses = glimpses;
     random_case_open(&c, 11);
@@ -95,15 +97,15 @@ static void test_gradients(void **state) {
     for (Core core = CORE_RNN; core <= CORE_LSTM; core++)
         for (Locator locator = LOCATOR_MLP; locator <= LOCATOR_LINEAR; locator++)
             for (Baseline baseline = BASELINE_LEARNED; baseline <= BASELINE_NONE; baseline++)
-                for (int glimpse_nll = 0; glimpse_nll < 2; glimpse_nll++)
-                    check_case(core, locator, baseline, 0.7 * glimpse_nll, 3);
+                for (int choice = 0; choice < 4; choice++)
+                    check_case(core, locator, baseline, 0.7 * (choice % 2), choice / 2, 3);
 }
 
 /* With one glimpse h_0 = 0 leaves the recurrent weight, and glimpse_nll, without effect. */
 static void test_one_glimpse(void **state) {
     (void)state;
-    check_case(CORE_RNN, LOCATOR_MLP, BASELINE_LEARNED, 0.5, 1);
-    check_case(CORE_LSTM, LOCATOR_LINEAR, BASELINE_OTHERS, 0, 1);
+    check_case(CORE_RNN, LOCATOR_MLP, BASELINE_LEARNED, 0.5, true, 1);
+    check_case(CORE_LSTM, LOCATOR_LINEAR, BASELINE_OTHERS, 0, false, 1);
 }
 
 /* A case small enough to work out by hand: one cell of one pixel, one unit everywhere. */
