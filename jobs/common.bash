@@ -376,13 +376,11 @@ check_made_so() { # the run in run_dir, if there is one, by these settings: othe
 }
 
 measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on the test set into errors.txt: M = 1 and
-    # M = 10, each the policy's, of random and of centre glimpses. Less scatter (eval.sigma) makes one sequence better and
-    # ten more alike, so ten scatter as in training.
-    local rollouts errors='' text code sigma=()
+    # M = 10, each the policy's, of random and of centre glimpses
+    local rollouts errors='' text code
     for rollouts in 1 10; do
-        [ $rollouts -eq 1 ] || sigma=(--set eval.sigma=auto)
         text=$run_dir/eval-$rollouts.txt code=0
-        "$@" "$program" eval "$run_dir" "${places[@]}" --set "eval.rollouts=$rollouts" "${sigma[@]}" </dev/null >"$text.new" 2>"$text.err" || code=$?
+        "$@" "$program" eval "$run_dir" "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$text.new" 2>"$text.err" || code=$?
         cat "$text.err" >&2
         [ $code -ne 75 ] || requeue
         [ $code -eq 0 ] || exit $code

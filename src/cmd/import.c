@@ -203,8 +203,9 @@ static void tell(const Config *config, const Wanted *wanted, const Model *model)
              layout_elements(&model->parameters.layout), dims->core == CORE_LSTM ? "lstm" : "rnn", dims->hidden,
              dims->locator == LOCATOR_LINEAR ? "linear" : "two-layer", dims->retina.scales,
              dims->retina.scales == 1 ? "" : "s", dims->retina.patch, dims->retina.patch, channels, dims->classes);
-    log_info("taken as configured, having no shape: %d glimpses, sigma %g, starts %g, scale %d, mean %s, stddev %s",
-             dims->glimpses, (double)dims->sigma, config->model_start, dims->retina.scale, mean, stddev);
+    log_info(
+        "taken as configured, having no shape: %d glimpses, sigma %g, starts within %g, scale %d, mean %s, stddev %s",
+        dims->glimpses, (double)dims->sigma, config->model_start, dims->retina.scale, mean, stddev);
     if (*model->others)
         log_warning("%d scale%s of %d x %d, as is usual, but these fit the inputs of sensor.fc1.weight too: %s; say "
                     "which with --set model.scales=K --set model.patch=G",
@@ -257,8 +258,7 @@ int command_import(int argc, char **argv) {
         .summary = "Makes a checkpoint of weights in a safetensors file, named as RAM implementations name them. "
                    "Dimensions come from the shapes; what shapes cannot tell comes from --set, --config or the file's "
                    "own metadata: model.glimpses, model.sigma, model.start, model.scale, data.mean, data.stddev, and "
-                   "model.patch "
-                   "and model.scales where several fit.",
+                   "model.patch and model.scales where several fit.",
         .operand = "FILE.safetensors",
         .own = OWN_OPTIONS,
         .take = take,

@@ -122,7 +122,7 @@ static void evaluate_span(void *context, int worker, const Span *span) {
                              .start = (float)experiment->config.model_start,
                              .policy = work->policy};
         kernels->draw(backend, span, &draws, &pass->pictures, T, pass->location, pass->noise);
-        ram_forward(ram, span, work->policy, experiment_sigma(experiment), false, pass);
+        ram_forward(ram, span, work->policy, experiment_sigma(experiment, work->rollouts), false, pass);
         ram_reward(ram, span, REWARD_CORRECT, pass);
         kernels->add_probability(backend, span, classes, dev_floats_at(pass->log_prob, (T - 1) * rows * classes),
                                  evaluator->probability[worker]);
@@ -181,7 +181,7 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
     const Tally *sum = &evaluator->tally[0];
     Evaluation evaluation = {.split = evaluator->split,
                              .policy = policy,
-                             .sigma = experiment_sigma(evaluator->experiment),
+                             .sigma = experiment_sigma(evaluator->experiment, rollouts),
                              .rollouts = rollouts,
                              .not_finite = sum->not_finite};
     for (int label = 0; label < classes; label++)

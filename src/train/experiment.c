@@ -20,9 +20,9 @@ static Status set_normalisation(const Config *config, const Dataset *dataset, Re
     return status_ok();
 }
 
-float experiment_sigma(const Experiment *experiment) {
+float experiment_sigma(const Experiment *experiment, int64_t rollouts) {
     const Config *config = &experiment->config;
-    return (float)(isnan(config->eval_sigma) ? config->model_sigma : config->eval_sigma);
+    return (float)(rollouts > 1 || isnan(config->eval_sigma) ? config->model_sigma : config->eval_sigma);
 }
 
 Status experiment_open_data(Experiment *experiment, const char *data_fallback) {

@@ -3,7 +3,6 @@
 #include "base/memory.h"
 #include "train/progress.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,9 +37,7 @@ Status measure_model(const Experiment *experiment, Evaluator *evaluator, Metrics
                 what, (long long)evaluation.not_finite, (long long)evaluation.images);
     }
     progress_augmentation(&experiment->config);
-    if (!isnan(experiment->config.eval_sigma))
-        log_info("locations are drawn with eval.sigma %g, model.sigma is %g", experiment->config.eval_sigma,
-                 experiment->config.model_sigma);
+    progress_sigma(&experiment->config);
     progress_confusion(confusion, (int)classes);
     free(confusion);
     return comm_agree(experiment->comm, status);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,6 +80,15 @@ void progress_confusion(const int64_t *confusion, int classes) {
                 snprintf(line + used, sizeof line - (size_t)used, "%6lld", (long long)confusion[label * classes + c]);
         log_info("%s", line);
     }
+}
+
+void progress_sigma(const Config *config) {
+    const double eval = config->eval_sigma, model = config->model_sigma;
+    if (isnan(eval)) return;
+    if (config->eval_rollouts == 1)
+        log_info("locations are drawn with eval.sigma %g, model.sigma is %g", eval, model);
+    else
+        log_info("several roll-outs are drawn with model.sigma %g; eval.sigma %g is for one", model, eval);
 }
 
 void progress_augmentation(const Config *config) {

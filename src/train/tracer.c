@@ -145,7 +145,8 @@ static void trace_span(void *context, int worker, const Span *span) {
                              .policy = tracer->plan.policy};
         backend->kernels->draw(backend, span, &draws, &pass->pictures, tracer->shape.glimpses, pass->location,
                                pass->noise);
-        ram_forward(&experiment->ram, span, tracer->plan.policy, experiment_sigma(experiment), true, pass);
+        ram_forward(&experiment->ram, span, tracer->plan.policy, experiment_sigma(experiment, tracer->shape.rollouts),
+                    true, pass);
         read_back(tracer, worker, n);
         for (int64_t i = begin; i < end; i++)
             record_row(&tracer->shape, &tracer->readout[worker], n, i, rows, first + i, m);

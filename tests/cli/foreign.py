@@ -213,7 +213,7 @@ def evaluate(path, folder, rollouts):
     relu = lambda x: np.maximum(x, 0)
     probability = 0
     for _ in range(int(rollouts)):
-        location = random.uniform(-1, 1, (len(images), 2))
+        location = float(about["model.start"]) * random.uniform(-1, 1, (len(images), 2))
         hidden = 0 * linear("rnn.h2h", np.zeros((len(images), len(w["rnn.h2h.bias"]))))
         for _ in range(int(about["model.glimpses"])):
             seen = glimpse(pixels, location, int(about["model.patch"]), int(about["model.scales"]))

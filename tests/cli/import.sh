@@ -58,13 +58,13 @@ says err "warning: 1 scale of 8 x 8, as is usual, but these fit the inputs of se
 run 0 import plain.st --output fours --set model.patch=4
 quiet
 says out "4 scales of 4 x 4"
-says out "6 glimpses, sigma 0.05, starts 1, scale 2, mean 0.1307, stddev 0.3081"
+says out "6 glimpses, sigma 0.05, starts within 1, scale 2, mean 0.1307, stddev 0.3081"
 
 # The file's own metadata settles what shapes leave open, and the command line wins over it.
 run 0 import scales.back.st --output scales.again
 says out "3 scales of 8 x 8"
 run 0 import lstm.back.st --output lstm.again
-says out "3 glimpses, sigma 0.2, starts 0.5,"
+says out "3 glimpses, sigma 0.2, starts within 0.5,"
 run 0 import lstm.back.st --output lstm.other --set model.glimpses=7
 says out "7 glimpses, sigma 0.2"
 echo 'model: {sigma: 0.3}' >sigma.yaml

@@ -95,8 +95,8 @@ static void check_gradients(Twins *twins, int images, int glimpses, int in, int 
 
 static void test_products(void **state) {
     Twins *twins = *state;
-    static const int sizes[][2] = {{1, 1},  {2, 128},  {3, 5},   {17, 10}, {64, 33},
-                                   {33, 1}, {256, 66}, {16, 15}, {15, 17}, {16, 16}};
+    static const int sizes[][2] = {{1, 1},    {2, 128}, {3, 5},   {17, 10}, {64, 33}, {33, 1},
+                                   {256, 66}, {256, 2}, {16, 15}, {15, 17}, {16, 16}};
     for (int i = 0; i < ROW_COUNTS; i++)
         for (size_t j = 0; j < sizeof sizes / sizeof *sizes; j++) {
             const int in = sizes[j][0], out = sizes[j][1];
