@@ -36,7 +36,7 @@ typedef struct {
     double reinforce_weight;  /* w */
     Reward reward;            /* what R is */
     double glimpse_nll;       /* weight of the classification loss after each glimpse but the last */
-    bool locator_gradient;    /* the locator passes gradient into h_t; it is a constant there otherwise */
+    bool locator_gradient;    /* the locator passes gradient into h_t, t < T; h_t is a constant there otherwise */
     int64_t rows;             /* of the global batch, B * M: the mean's divisor */
 } Loss;
 

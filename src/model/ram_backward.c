@@ -30,15 +30,14 @@ static int heads(const Context *c, const Loss *loss, DevFloats dh) {
     const int T = ram->dims.glimpses, first = loss->glimpse_nll > 0 ? 0 : T - 1;
     const int64_t n = span_rows(c->span), classes = ram->dims.classes, H = ram->dims.hidden;
     const Matrix d_logits = matrix(dev_floats_at(c->pass->d_logits, first * n * classes), classes);
-    const Matrix classified = matrix(dev_floats_at(dh, first * n * H), H);
-    data_gradient(c, &ram->parameters.classifier, T - first, d_logits, false, classified);
+    data_gradient(c, &ram->parameters.classifier, T - first, d_logits, false,
+                  matrix(dev_floats_at(dh, first * n * H), H));
     if (!loss->locator_gradient) return first;
     const bool linear = ram->dims.locator == LOCATOR_LINEAR;
     const Linear *layer = linear ? &ram->parameters.location : &ram->parameters.locator;
     const DevFloats d_located = linear ? c->pass->d_location : c->pass->d_locator;
-    const Matrix d_later = matrix(dev_floats_at(d_located, first * n * layer->out), layer->out);
-    if (first > 0) data_gradient(c, layer, first, matrix(d_located, layer->out), false, matrix(dh, H));
-    data_gradient(c, layer, T - first, d_later, true, classified);
+    /* Nothing is seen from l_T: what its draw says of the reward is noise around 0, and stays in the locator. */
+    data_gradient(c, layer, T - 1, matrix(d_located, layer->out), first == 0, matrix(dh, H));
     return 0;
 }
 

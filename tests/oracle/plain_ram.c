@@ -179,13 +179,18 @@ static void recur(const PlainCase *c, const PlainOutcome *out, int64_t at, int64
     }
 }
 
-/* Baseline and location from h_t, a constant for the one, and for the other unless its gradient is asked for. */
+/* Whether the locator's gradient goes on into h_t: where it is asked for, and the location is looked at. */
+static bool locator_reaches(const PlainCase *c, int64_t at) {
+    return c->locator_gradient && at < (c->dims.glimpses - 1) * plain_rows(c);
+}
+
+/* Baseline and location from h_t, a constant for the one, and for the other unless its gradient goes on. */
 static void locate(const PlainCase *c, const PlainGiven *given, const PlainOutcome *out, int64_t at) {
     const Parameters *p = &c->parameters;
     const double *input = (given->hidden ? given->hidden : out->hidden) + at * c->dims.hidden;
     const double sigma = (double)c->dims.sigma;
     linear(c, &p->baseliner, input, &out->baseline[at]);
-    if (c->locator_gradient) input = out->hidden + at * c->dims.hidden;
+    if (locator_reaches(c, at)) input = out->hidden + at * c->dims.hidden;
     if (c->dims.locator == LOCATOR_MLP) {
         double *locator = out->locator + at * p->locator.out;
         linear(c, &p->locator, input, locator);
@@ -298,14 +303,14 @@ static void classify_backward(const PlainCase *c, const PlainOutcome *out, int64
                     s->hidden);
 }
 
-/* Adds the locator's part to s->hidden where it is asked for; the baseline passes no gradient into h_t. */
+/* Adds the locator's part to s->hidden where there is one; the baseline passes no gradient into h_t. */
 static void locate_backward(const PlainCase *c, const PlainOutcome *out, int64_t at, int64_t row, Slopes *s) {
     const Parameters *p = &c->parameters;
     const double *hidden = out->hidden + at * c->dims.hidden;
     const double rows = (double)plain_rows(c), sigma = (double)c->dims.sigma;
     const double dbaseline = 2 * (out->baseline[at] - out->reward[row]) / (rows * c->dims.glimpses);
     if (c->baseline == BASELINE_LEARNED) linear_backward(c, &p->baseliner, hidden, &dbaseline, out->gradient, NULL);
-    double dmean[2], *into = c->locator_gradient ? s->hidden : NULL;
+    double dmean[2], *into = locator_reaches(c, at) ? s->hidden : NULL;
     for (int axis = 0; axis < 2; axis++) {
         const double mean = out->mean[at * 2 + axis], sample = out->sample[at * 2 + axis];
         const double score = (sample - mean) / (sigma * sigma); /* d log pi / d mu */

@@ -51,7 +51,7 @@ typedef struct {
  * is the function of the parameters whose derivative REINFORCE defines. */
 typedef struct {
     const double *location;  /* (T+1, rows, 2) */
-    const double *hidden;    /* (T, rows, H): what the baseline sees, and the locator where it passes no gradient */
+    const double *hidden;    /* (T, rows, H): what the baseline sees, and the locator where its gradient stops */
     const double *sample;    /* (T, rows, 2) */
     const double *reward;    /* (rows) */
     const double *advantage; /* (T, rows) */
