@@ -119,6 +119,15 @@ typedef struct {
     Policy policy;
 } Draws;
 
+/* What a roll-out is worth, and what each of its locations is credited with: `final`, R of the last glimpse; `gain`,
+ * with R_s that of glimpse s, sum_{s>t} decay^(s-t-1) (R_s - R_{s-1}): 0 for the last, from which nothing is seen. This
+ * is generalized advantage estimation (Schulman et al. 2016, eq. 16) with R_t as the value of h_t. */
+typedef struct {
+    Reward kind;
+    Credit credit;
+    float decay; /* lambda */
+} RewardRule;
+
 /* The REINFORCE and baseline terms of the loss (DESIGN 2). */
 typedef struct {
     Baseline baseline;
@@ -139,8 +148,8 @@ typedef struct {
 typedef enum {
     SUM_NLL,         /* of the final class */
     SUM_GLIMPSE_NLL, /* over t < T, all rows */
-    SUM_BASELINE,    /* (b_t - R)^2 over t and rows */
-    SUM_REINFORCE,   /* sum_t -log pi_t (R - b_t) over rows, before the weight */
+    SUM_BASELINE,    /* (b_t - credit_t)^2 over t and rows */
+    SUM_REINFORCE,   /* sum_t -log pi_t (credit_t - b_t) over rows, before the weight */
     SUM_REWARD,      /* R */
     SUM_CORRECT,     /* right answers */
     SUM_ROWS,
@@ -256,10 +265,11 @@ typedef struct {
                    DevFloats noise, DevFloats mean, DevFloats location, DevFloats log_pi);
     /* In place: logits (glimpses*rows, classes) > log-probabilities. */
     void (*log_softmax)(Backend *, const Span *, int glimpses, int classes, DevFloats logits);
-    /* R (rows) from log_prob (rows, classes) of the last glimpse. `correct`: 1 where the best class (the first of
-     * equals) is the label, else 0; `log_likelihood`: the label's log-probability, at least that of a guess. */
-    void (*reward)(Backend *, const Span *, Reward, int classes, const Pictures *, DevFloats log_prob,
-                   DevFloats reward);
+    /* R (rows) from log_prob (glimpses, rows, classes). `correct`: 1 where the best class (the first of equals) is the
+     * label, else 0; `log_likelihood`: the label's log-probability, at least that of a guess. credit (glimpses, rows):
+     * what the locations are credited with; only `gain` reads log_prob before the last glimpse. */
+    void (*reward)(Backend *, const Span *, const RewardRule *, int glimpses, int classes, const Pictures *,
+                   DevFloats log_prob, DevFloats reward, DevFloats credit);
 
     /* --- evaluation: probability (rows, classes) += exp(log_prob). */
     void (*add_probability)(Backend *, const Span *, int classes, DevFloats log_prob, DevFloats probability);
@@ -269,8 +279,9 @@ typedef struct {
 
     /* b (glimpses, rows): in the learned baseline, out the baseline used. d_baseline (glimpses, rows); d_location
      * (glimpses, rows, 2): gradient before the locator's tanh. */
-    void (*reinforce)(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats mean, DevFloats noise,
-                      DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location, DevDoubles sums);
+    void (*reinforce)(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats credit, DevFloats mean,
+                      DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location,
+                      DevDoubles sums);
     /* log_prob (glimpses, rows, classes), d_logits alike; glimpses before the last only where glimpse_weight > 0. */
     void (*classification)(Backend *, const Span *, const Classification *, const Pictures *, DevFloats log_prob,
                            DevFloats d_logits, DevDoubles sums);

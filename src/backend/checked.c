@@ -221,11 +221,12 @@ static void checked_log_softmax(Backend *backend, const Span *span, int glimpses
     PASS_ON(log_softmax, span, glimpses, classes, floats(backend, logits, glimpses * span_rows(span) * classes));
 }
 
-static void checked_reward(Backend *backend, const Span *span, Reward kind, int classes, const Pictures *pictures,
-                           DevFloats log_prob, DevFloats reward) {
+static void checked_reward(Backend *backend, const Span *span, const RewardRule *rule, int glimpses, int classes,
+                           const Pictures *pictures, DevFloats log_prob, DevFloats reward, DevFloats credit) {
     const Pictures seen = pictures_of(backend, span, pictures, NULL);
-    const int64_t n = span_rows(span);
-    PASS_ON(reward, span, kind, classes, &seen, floats(backend, log_prob, n * classes), floats(backend, reward, n));
+    const int64_t n = span_rows(span), all = glimpses * n;
+    PASS_ON(reward, span, rule, glimpses, classes, &seen, floats(backend, log_prob, all * classes),
+            floats(backend, reward, n), floats(backend, credit, all));
 }
 
 static void checked_add_probability(Backend *backend, const Span *span, int classes, DevFloats log_prob,
@@ -235,14 +236,15 @@ static void checked_add_probability(Backend *backend, const Span *span, int clas
 }
 
 static void checked_reinforce(Backend *backend, const Span *span, const Reinforce *loss, DevFloats reward,
-                              DevFloats mean, DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline,
-                              DevFloats d_location, DevDoubles sums) {
+                              DevFloats credit, DevFloats mean, DevFloats noise, DevFloats log_pi, DevFloats b,
+                              DevFloats d_baseline, DevFloats d_location, DevDoubles sums) {
     const int64_t n = span_rows(span), all = loss->glimpses * n;
     Reinforce revealed = *loss;
     revealed.moving_average = floats(backend, loss->moving_average, 1);
-    PASS_ON(reinforce, span, &revealed, floats(backend, reward, n), floats(backend, mean, 2 * all),
-            floats(backend, noise, 2 * all), floats(backend, log_pi, all), floats(backend, b, all),
-            floats(backend, d_baseline, all), floats(backend, d_location, 2 * all), doubles(backend, sums, SUMS));
+    PASS_ON(reinforce, span, &revealed, floats(backend, reward, n), floats(backend, credit, all),
+            floats(backend, mean, 2 * all), floats(backend, noise, 2 * all), floats(backend, log_pi, all),
+            floats(backend, b, all), floats(backend, d_baseline, all), floats(backend, d_location, 2 * all),
+            doubles(backend, sums, SUMS));
 }
 
 static void checked_classification(Backend *backend, const Span *span, const Classification *loss,

@@ -158,18 +158,18 @@ static void timed_locate(Backend *backend, const Span *span, Policy policy, floa
 static void timed_log_softmax(Backend *backend, const Span *span, int glimpses, int classes, DevFloats logits) {
     TIMED(log_softmax, 0, 0, 0, span, glimpses, classes, logits);
 }
-static void timed_reward(Backend *backend, const Span *span, Reward kind, int classes, const Pictures *pictures,
-                         DevFloats log_prob, DevFloats reward) {
-    TIMED(reward, 0, 0, 0, span, kind, classes, pictures, log_prob, reward);
+static void timed_reward(Backend *backend, const Span *span, const RewardRule *rule, int glimpses, int classes,
+                         const Pictures *pictures, DevFloats log_prob, DevFloats reward, DevFloats credit) {
+    TIMED(reward, 0, 0, 0, span, rule, glimpses, classes, pictures, log_prob, reward, credit);
 }
 static void timed_add_probability(Backend *backend, const Span *span, int classes, DevFloats log_prob,
                                   DevFloats probability) {
     TIMED(add_probability, 0, 0, 0, span, classes, log_prob, probability);
 }
-static void timed_reinforce(Backend *backend, const Span *span, const Reinforce *loss, DevFloats reward, DevFloats mean,
-                            DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location,
-                            DevDoubles sums) {
-    TIMED(reinforce, 0, 0, 0, span, loss, reward, mean, noise, log_pi, b, d_baseline, d_location, sums);
+static void timed_reinforce(Backend *backend, const Span *span, const Reinforce *loss, DevFloats reward,
+                            DevFloats credit, DevFloats mean, DevFloats noise, DevFloats log_pi, DevFloats b,
+                            DevFloats d_baseline, DevFloats d_location, DevDoubles sums) {
+    TIMED(reinforce, 0, 0, 0, span, loss, reward, credit, mean, noise, log_pi, b, d_baseline, d_location, sums);
 }
 static void timed_classification(Backend *backend, const Span *span, const Classification *loss,
                                  const Pictures *pictures, DevFloats log_prob, DevFloats d_logits, DevDoubles sums) {

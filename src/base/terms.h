@@ -12,6 +12,7 @@ typedef enum { CORE_RNN, CORE_LSTM } Core;
 typedef enum { LOCATOR_MLP, LOCATOR_LINEAR } Locator;
 typedef enum { BASELINE_LEARNED, BASELINE_MOVING_AVERAGE, BASELINE_OTHERS, BASELINE_NONE } Baseline;
 typedef enum { REWARD_CORRECT, REWARD_LOG_LIKELIHOOD } Reward;
+typedef enum { CREDIT_FINAL, CREDIT_GAIN } Credit;
 typedef enum { OPTIMIZER_ADAM, OPTIMIZER_SGD } OptimizerKind;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_PLATEAU, SCHEDULE_COSINE, SCHEDULE_LINEAR } ScheduleKind;
 typedef enum { ON_NAN_STOP, ON_NAN_ROLLBACK } OnNan;

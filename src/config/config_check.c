@@ -30,6 +30,14 @@ static Status check_training(const Config *config) {
     if (config->train_baseline == BASELINE_OTHERS && config->train_samples == 1)
         return status_error(RAM_USAGE, "train.baseline others compares the roll-outs of one image, but train.samples "
                                        "is 1; set train.samples to 2 or more, or choose another baseline");
+    if (config->train_credit == CREDIT_GAIN && config->train_glimpse_nll == 0)
+        return status_error(RAM_USAGE,
+                            "train.credit gain asks for the class after each glimpse, which train.glimpse_nll "
+                            "0 does not train; set train.glimpse_nll above 0, or train.credit to final");
+    if (config->train_credit == CREDIT_GAIN && config->train_baseline == BASELINE_MOVING_AVERAGE)
+        return status_error(RAM_USAGE,
+                            "train.baseline moving_average is one of final rewards, but train.credit is gain; "
+                            "choose another baseline, or set train.credit to final");
     if (config->train_nesterov && config->train_optimizer != OPTIMIZER_SGD)
         return status_error(RAM_USAGE, "train.nesterov is true, but train.optimizer is not sgd; set train.optimizer to "
                                        "sgd, or train.nesterov to false");

@@ -139,6 +139,7 @@ static void visit_arrays(Pass *pass, const Ram *ram, ArrayVisitor visit, void *c
     visit(context, &pass->baseline, Tn);
     visit(context, &pass->log_prob, Tn * dims->classes);
     visit(context, &pass->reward, n);
+    visit(context, &pass->credit, Tn);
     visit(context, &pass->d_core, back * Tn * (lstm ? 4 * H : H));
     visit(context, &pass->d_cell, back * lstm * n * H);
     visit(context, &pass->d_feature, back * Tn * H);

@@ -34,7 +34,7 @@ typedef struct {
     Baseline baseline;
     DevFloats moving_average; /* (1): m of before the step */
     double reinforce_weight;  /* w */
-    Reward reward;            /* what R is */
+    RewardRule reward;        /* what R is, and how much of it a location is credited with */
     double glimpse_nll;       /* weight of the classification loss after each glimpse but the last */
     bool locator_gradient;    /* the locator passes gradient into h_t, t < T; h_t is a constant there otherwise */
     int64_t rows;             /* of the global batch, B * M: the mean's divisor */
@@ -60,6 +60,7 @@ typedef struct {
     DevFloats baseline;    /* (T, n): b_t */
     DevFloats log_prob;    /* (T, n, classes); glimpses before the last only when asked for */
     DevFloats reward;      /* (n) */
+    DevFloats credit;      /* (T, n) */
     /* gradients with respect to the arrays above, before their activations */
     DevFloats d_core;       /* (T, n, H or 4H) */
     DevFloats d_cell;       /* lstm: (n, H) */
@@ -85,8 +86,8 @@ size_t pass_bytes(const Ram *ram, int64_t rows_most, bool backward);
  * each glimpse, not only the last. `sigma`: of the location policy. */
 void ram_forward(const Ram *ram, const Span *span, Policy policy, float sigma, bool every_glimpse, Pass *pass);
 
-/* pass->reward of a span of one lane, after ram_forward. */
-void ram_reward(const Ram *ram, const Span *span, Reward reward, Pass *pass);
+/* pass->reward and pass->credit of a span of one lane, after ram_forward; `gain` needs every glimpse's classes. */
+void ram_reward(const Ram *ram, const Span *span, const RewardRule *rule, Pass *pass);
 
 /* The reward and the losses of a span of one lane and, in a `backward` pass, the gradients of the mean loss with
  * respect to what ram_forward left. sums (SUMS): the lane's are added. Without REINFORCE's own draws (policy `sample`)

@@ -120,9 +120,9 @@ void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass
                                            .classes = ram->dims.classes,
                                            .glimpse_weight = loss->glimpse_nll,
                                            .rows = loss->rows};
-    ram_reward(ram, span, loss->reward, pass);
-    kernels->reinforce(ram->backend, span, &reinforce, pass->reward, pass->mean, pass->noise, pass->log_pi,
-                       pass->baseline, pass->d_baseline, pass->d_location, sums);
+    ram_reward(ram, span, &loss->reward, pass);
+    kernels->reinforce(ram->backend, span, &reinforce, pass->reward, pass->credit, pass->mean, pass->noise,
+                       pass->log_pi, pass->baseline, pass->d_baseline, pass->d_location, sums);
     kernels->classification(ram->backend, span, &classification, &pass->pictures, pass->log_prob, pass->d_logits, sums);
     if (!pass->backward) return;
     locator(&context);

@@ -95,8 +95,7 @@ void ram_forward(const Ram *ram, const Span *span, Policy policy, float sigma, b
     classify(ram, span, T - 1, 1, pass, all_hidden);
 }
 
-void ram_reward(const Ram *ram, const Span *span, Reward reward, Pass *pass) {
-    const int64_t classes = ram->dims.classes, last = (ram->dims.glimpses - 1) * span_rows(span) * classes;
-    ram->backend->kernels->reward(ram->backend, span, reward, (int)classes, &pass->pictures,
-                                  dev_floats_at(pass->log_prob, last), pass->reward);
+void ram_reward(const Ram *ram, const Span *span, const RewardRule *rule, Pass *pass) {
+    ram->backend->kernels->reward(ram->backend, span, rule, ram->dims.glimpses, ram->dims.classes, &pass->pictures,
+                                  pass->log_prob, pass->reward, pass->credit);
 }

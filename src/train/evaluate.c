@@ -123,7 +123,7 @@ static void evaluate_span(void *context, int worker, const Span *span) {
                              .policy = work->policy};
         kernels->draw(backend, span, &draws, &pass->pictures, T, pass->location, pass->noise);
         ram_forward(ram, span, work->policy, experiment_sigma(experiment, work->rollouts), false, pass);
-        ram_reward(ram, span, REWARD_CORRECT, pass);
+        ram_reward(ram, span, &(RewardRule){.kind = REWARD_CORRECT}, pass);
         kernels->add_probability(backend, span, classes, dev_floats_at(pass->log_prob, (T - 1) * rows * classes),
                                  evaluator->probability[worker]);
         kernels->download(backend, tally->rewards, pass->reward.address, (size_t)rows * sizeof(float));

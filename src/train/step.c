@@ -78,7 +78,9 @@ Step *step_new(Experiment *experiment, Optimizer *optimizer) {
     step->loss = (Loss){.baseline = (Baseline)config->train_baseline,
                         .moving_average = {(void *)(step->inputs + offsetof(Inputs, moving_average))},
                         .reinforce_weight = config->train_reinforce_weight,
-                        .reward = (Reward)config->train_reward,
+                        .reward = {.kind = (Reward)config->train_reward,
+                                   .credit = (Credit)config->train_credit,
+                                   .decay = (float)config->train_credit_decay},
                         .glimpse_nll = config->train_glimpse_nll,
                         .locator_gradient = config->train_locator_gradient};
     step->span_lanes = choose_span_lanes(&experiment->ram, &lanes, rows);

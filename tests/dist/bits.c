@@ -26,7 +26,7 @@ static const Variant VARIANTS[] = {
     {"lstm", {"model.core=lstm", "model.hidden=48", "train.glimpse_nll=0.3", "train.locator_gradient=true"}},
     {"others",
      {"model.locator=linear", "train.baseline=others", "train.samples=2", "train.reward=log_likelihood",
-      "model.hidden=64"}},
+      "train.credit=gain", "train.credit_decay=0.5", "train.glimpse_nll=1", "model.hidden=64"}},
     {"sgd",
      {"train.optimizer=sgd", "train.nesterov=true", "train.clip=0.5", "train.ema=0.9", "train.lr=0.05",
       "train.weight_decay=0.01", "train.baseline=moving_average", "model.hidden=64"}},

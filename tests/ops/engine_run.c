@@ -197,7 +197,7 @@ static void open_inputs(Engine *e) {
     e->loss = (Loss){.baseline = c->baseline,
                      .moving_average = {copy_of(e->backend, &moving_average, sizeof moving_average)},
                      .reinforce_weight = c->reinforce_weight,
-                     .reward = c->reward,
+                     .reward = {c->reward, c->credit, (float)c->credit_decay},
                      .glimpse_nll = c->glimpse_nll,
                      .locator_gradient = c->locator_gradient,
                      .rows = plain_rows(c)};

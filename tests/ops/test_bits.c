@@ -34,6 +34,9 @@ static PlainCase bits_case(Core core, int64_t batch) {
                        .samples = 1,
                        .reinforce_weight = 0.1,
                        .glimpse_nll = 0.2,
+                       .reward = REWARD_LOG_LIKELIHOOD,
+                       .credit = CREDIT_GAIN,
+                       .credit_decay = 0.5,
                        .locator_gradient = true};
 }
 

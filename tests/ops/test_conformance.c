@@ -345,18 +345,20 @@ static void check_reinforce(Twins *twins, int images, int samples, Baseline base
     Reinforce loss = {baseline, T, 0.3f, {NULL}, 2, rows};
     const DevFloats none = {NULL};
     void *sums[SIDES];
-    Twin reward = twin_random(twins, rows, 1, 1, nans), mean = twin_random(twins, T * rows, 2, 2, nans);
+    Twin reward = twin_random(twins, rows, 1, 1, nans), credit = twin_random(twins, T * rows, 1, 1, nans);
+    Twin mean = twin_random(twins, T * rows, 2, 2, nans);
     Twin noise = twin_random(twins, T * rows, 2, 2, nans), log_pi = twin_random(twins, T * rows, 1, 1, nans);
     Twin b = twin_random(twins, T * rows, 1, 1, nans), d_b = twin_fill(twins, T * rows, 1, 1, NAN);
     Twin d_l = twin_fill(twins, T * rows, 2, 2, NAN), moving_average = twin_fill(twins, 1, 1, 1, 0.75f);
     twin_bytes(twins, BEFORE, sizeof BEFORE, sums);
     for (int side = 0; side < SIDES; side++) {
         loss.moving_average = moving_average.at[side];
-        CALL(side, reinforce, &span, &loss, reward.at[side], mean.at[side], noise.at[side], log_pi.at[side], b.at[side],
-             gradients ? d_b.at[side] : none, gradients ? d_l.at[side] : none, (DevDoubles){sums[side]});
+        CALL(side, reinforce, &span, &loss, reward.at[side], credit.at[side], mean.at[side], noise.at[side],
+             log_pi.at[side], b.at[side], gradients ? d_b.at[side] : none, gradients ? d_l.at[side] : none,
+             (DevDoubles){sums[side]});
     }
     sums_agree(twins, sums, "reinforce");
-    Twin *all[] = {&reward, &mean, &noise, &log_pi, &b, &d_b, &d_l, &moving_average};
+    Twin *all[] = {&reward, &credit, &mean, &noise, &log_pi, &b, &d_b, &d_l, &moving_average};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) twin_close(twins, all[i], CLOSE, "reinforce");
 }
 
@@ -366,25 +368,27 @@ static void check_classifier(Twins *twins, int images, int samples, int classes,
     const int rows = images * samples;
     const Span span = one_lane(images, samples);
     const Classification loss = {T, classes, glimpse_weight, 2 * rows};
+    const RewardRule correct = {.kind = REWARD_CORRECT}, gained = {REWARD_LOG_LIKELIHOOD, CREDIT_GAIN, 0.75f};
     void *sums[SIDES];
     Shown shown = show(twins, images, 1, classes);
     Twin logits = twin_random(twins, T * rows, classes, classes, nans),
          d = twin_fill(twins, T * rows, classes, classes, 7);
     Twin reward = twin_fill(twins, rows, 1, 1, NAN), likelihood = twin_fill(twins, rows, 1, 1, NAN);
+    Twin credit = twin_fill(twins, T * rows, 1, 1, NAN), gain = twin_fill(twins, T * rows, 1, 1, NAN);
     Twin probability = twin_random(twins, rows, classes, classes, false);
     twin_bytes(twins, BEFORE, sizeof BEFORE, sums);
     for (int side = 0; side < SIDES; side++) {
         const Pictures pictures = shown_on(&shown, side);
         CALL(side, log_softmax, &span, T, classes, logits.at[side]);
         CALL(side, add_probability, &span, classes, logits.at[side], probability.at[side]);
-        CALL(side, reward, &span, REWARD_CORRECT, classes, &pictures, logits.at[side], reward.at[side]);
-        CALL(side, reward, &span, REWARD_LOG_LIKELIHOOD, classes, &pictures, logits.at[side], likelihood.at[side]);
+        CALL(side, reward, &span, &correct, T, classes, &pictures, logits.at[side], reward.at[side], credit.at[side]);
+        CALL(side, reward, &span, &gained, T, classes, &pictures, logits.at[side], likelihood.at[side], gain.at[side]);
         CALL(side, classification, &span, &loss, &pictures, logits.at[side], d.at[side], (DevDoubles){sums[side]});
         CALL(side, classification, &span, &loss, &pictures, logits.at[side], (DevFloats){NULL},
              (DevDoubles){sums[side]});
     }
     sums_agree(twins, sums, "classification");
-    Twin *all[] = {&logits, &d, &reward, &likelihood, &probability};
+    Twin *all[] = {&logits, &d, &reward, &credit, &likelihood, &gain, &probability};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) twin_close(twins, all[i], CLOSE, "classifier");
     shown_close(twins, &shown);
 }
@@ -558,9 +562,9 @@ static void test_no_rows(void **state) {
         CALL(side, lstm, &span, 2, none, none, none, nothing);
         CALL(side, locate, &span, POLICY_SAMPLE, 0.1f, 4, nothing, square, weight.at[side], none, none, none, none);
         CALL(side, log_softmax, &span, 2, 3, none);
-        CALL(side, reward, &span, REWARD_CORRECT, 3, &pictures, none, none);
+        CALL(side, reward, &span, &(RewardRule){.credit = CREDIT_GAIN}, 2, 3, &pictures, none, none, none);
         CALL(side, add_probability, &span, 3, none, none);
-        CALL(side, reinforce, &span, &reinforce, none, none, none, none, none, none, none, total);
+        CALL(side, reinforce, &span, &reinforce, none, none, none, none, none, none, none, none, total);
         CALL(side, classification, &span, &classification, &pictures, none, none, total);
         CALL(side, linear_backward_data, &span, 2, 4, 4, nothing, square, false, nothing);
         CALL(side, relu_backward, &span, 2, 4, nothing, nothing);

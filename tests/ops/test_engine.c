@@ -124,6 +124,8 @@ static void test_choices(void **state) {
                     c.locator_gradient = variant / 2;
                     c.glimpse_nll = other ? 0.6 : 0;
                     c.reward = other ? REWARD_LOG_LIKELIHOOD : REWARD_CORRECT;
+                    c.credit = other && locator == LOCATOR_MLP ? CREDIT_GAIN : CREDIT_FINAL;
+                    c.credit_decay = 0.7;
                     c.samples = other || baseline == BASELINE_OTHERS ? 3 : 1;
                     check(&c, seed++, &eight_lanes, true);
                 }

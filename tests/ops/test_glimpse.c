@@ -196,7 +196,8 @@ static void test_baselines(void **state) {
     Backend *backend = *state;
     const Span span = {2, 1, 0, 1, 3};
     float reward[6] = {1, 0, 1, 0, 0, 1}, mean[12] = {0}, noise[12], log_pi[6];
-    static const double others[6] = {0.5, 1, 0.5, 0.5, 0.5, 0};
+    float credit[6] = {3, 1, 2, 0.5f, 4, 6}; /* may differ from the reward, which is only counted */
+    static const double others[6] = {1.5, 2.5, 2, 5, 3.25, 2.25};
     for (int i = 0; i < 12; i++) noise[i] = 0.1f * (float)i;
     for (int i = 0; i < 6; i++) log_pi[i] = -1.0f - (float)i;
     float moving_average = 0.75f;
@@ -204,17 +205,18 @@ static void test_baselines(void **state) {
         const Reinforce loss = {baseline, 1, 0.5f, {&moving_average}, 2, 6};
         Guarded b = guarded_fill(6, 1, 1, 0.25f), again = guarded_fill(6, 1, 1, 0.25f);
         Guarded d_baseline = guarded_new(6, 1, 1), d_location = guarded_new(6, 2, 2);
-        double sums[SUMS] = {0}, evaluated[SUMS] = {0}, reinforce = 0;
-        backend->kernels->reinforce(backend, &span, &loss, (DevFloats){reward}, (DevFloats){mean}, (DevFloats){noise},
-                                    (DevFloats){log_pi}, guarded_floats(&b), guarded_floats(&d_baseline),
-                                    guarded_floats(&d_location), (DevDoubles){sums});
-        backend->kernels->reinforce(backend, &span, &loss, (DevFloats){reward}, (DevFloats){mean}, (DevFloats){noise},
-                                    (DevFloats){log_pi}, guarded_floats(&again), (DevFloats){NULL}, (DevFloats){NULL},
-                                    (DevDoubles){evaluated});
+        double sums[SUMS] = {0}, evaluated[SUMS] = {0}, reinforce = 0, squares = 0;
+        backend->kernels->reinforce(backend, &span, &loss, (DevFloats){reward}, (DevFloats){credit}, (DevFloats){mean},
+                                    (DevFloats){noise}, (DevFloats){log_pi}, guarded_floats(&b),
+                                    guarded_floats(&d_baseline), guarded_floats(&d_location), (DevDoubles){sums});
+        backend->kernels->reinforce(backend, &span, &loss, (DevFloats){reward}, (DevFloats){credit}, (DevFloats){mean},
+                                    (DevFloats){noise}, (DevFloats){log_pi}, guarded_floats(&again), (DevFloats){NULL},
+                                    (DevFloats){NULL}, (DevDoubles){evaluated});
         assert_memory_equal(sums, evaluated, sizeof sums);
         for (int r = 0; r < 6; r++) {
             const double fixed[] = {0.25, 0.75, others[r], 0};
-            const double advantage = (double)reward[r] - fixed[baseline];
+            const double advantage = (double)credit[r] - fixed[baseline];
+            squares += baseline == BASELINE_LEARNED ? advantage * advantage : 0;
             near((double)b.at[r], fixed[baseline], 0, "b");
             near((double)d_baseline.at[r], baseline == BASELINE_LEARNED ? -advantage / 3 : 0, 1e-7, "d_baseline");
             for (int i = 2 * r; i < 2 * r + 2; i++) /* -w / (rows sigma) * advantage * noise */
@@ -224,8 +226,7 @@ static void test_baselines(void **state) {
         near(sums[SUM_REINFORCE], reinforce, 1e-6, "reinforce");
         near(sums[SUM_REWARD], 3, 0, "reward");
         near(sums[SUM_ROWS], 6, 0, "rows");
-        near(sums[SUM_BASELINE], baseline == BASELINE_LEARNED ? 3 * 0.75 * 0.75 + 3 * 0.25 * 0.25 : 0, 1e-6,
-             "baseline");
+        near(sums[SUM_BASELINE], squares, 1e-6, "baseline");
         Guarded *all[] = {&b, &again, &d_baseline, &d_location};
         for (int i = 0; i < 4; i++) guarded_close(all[i], "reinforce");
     }

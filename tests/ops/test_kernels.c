@@ -294,17 +294,22 @@ static void test_reward(void **state) {
     const Span span = one_lane(3, 2); /* images 0 1 2, two roll-outs each */
     uint8_t labels[] = {1, 0, 2};
     float rows[][3] = {{-1, 0, -1}, {0, -2, -1}, {0, 0, 0}, {-1, 0, 0}, {NAN, NAN, NAN}, {-2, -1, -0.5f}};
+    const RewardRule correct = {.kind = REWARD_CORRECT}, of_class = {.kind = REWARD_LOG_LIKELIHOOD};
     const double expected[] = {1, 0, 1, 0, 0, 1};
     const Pictures pictures = {.label = {labels}};
     const double guess = -log(3), likelihoods[] = {0, guess, 0, -1, NAN, -0.5};
-    Guarded reward = guarded_new(6, 1, 1), likelihood = guarded_new(6, 1, 1),
+    Guarded reward = guarded_new(6, 1, 1), likelihood = guarded_new(6, 1, 1), credit = guarded_new(6, 1, 1),
             probability = guarded_fill(6, 3, 3, 0.25f);
-    backend->kernels->reward(backend, &span, REWARD_CORRECT, 3, &pictures, (DevFloats){rows[0]},
-                             guarded_floats(&reward));
-    for (int r = 0; r < 6; r++) assert_float_equal((double)reward.at[r], expected[r], 0);
+    backend->kernels->reward(backend, &span, &correct, 1, 3, &pictures, (DevFloats){rows[0]}, guarded_floats(&reward),
+                             guarded_floats(&credit));
+    for (int r = 0; r < 6; r++) {
+        assert_float_equal((double)reward.at[r], expected[r], 0);
+        assert_float_equal((double)credit.at[r], expected[r], 0);
+    }
     guarded_close(&reward, "reward");
-    backend->kernels->reward(backend, &span, REWARD_LOG_LIKELIHOOD, 3, &pictures, (DevFloats){rows[0]},
-                             guarded_floats(&likelihood));
+    backend->kernels->reward(backend, &span, &of_class, 1, 3, &pictures, (DevFloats){rows[0]},
+                             guarded_floats(&likelihood), guarded_floats(&credit));
+    guarded_close(&credit, "credit");
     for (int r = 0; r < 6; r++)
         if (isnan(likelihoods[r]))
             assert_true(isnan(likelihood.at[r]));
@@ -315,6 +320,29 @@ static void test_reward(void **state) {
     near(guarded_value(&probability, 0, 0), 0.25 + exp(-1), 1e-6, "probability");
     near(guarded_value(&probability, 5, 2), 0.25 + exp(-0.5), 1e-6, "probability");
     guarded_close(&probability, "probability");
+}
+
+/* Three glimpses of one image, two roll-outs: the final reward for every location, or what each glimpse adds to it. */
+static void test_credit(void **state) {
+    Backend *backend = *state;
+    const Span span = one_lane(1, 2);
+    uint8_t label[] = {1};
+    float rows[][2] = {{-9, -0.5f}, {-9, -9}, {-9, -0.25f}, {-9, -0.5f}, {-9, 0}, {-9, -0.125f}};
+    const Pictures pictures = {.label = {label}};
+    const double guess = log(2), lambda = 0.5;
+    const double final[] = {0, -0.125, 0, -0.125, 0, -0.125};
+    const double gain[] = {0.25 + lambda * 0.25, guess - 0.5 + lambda * 0.375, 0.25, 0.375, 0, 0};
+    for (Credit kind = CREDIT_FINAL; kind <= CREDIT_GAIN; kind++) {
+        const RewardRule rule = {REWARD_LOG_LIKELIHOOD, kind, (float)lambda};
+        Guarded reward = guarded_new(2, 1, 1), credit = guarded_new(6, 1, 1);
+        backend->kernels->reward(backend, &span, &rule, 3, 2, &pictures, (DevFloats){rows[0]}, guarded_floats(&reward),
+                                 guarded_floats(&credit));
+        for (int i = 0; i < 6; i++)
+            near((double)credit.at[i], kind == CREDIT_GAIN ? gain[i] : final[i], 1e-6, "credit");
+        for (int r = 0; r < 2; r++) near((double)reward.at[r], final[r], 0, "reward");
+        guarded_close(&credit, "credit");
+        guarded_close(&reward, "reward");
+    }
 }
 
 /* Sums are added to what is there; each row's gradient sums to zero; an evaluation asks for none. */
@@ -360,12 +388,12 @@ static void test_classification(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),        cmocka_unit_test(test_no_rows),
-        cmocka_unit_test(test_relu_backward), cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_extremes),      cmocka_unit_test(test_lstm),
-        cmocka_unit_test(test_lstm_backward), cmocka_unit_test(test_log_softmax),
-        cmocka_unit_test(test_reward),        cmocka_unit_test(test_classification),
-        cmocka_unit_test(test_lstm_extremes),
+        cmocka_unit_test(test_linear),         cmocka_unit_test(test_no_rows),
+        cmocka_unit_test(test_relu_backward),  cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_extremes),       cmocka_unit_test(test_lstm),
+        cmocka_unit_test(test_lstm_backward),  cmocka_unit_test(test_log_softmax),
+        cmocka_unit_test(test_reward),         cmocka_unit_test(test_credit),
+        cmocka_unit_test(test_classification), cmocka_unit_test(test_lstm_extremes),
     };
     return cmocka_run_group_tests(tests, backend_set_up, backend_tear_down);
 }

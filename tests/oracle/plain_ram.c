@@ -48,13 +48,14 @@ void plain_outcome_open(PlainOutcome *out, const PlainCase *c) {
                           .advantage = doubles_new(all),
                           .log_prob = doubles_new(all * dims->classes),
                           .reward = doubles_new(rows),
+                          .credit = doubles_new(all),
                           .gradient = doubles_new((int64_t)c->parameters.layout.total)};
 }
 
 void plain_outcome_close(PlainOutcome *out) {
-    double *arrays[] = {out->glimpse, out->what,     out->where,    out->feature,  out->gates,    out->cell,
-                        out->hidden,  out->locator,  out->mean,     out->sample,   out->location, out->log_pi,
-                        out->reward,  out->baseline, out->gradient, out->log_prob, out->advantage};
+    double *arrays[] = {out->glimpse, out->what,    out->where,    out->feature,  out->gates,    out->cell,
+                        out->hidden,  out->locator, out->mean,     out->sample,   out->location, out->log_pi,
+                        out->reward,  out->credit,  out->baseline, out->gradient, out->log_prob, out->advantage};
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) free(arrays[i]);
     *out = (PlainOutcome){0};
 }
@@ -218,25 +219,35 @@ static void classify(const PlainCase *c, const PlainOutcome *out, int64_t at) {
     for (int i = 0; i < layer->out; i++) row[i] -= most + log(sum);
 }
 
-static double reward_of(const PlainCase *c, const PlainOutcome *out, int64_t row) {
+/* Of the classes after glimpse t. */
+static double reward_of(const PlainCase *c, const PlainOutcome *out, int t, int64_t row) {
     const int classes = c->dims.classes;
-    const double *last = out->log_prob + ((c->dims.glimpses - 1) * plain_rows(c) + row) * classes;
+    const double *log_prob = out->log_prob + (t * plain_rows(c) + row) * classes;
     const int label = c->labels[row / c->samples];
-    if (c->reward == REWARD_LOG_LIKELIHOOD) return fmax(last[label], -log(classes));
+    if (c->reward == REWARD_LOG_LIKELIHOOD) return fmax(log_prob[label], -log(classes));
     int best = 0;
     for (int i = 1; i < classes; i++)
-        if (last[i] > last[best]) best = i;
+        if (log_prob[i] > log_prob[best]) best = i;
     return best == label;
 }
 
-/* The baseline in use at row `at`, where it is not the learned one. */
-static double fixed_baseline(const PlainCase *c, const PlainOutcome *out, int64_t row) {
+/* What the location that follows glimpse t is credited with. */
+static double credit_of(const PlainCase *c, const PlainOutcome *out, int t, int64_t row) {
+    if (c->credit == CREDIT_FINAL) return out->reward[row];
+    double credit = 0;
+    for (int s = t + 1; s < c->dims.glimpses; s++)
+        credit += pow(c->credit_decay, s - t - 1) * (reward_of(c, out, s, row) - reward_of(c, out, s - 1, row));
+    return credit;
+}
+
+/* The baseline in use at glimpse t, where it is not the learned one. */
+static double fixed_baseline(const PlainCase *c, const PlainOutcome *out, int t, int64_t row) {
     if (c->baseline == BASELINE_NONE) return 0;
     if (c->baseline == BASELINE_MOVING_AVERAGE) return c->moving_average;
     double sum = 0;
     const int64_t first = row / c->samples * c->samples;
     for (int64_t other = first; other < first + c->samples; other++)
-        if (other != row) sum += out->reward[other];
+        if (other != row) sum += out->credit[t * plain_rows(c) + other];
     return sum / (c->samples - 1);
 }
 
@@ -250,7 +261,7 @@ static void add_losses(const PlainCase *c, PlainOutcome *out) {
         for (int64_t row = 0; row < rows; row++) {
             const int64_t at = t * rows + row;
             const double nll = -out->log_prob[at * c->dims.classes + c->labels[row / c->samples]];
-            const double error = out->baseline[at] - out->reward[row];
+            const double error = out->baseline[at] - out->credit[at];
             if (t == T - 1)
                 terms->nll += nll / (double)rows;
             else
@@ -275,11 +286,15 @@ void plain_forward(const PlainCase *c, const PlainGiven *given, PlainOutcome *ou
             locate(c, given, out, at);
             classify(c, out, at);
         }
-        out->reward[row] = given->reward ? given->reward[row] : reward_of(c, out, row);
+        out->reward[row] = reward_of(c, out, T - 1, row);
+        for (int t = 0; t < T; t++) {
+            const int64_t at = t * rows + row;
+            out->credit[at] = given->credit ? given->credit[at] : credit_of(c, out, t, row);
+        }
     }
     for (int64_t at = 0; at < T * rows; at++) {
-        if (c->baseline != BASELINE_LEARNED) out->baseline[at] = fixed_baseline(c, out, at % rows);
-        out->advantage[at] = given->advantage ? given->advantage[at] : out->reward[at % rows] - out->baseline[at];
+        if (c->baseline != BASELINE_LEARNED) out->baseline[at] = fixed_baseline(c, out, (int)(at / rows), at % rows);
+        out->advantage[at] = given->advantage ? given->advantage[at] : out->credit[at] - out->baseline[at];
     }
     add_losses(c, out);
 }
@@ -304,11 +319,11 @@ static void classify_backward(const PlainCase *c, const PlainOutcome *out, int64
 }
 
 /* Adds the locator's part to s->hidden where there is one; the baseline passes no gradient into h_t. */
-static void locate_backward(const PlainCase *c, const PlainOutcome *out, int64_t at, int64_t row, Slopes *s) {
+static void locate_backward(const PlainCase *c, const PlainOutcome *out, int64_t at, Slopes *s) {
     const Parameters *p = &c->parameters;
     const double *hidden = out->hidden + at * c->dims.hidden;
     const double rows = (double)plain_rows(c), sigma = (double)c->dims.sigma;
-    const double dbaseline = 2 * (out->baseline[at] - out->reward[row]) / (rows * c->dims.glimpses);
+    const double dbaseline = 2 * (out->baseline[at] - out->credit[at]) / (rows * c->dims.glimpses);
     if (c->baseline == BASELINE_LEARNED) linear_backward(c, &p->baseliner, hidden, &dbaseline, out->gradient, NULL);
     double dmean[2], *into = locator_reaches(c, at) ? s->hidden : NULL;
     for (int axis = 0; axis < 2; axis++) {
@@ -387,7 +402,7 @@ void plain_backward(const PlainCase *c, PlainOutcome *out) {
         for (int t = dims->glimpses - 1; t >= 0; t--) {
             const int64_t at = t * rows + row;
             classify_backward(c, out, at, row, t, &s);
-            locate_backward(c, out, at, row, &s);
+            locate_backward(c, out, at, &s);
             recur_backward(c, out, at, t ? at - rows : -1, &s);
             sense_backward(c, out, at, &s);
         }

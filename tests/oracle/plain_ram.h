@@ -14,6 +14,8 @@ typedef struct {
     int samples;
     Baseline baseline;
     Reward reward;
+    Credit credit;
+    double credit_decay;
     double moving_average, reinforce_weight, glimpse_nll;
     bool locator_gradient;
     uint8_t *pixels; /* (batch, height, width, channels) */
@@ -40,7 +42,8 @@ typedef struct {
     double *location;      /* (T+1, rows, 2) */
     double *log_pi;        /* (T, rows) */
     double *baseline;      /* (T, rows): the one in use */
-    double *advantage;     /* (T, rows): R - b_t */
+    double *credit;        /* (T, rows) */
+    double *advantage;     /* (T, rows): credit_t - b_t */
     double *log_prob;      /* (T, rows, classes) */
     double *reward;        /* (rows) */
     double *gradient;      /* (layout.total) of the total */
@@ -53,7 +56,7 @@ typedef struct {
     const double *location;  /* (T+1, rows, 2) */
     const double *hidden;    /* (T, rows, H): what the baseline sees, and the locator where its gradient stops */
     const double *sample;    /* (T, rows, 2) */
-    const double *reward;    /* (rows) */
+    const double *credit;    /* (T, rows) */
     const double *advantage; /* (T, rows) */
 } PlainGiven;
 

@@ -51,7 +51,7 @@ static double loss_at(PlainCase *c, const PlainGiven *given, PlainOutcome *scrat
 
 /* The gradient of one field against differences at some entries; true where one of its entries is not zero. */
 static bool check_field(PlainCase *c, const Field *field, const PlainOutcome *out, PlainOutcome *scratch) {
-    const PlainGiven given = {out->location, out->hidden, out->sample, out->reward, out->advantage};
+    const PlainGiven given = {out->location, out->hidden, out->sample, out->credit, out->advantage};
     double largest = 0;
     for (size_t i = 0; i < field->count; i++) largest = fmax(largest, fabs(out->gradient[field->offset + i]));
     for (int i = 0; i < ENTRIES; i++) {
@@ -68,9 +68,11 @@ static bool check_field(PlainCase *c, const Field *field, const PlainOutcome *ou
 }
 
 static void check_case(Core core, Locator locator, Baseline baseline, double glimpse_nll, bool locator_gradient,
-                       int glimpses) {
+                       Credit credit, int glimpses) {
     PlainCase c = small_case(core, locator, baseline, glimpse_nll);
     c.locator_gradient = locator_gradient;
+    c.credit = credit;
+    c.credit_decay = 0.6;
     PlainOutcome out, scratch;
     c.dims.glimpses = glimpses;
     random_case_open(&c, 11);
@@ -97,15 +99,16 @@ static void test_gradients(void **state) {
     for (Core core = CORE_RNN; core <= CORE_LSTM; core++)
         for (Locator locator = LOCATOR_MLP; locator <= LOCATOR_LINEAR; locator++)
             for (Baseline baseline = BASELINE_LEARNED; baseline <= BASELINE_NONE; baseline++)
-                for (int choice = 0; choice < 4; choice++)
-                    check_case(core, locator, baseline, 0.7 * (choice % 2), choice / 2, 3);
+                for (int choice = 0; choice < 8; choice++)
+                    check_case(core, locator, baseline, 0.7 * (choice % 2), choice / 2 % 2,
+                               choice / 4 ? CREDIT_GAIN : CREDIT_FINAL, 3);
 }
 
 /* With one glimpse h_0 = 0 leaves the recurrent weight, and glimpse_nll, without effect. */
 static void test_one_glimpse(void **state) {
     (void)state;
-    check_case(CORE_RNN, LOCATOR_MLP, BASELINE_LEARNED, 0.5, true, 1);
-    check_case(CORE_LSTM, LOCATOR_LINEAR, BASELINE_OTHERS, 0, false, 1);
+    check_case(CORE_RNN, LOCATOR_MLP, BASELINE_LEARNED, 0.5, true, CREDIT_FINAL, 1);
+    check_case(CORE_LSTM, LOCATOR_LINEAR, BASELINE_OTHERS, 0, false, CREDIT_FINAL, 1);
 }
 
 /* A case small enough to work out by hand: one cell of one pixel, one unit everywhere. */

@@ -127,8 +127,13 @@ static double lane_mean(const EngineResult *result, size_t total, size_t entry, 
     return mean;
 }
 
-static void check(const Expectation *e, Baseline baseline, int count, const size_t *entry, const double *slope) {
+/* Of `gain` without decay: what R is before the location is no matter of the location. */
+static void check(const Expectation *e, Baseline baseline, Credit credit, int count, const size_t *entry,
+                  const double *slope) {
     PlainCase c = many_rows(&e->c, baseline);
+    c.credit = credit;
+    c.credit_decay = 1;
+    c.glimpse_nll = credit == CREDIT_GAIN;
     EngineResult result;
     double worst = 0, clearest = 0;
     engine_run(&c, &(EngineOptions){.device = DEVICE_CPU, .lanes = LANES, .threads = 2, .draw_seed = 5}, &result, NULL);
@@ -140,11 +145,12 @@ static void check(const Expectation *e, Baseline baseline, int count, const size
         worst = fmax(worst, off);
         clearest = fmax(clearest, fabs(slope[i]) / standard_error);
         if (!(off <= STANDARD_ERRORS))
-            fail_msg("baseline %d, entry %zu: mean %.6g, analytic %.6g, standard error %.2g", baseline, entry[i], mean,
-                     -slope[i], standard_error);
+            fail_msg("baseline %d, credit %d, entry %zu: mean %.6g, analytic %.6g, standard error %.2g", baseline,
+                     credit, entry[i], mean, -slope[i], standard_error);
     }
-    printf("  baseline %d: %d entries, worst %.2f standard errors, largest gradient %.0f standard errors, E[R] %.3f\n",
-           baseline, count, worst, clearest, result.sums[SUM_REWARD] / ROWS);
+    printf("  baseline %d, credit %d: %d entries, worst %.2f standard errors, largest gradient %.0f standard errors, "
+           "E[R] %.3f\n",
+           baseline, credit, count, worst, clearest, result.sums[SUM_REWARD] / ROWS);
     assert_true(clearest > 20); /* else agreement would mean nothing */
     engine_result_close(&result);
     plain_case_close(&c);
@@ -163,7 +169,8 @@ static void check_locator(Locator locator) {
     assert_true(count > 10 && count <= ENTRIES_MOST);
     for (int i = 0; i < count; i++) slope[i] = expected_slope(&e, entry[i]);
     for (Baseline baseline = BASELINE_LEARNED; baseline <= BASELINE_NONE; baseline++)
-        check(&e, baseline, count, entry, slope);
+        for (Credit credit = CREDIT_FINAL; credit <= CREDIT_GAIN; credit++)
+            check(&e, baseline, credit, count, entry, slope);
     expectation_close(&e);
 }
 

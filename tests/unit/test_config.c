@@ -145,6 +145,7 @@ static void test_choices(void **state) {
     CHECK(train_baseline, "train.baseline", "learned", BASELINE_LEARNED);
     CHECK(train_optimizer, "train.optimizer", "sgd", OPTIMIZER_SGD);
     CHECK(train_optimizer, "train.optimizer", "adam", OPTIMIZER_ADAM);
+    CHECK(train_credit, "train.credit", "gain", CREDIT_GAIN);
     CHECK(train_nesterov, "train.nesterov", "true", true);
     CHECK(train_nesterov, "train.nesterov", "false", false);
     CHECK(schedule_kind, "schedule.kind", "plateau", SCHEDULE_PLATEAU);
@@ -392,6 +393,10 @@ static void test_check(void **state) {
     assert_rule(SETTINGS("train.reduction=fast", "device=cpu"), "train.reduction", "GPUs");
     assert_rule(SETTINGS("comm.backend=nccl", "train.reduction=fast", "device=cuda"), NULL, NULL);
     assert_rule(SETTINGS("train.reduction=tree", "comm.backend=mpi", "device=cpu"), NULL, NULL);
+    assert_rule(SETTINGS("train.credit=gain"), "train.credit gain", "train.glimpse_nll above 0");
+    assert_rule(SETTINGS("train.credit=gain", "train.glimpse_nll=1"), NULL, NULL);
+    assert_rule(SETTINGS("train.credit=gain", "train.glimpse_nll=1", "train.baseline=moving_average"),
+                "moving_average is one of final rewards", "another baseline");
     assert_rule(SETTINGS("train.nesterov=true"), "train.optimizer", "sgd");
     assert_rule(SETTINGS("train.nesterov=true", "train.optimizer=sgd"), NULL, NULL);
     assert_rule(SETTINGS("train.nesterov=true", "train.optimizer=sgd", "train.momentum=0"), "momentum", "above 0");

@@ -74,10 +74,12 @@ void cpu_lstm_backward(Backend *, const Span *, int hidden, bool last, DevFloats
                        DevFloats dh, DevFloats dc, DevFloats dgates);
 void cpu_locate(Backend *, const Span *, Policy, float sigma, int in, Matrix x, Weight weight, DevFloats bias,
                 DevFloats noise, DevFloats mean, DevFloats location, DevFloats log_pi);
-void cpu_reinforce(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats mean, DevFloats noise,
-                   DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location, DevDoubles sums);
+void cpu_reinforce(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats credit, DevFloats mean,
+                   DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location,
+                   DevDoubles sums);
 void cpu_log_softmax(Backend *, const Span *, int glimpses, int classes, DevFloats logits);
-void cpu_reward(Backend *, const Span *, Reward, int classes, const Pictures *, DevFloats log_prob, DevFloats reward);
+void cpu_reward(Backend *, const Span *, const RewardRule *, int glimpses, int classes, const Pictures *,
+                DevFloats log_prob, DevFloats reward, DevFloats credit);
 void cpu_add_probability(Backend *, const Span *, int classes, DevFloats log_prob, DevFloats probability);
 void cpu_classification(Backend *, const Span *, const Classification *, const Pictures *, DevFloats log_prob,
                         DevFloats d_logits, DevDoubles sums);

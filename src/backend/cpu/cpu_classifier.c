@@ -10,13 +10,16 @@ void cpu_log_softmax(Backend *backend, const Span *span, int glimpses, int class
     for (int64_t r = 0; r < rows; r++) classifier_log_softmax(classes, logits.address + r * classes);
 }
 
-void cpu_reward(Backend *backend, const Span *span, Reward kind, int classes, const Pictures *pictures,
-                DevFloats log_prob, DevFloats reward) {
+void cpu_reward(Backend *backend, const Span *span, const RewardRule *rule, int glimpses, int classes,
+                const Pictures *pictures, DevFloats log_prob, DevFloats reward, DevFloats credit) {
     (void)backend;
-    const int64_t rows = span_rows(span);
-    for (int64_t r = 0; r < rows; r++)
-        reward.address[r] = classifier_reward(kind, classes, log_prob.address + r * classes,
-                                              pictures->label.address[r / span->samples]);
+    const int64_t rows = span_rows(span), last = (glimpses - 1) * rows;
+    for (int64_t r = 0; r < rows; r++) {
+        const int label = pictures->label.address[r / span->samples];
+        reward.address[r] = classifier_reward(rule->kind, classes, log_prob.address + (last + r) * classes, label);
+        classifier_credit(rule, glimpses, classes, rows, log_prob.address + r * classes, label, reward.address[r],
+                          credit.address + r);
+    }
 }
 
 void cpu_add_probability(Backend *backend, const Span *span, int classes, DevFloats log_prob, DevFloats probability) {

@@ -28,9 +28,9 @@ void cpu_locate(Backend *backend, const Span *span, Policy policy, float sigma, 
                                           location.address + 2 * r);
 }
 
-void cpu_reinforce(Backend *backend, const Span *span, const Reinforce *loss, DevFloats reward, DevFloats mean,
-                   DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location,
-                   DevDoubles sums) {
+void cpu_reinforce(Backend *backend, const Span *span, const Reinforce *loss, DevFloats reward, DevFloats credit,
+                   DevFloats mean, DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline,
+                   DevFloats d_location, DevDoubles sums) {
     (void)backend;
     const int64_t rows = span_rows(span);
     const ReinforceScale scale = policy_scale(loss);
@@ -39,8 +39,8 @@ void cpu_reinforce(Backend *backend, const Span *span, const Reinforce *loss, De
     for (int t = 0; t < loss->glimpses; t++)
         for (int64_t r = 0; r < rows; r++) {
             const int64_t i = t * rows + r;
-            b.address[i] = policy_baseline(loss, reward.address, r, span->samples, b.address[i]);
-            const float advantage = reward.address[r] - b.address[i];
+            b.address[i] = policy_baseline(loss, credit.address + t * rows, r, span->samples, b.address[i]);
+            const float advantage = credit.address[i] - b.address[i];
             if (loss->baseline == BASELINE_LEARNED) baseline_sum += (double)advantage * (double)advantage;
             reinforce_sum -= (double)log_pi.address[i] * (double)advantage;
             if (!d_baseline.address) continue;

@@ -16,19 +16,22 @@ void cuda_log_softmax(Backend *backend, const Span *span, int glimpses, int clas
                 logits.address);
 }
 
-/* One thread a row: 4 bytes a class. */
-static __global__ void reward_kernel(Reward kind, int64_t rows, int samples, int classes, const uint8_t *label,
-                                     const float *log_prob, float *reward) {
-    const int64_t r = cuda_index();
-    if (r < rows) reward[r] = classifier_reward(kind, classes, log_prob + r * classes, label[r / samples]);
+/* One thread a row: 4 bytes a class of the last glimpse, for `gain` of each. */
+static __global__ void reward_kernel(RewardRule rule, int64_t rows, int samples, int glimpses, int classes,
+                                     const uint8_t *labels, const float *log_prob, float *reward, float *credit) {
+    const int64_t r = cuda_index(), last = (glimpses - 1) * rows;
+    if (r >= rows) return;
+    const int label = labels[r / samples];
+    reward[r] = classifier_reward(rule.kind, classes, log_prob + (last + r) * classes, label);
+    classifier_credit(&rule, glimpses, classes, rows, log_prob + r * classes, label, reward[r], credit + r);
 }
 
-void cuda_reward(Backend *backend, const Span *span, Reward kind, int classes, const Pictures *pictures,
-                 DevFloats log_prob, DevFloats reward) {
+void cuda_reward(Backend *backend, const Span *span, const RewardRule *rule, int glimpses, int classes,
+                 const Pictures *pictures, DevFloats log_prob, DevFloats reward, DevFloats credit) {
     const int64_t rows = span_rows(span);
     if (rows == 0) return;
-    CUDA_LAUNCH(reward_kernel, cuda_blocks(rows), CUDA_THREADS, (CudaBackend *)backend, kind, rows, span->samples,
-                classes, pictures->label.address, log_prob.address, reward.address);
+    CUDA_LAUNCH(reward_kernel, cuda_blocks(rows), CUDA_THREADS, (CudaBackend *)backend, *rule, rows, span->samples,
+                glimpses, classes, pictures->label.address, log_prob.address, reward.address, credit.address);
 }
 
 /* One thread an element: 12 bytes. */

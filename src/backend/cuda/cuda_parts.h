@@ -163,10 +163,12 @@ void cuda_lstm_backward(Backend *, const Span *, int hidden, bool last, DevFloat
                         DevFloats c, DevFloats dh, DevFloats dc, DevFloats dgates);
 void cuda_locate(Backend *, const Span *, Policy, float sigma, int in, Matrix x, Weight weight, DevFloats bias,
                  DevFloats noise, DevFloats mean, DevFloats location, DevFloats log_pi);
-void cuda_reinforce(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats mean, DevFloats noise,
-                    DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location, DevDoubles sums);
+void cuda_reinforce(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats credit, DevFloats mean,
+                    DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location,
+                    DevDoubles sums);
 void cuda_log_softmax(Backend *, const Span *, int glimpses, int classes, DevFloats logits);
-void cuda_reward(Backend *, const Span *, Reward, int classes, const Pictures *, DevFloats log_prob, DevFloats reward);
+void cuda_reward(Backend *, const Span *, const RewardRule *, int glimpses, int classes, const Pictures *,
+                 DevFloats log_prob, DevFloats reward, DevFloats credit);
 void cuda_add_probability(Backend *, const Span *, int classes, DevFloats log_prob, DevFloats probability);
 void cuda_classification(Backend *, const Span *, const Classification *, const Pictures *, DevFloats log_prob,
                          DevFloats d_logits, DevDoubles sums);

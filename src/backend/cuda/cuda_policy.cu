@@ -63,18 +63,18 @@ void cuda_locate(Backend *backend, const Span *span, Policy policy, float sigma,
 
 /* A thread takes every CUDA_SUM_THREADS-th (glimpse, row) of its block's, some 40 bytes each. */
 static __global__ void __launch_bounds__(CUDA_SUM_THREADS)
-    reinforce_kernel(Reinforce loss, int64_t rows, int samples, const float *reward, const float *mean,
-                     const float *noise, const float *log_pi, float *b, float *d_baseline, float *d_location,
-                     CudaSums sums) {
+    reinforce_kernel(Reinforce loss, int64_t rows, int samples, const float *reward, const float *credit,
+                     const float *mean, const float *noise, const float *log_pi, float *b, float *d_baseline,
+                     float *d_location, CudaSums sums) {
     __shared__ double shared[CUDA_SUM_THREADS];
     const int64_t first = (int64_t)blockIdx.x * CUDA_SUM_CHUNK, count = rows * loss.glimpses;
     const int64_t end = first + CUDA_SUM_CHUNK < count ? first + CUDA_SUM_CHUNK : count;
     const ReinforceScale scale = policy_scale(&loss);
     double baseline_sum = 0, reinforce_sum = 0, reward_sum = 0;
     for (int64_t i = first + threadIdx.x; i < end; i += CUDA_SUM_THREADS) {
-        const int64_t r = i - cuda_quotient(i, rows) * rows;
-        b[i] = policy_baseline(&loss, reward, r, samples, b[i]);
-        const float advantage = reward[r] - b[i];
+        const int64_t glimpse = cuda_quotient(i, rows) * rows, r = i - glimpse;
+        b[i] = policy_baseline(&loss, credit + glimpse, r, samples, b[i]);
+        const float advantage = credit[i] - b[i];
         if (loss.baseline == BASELINE_LEARNED) baseline_sum += (double)advantage * (double)advantage;
         reinforce_sum -= (double)log_pi[i] * (double)advantage;
         if (i < rows) reward_sum += (double)reward[r];
@@ -89,9 +89,9 @@ static __global__ void __launch_bounds__(CUDA_SUM_THREADS)
     cuda_sums_give(&sums, 3, blockIdx.x == 0 && threadIdx.x == 0 ? (double)rows : 0.0, shared);
 }
 
-void cuda_reinforce(Backend *backend, const Span *span, const Reinforce *loss, DevFloats reward, DevFloats mean,
-                    DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location,
-                    DevDoubles sums) {
+void cuda_reinforce(Backend *backend, const Span *span, const Reinforce *loss, DevFloats reward, DevFloats credit,
+                    DevFloats mean, DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline,
+                    DevFloats d_location, DevDoubles sums) {
     static const Sum SUMMED[] = {SUM_BASELINE, SUM_REINFORCE, SUM_REWARD, SUM_ROWS};
     CudaBackend *cuda = (CudaBackend *)backend;
     const int64_t rows = span_rows(span);
@@ -99,6 +99,7 @@ void cuda_reinforce(Backend *backend, const Span *span, const Reinforce *loss, D
     if (rows == 0) return;
     const CudaSums left = cuda_sums_begin(cuda, blocks, sums, 4, SUMMED);
     CUDA_LAUNCH(reinforce_kernel, blocks, CUDA_SUM_THREADS, cuda, *loss, rows, span->samples, reward.address,
-                mean.address, noise.address, log_pi.address, b.address, d_baseline.address, d_location.address, left);
+                credit.address, mean.address, noise.address, log_pi.address, b.address, d_baseline.address,
+                d_location.address, left);
     cuda_sums_end(cuda, blocks, &left);
 }

@@ -33,6 +33,20 @@ RAM_DEVICE float classifier_reward(Reward reward, int classes, const float *row,
     return row[label] < guess ? guess : row[label];
 }
 
+/* credit (glimpses, rows) of one row, which is worth `reward`, from its log_prob (glimpses, rows, classes). */
+RAM_DEVICE void classifier_credit(const RewardRule *rule, int glimpses, int classes, int64_t rows,
+                                  const float *log_prob, int label, float reward, float *credit) {
+    float gain = 0.0f, after = reward;
+    for (int t = glimpses - 1; t >= 0; t--) {
+        if (rule->credit == CREDIT_GAIN && t < glimpses - 1) {
+            const float value = classifier_reward(rule->kind, classes, log_prob + t * rows * classes, label);
+            gain = (after - value) + rule->decay * gain;
+            after = value;
+        }
+        credit[t * rows] = rule->credit == CREDIT_GAIN ? gain : reward;
+    }
+}
+
 /* Weight of glimpse t's negative log-likelihood in the mean loss, per row. */
 RAM_DEVICE float classifier_scale(const Classification *loss, int t) {
     const double weight = t == loss->glimpses - 1 ? 1.0 : loss->glimpse_weight / (loss->glimpses - 1);

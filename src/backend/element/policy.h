@@ -74,21 +74,21 @@ RAM_DEVICE float policy_locate(Policy policy, float sigma, float log_peak, const
 
 /* --- REINFORCE */
 
-/* Mean reward of the other roll-outs of row r's image. */
-RAM_DEVICE float policy_others_reward(const float *reward, int64_t r, int samples) {
-    const float *image = reward + r / samples * samples;
-    float sum = -reward[r];
+/* Mean credit of the other roll-outs of row r's image, at one glimpse. */
+RAM_DEVICE float policy_others_credit(const float *credit, int64_t r, int samples) {
+    const float *image = credit + r / samples * samples;
+    float sum = -credit[r];
     for (int m = 0; m < samples; m++) sum += image[m];
     return sum / (float)(samples - 1);
 }
 
-/* The baseline in use at row r, where the network says `learned`. */
-RAM_DEVICE float policy_baseline(const Reinforce *loss, const float *reward, int64_t r, int samples, float learned) {
+/* The baseline in use at row r of a glimpse's credit (rows), where the network says `learned`. */
+RAM_DEVICE float policy_baseline(const Reinforce *loss, const float *credit, int64_t r, int samples, float learned) {
     switch (loss->baseline) {
     case BASELINE_MOVING_AVERAGE:
         return loss->moving_average.address[0];
     case BASELINE_OTHERS:
-        return policy_others_reward(reward, r, samples);
+        return policy_others_credit(credit, r, samples);
     case BASELINE_NONE:
         return 0.0f;
     case BASELINE_LEARNED:
