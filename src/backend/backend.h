@@ -278,7 +278,7 @@ typedef struct {
      */
 
     /* b (glimpses, rows): in the learned baseline, out the baseline used. d_baseline (glimpses, rows); d_location
-     * (glimpses, rows, 2): gradient before the locator's tanh. */
+     * (glimpses, rows, 2): gradient before the locator's tanh. reward (rows) is only summed. */
     void (*reinforce)(Backend *, const Span *, const Reinforce *, DevFloats reward, DevFloats credit, DevFloats mean,
                       DevFloats noise, DevFloats log_pi, DevFloats b, DevFloats d_baseline, DevFloats d_location,
                       DevDoubles sums);

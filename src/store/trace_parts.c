@@ -64,7 +64,7 @@ static const struct {
      3,
      {SAMPLE, ROLLOUT, GLIMPSE},
      offsetof(TraceRows, baseline),
-     "baseline b_t: the reward that the model expects after glimpse t",
+     "baseline b_t: the reward that the model expects after glimpse t; with train.credit gain, what it still gains",
      NULL},
     {"/trace/prob",
      HDF_FLOAT,

@@ -13,7 +13,7 @@ device=${2:-cpu-check} same_as=cpu
 variants=(
     ""
     "--set model.core=lstm --set train.glimpse_nll=0.3 --set train.clip=0.5 --set train.ema=0.9"
-    "--set data.task=cluttered --set data.canvas=20 --set train.optimizer=sgd --set train.baseline=others --set train.samples=2 --set train.reward=log_likelihood --set threads=3"
+    "--set data.task=cluttered --set data.canvas=20 --set train.optimizer=sgd --set train.baseline=others --set train.samples=2 --set train.reward=log_likelihood --set train.credit=gain --set train.glimpse_nll=1 --set threads=3"
     "--set model.locator=linear --set train.baseline=moving_average --set train.reward=log_likelihood --set trace.every=1 --set trace.count=50 --set threads=3"
 )
 compute() { # FOLDER ARGUMENT...: trains, evaluates into FOLDER.eval, traces

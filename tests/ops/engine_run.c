@@ -73,6 +73,7 @@ static void take_outputs(const Engine *e, const Span *span, const Pass *pass) {
     download_rows(e, first, rows, T, 1, matrix(pass->baseline, 1), out->baseline);
     download_rows(e, first, rows, T, classes, matrix(pass->log_prob, classes), out->log_prob);
     download_rows(e, first, rows, 1, 1, matrix(pass->reward, 1), out->reward);
+    download_rows(e, first, rows, T, 1, matrix(pass->credit, 1), out->credit);
 }
 
 static void compute(const Engine *e, const Span *lane, Pass *pass) {

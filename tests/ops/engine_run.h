@@ -27,7 +27,7 @@ typedef struct {
 } EngineResult;
 
 /* Fills `result` and, where it is not NULL, the arrays of `out` that the engine computes too: glimpse, location,
- * hidden, mean, log_pi, baseline, log_prob, reward, gradient and terms. */
+ * hidden, mean, log_pi, baseline, log_prob, reward, credit, gradient and terms. */
 void engine_run(const PlainCase *c, const EngineOptions *options, EngineResult *result, PlainOutcome *out);
 /* Whether the device has such products here; tests of them are skipped where it has not. */
 bool precision_is_here(DeviceChoice device, Precision precision);

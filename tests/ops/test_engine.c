@@ -33,6 +33,7 @@ static void compare(const PlainCase *c, const PlainOutcome *engine, const PlainO
     agree(c, "baseline", all, engine->baseline, plain->baseline);
     agree(c, "log_prob", all * dims->classes, engine->log_prob, plain->log_prob);
     agree(c, "reward", rows, engine->reward, plain->reward);
+    agree(c, "credit", all, engine->credit, plain->credit);
     const struct {
         const char *name;
         double engine, plain;
@@ -123,8 +124,8 @@ static void test_choices(void **state) {
                     const bool other = variant % 2;
                     c.locator_gradient = variant / 2;
                     c.glimpse_nll = other ? 0.6 : 0;
-                    c.reward = other ? REWARD_LOG_LIKELIHOOD : REWARD_CORRECT;
-                    c.credit = other && locator == LOCATOR_MLP ? CREDIT_GAIN : CREDIT_FINAL;
+                    c.reward = other == (locator == LOCATOR_MLP) ? REWARD_LOG_LIKELIHOOD : REWARD_CORRECT;
+                    c.credit = other ? CREDIT_GAIN : CREDIT_FINAL;
                     c.credit_decay = 0.7;
                     c.samples = other || baseline == BASELINE_OTHERS ? 3 : 1;
                     check(&c, seed++, &eight_lanes, true);
@@ -168,6 +169,8 @@ static void test_geometries(void **state) {
         c.dims.locator = dice_bits(&dice) % 2 ? LOCATOR_LINEAR : LOCATOR_MLP;
         c.batch = 1 + (int64_t)(dice_bits(&dice) % 40);
         c.glimpse_nll = dice_bits(&dice) % 2 ? 0.5 : 0;
+        c.credit = c.glimpse_nll > 0 ? CREDIT_GAIN : CREDIT_FINAL;
+        c.credit_decay = 0.4;
         c.locator_gradient = seed % 2;
         check(&c, seed, &eight_lanes, false);
     }

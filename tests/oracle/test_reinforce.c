@@ -127,7 +127,7 @@ static double lane_mean(const EngineResult *result, size_t total, size_t entry, 
     return mean;
 }
 
-/* Of `gain` without decay: what R is before the location is no matter of the location. */
+/* `gain` without decay leads to the same: R_T less a constant, as all rows see the same first glimpse. */
 static void check(const Expectation *e, Baseline baseline, Credit credit, int count, const size_t *entry,
                   const double *slope) {
     PlainCase c = many_rows(&e->c, baseline);

@@ -1,4 +1,4 @@
-/* The table of keys and everything that is driven by it: defaults, YAML in and out, --set, rules between keys, help. */
+/* The table of keys and everything that is driven by it: defaults, YAML in and out, --set, help. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -130,9 +130,11 @@ static void test_choices(void **state) {
     assert_ok(config_set(&config, key "=" value));                                                                     \
     assert_int_equal(config.member, number)
     CHECK(_device, "device", "auto", DEVICE_AUTO);
+    CHECK(_device, "device", "cpu", DEVICE_CPU);
     CHECK(_device, "device", "cuda", DEVICE_CUDA);
     CHECK(data_task, "data.task", "translated", TASK_TRANSLATED);
     CHECK(data_task, "data.task", "cluttered", TASK_CLUTTERED);
+    CHECK(data_task, "data.task", "mnist", TASK_MNIST);
     CHECK(model_core, "model.core", "lstm", CORE_LSTM);
     CHECK(model_core, "model.core", "rnn", CORE_RNN);
     CHECK(model_locator, "model.locator", "linear", LOCATOR_LINEAR);
@@ -145,6 +147,7 @@ static void test_choices(void **state) {
     CHECK(train_optimizer, "train.optimizer", "adam", OPTIMIZER_ADAM);
     CHECK(train_credit, "train.credit", "gain", CREDIT_GAIN);
     CHECK(train_nesterov, "train.nesterov", "true", true);
+    CHECK(train_nesterov, "train.nesterov", "false", false);
     CHECK(schedule_kind, "schedule.kind", "plateau", SCHEDULE_PLATEAU);
     CHECK(schedule_kind, "schedule.kind", "cosine", SCHEDULE_COSINE);
     CHECK(schedule_kind, "schedule.kind", "linear", SCHEDULE_LINEAR);
@@ -361,44 +364,6 @@ static void test_set(void **state) {
     assert_dump_reads_back(&config);
 }
 
-static void assert_rule(const char *const *settings, const char *part, const char *remedy) {
-    Config config;
-    config_default(&config);
-    for (; *settings; settings++) assert_ok(config_set(&config, *settings));
-    if (part)
-        assert_usage(config_check(&config), part, remedy, NULL);
-    else
-        assert_ok(config_check(&config));
-}
-#define SETTINGS(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static void test_check(void **state) {
-    (void)state;
-    assert_rule(SETTINGS("train.lanes=6"), "train.lanes is 6", "4 or 8");
-    assert_rule(SETTINGS("train.lanes=1023"), "train.lanes is 1023", "512 or 1024");
-    assert_rule(SETTINGS("train.lanes=1"), NULL, NULL);
-    assert_rule(SETTINGS("train.lanes=1024"), NULL, NULL);
-    assert_rule(SETTINGS("train.baseline=others"), "train.samples", "2 or more");
-    assert_rule(SETTINGS("train.baseline=others", "train.samples=2"), NULL, NULL);
-    assert_rule(SETTINGS("model.patch=256", "model.scales=8", "model.scale=8"), "model.patch 256", "lower");
-    assert_rule(SETTINGS("model.patch=128", "model.scales=4", "model.scale=8"), NULL, NULL);
-    assert_rule(SETTINGS("model.patch=129", "model.scales=4", "model.scale=8"), "65536", "lower");
-    assert_rule(SETTINGS("comm.backend=nccl", "train.reduction=tree", "device=cuda"), NULL, NULL);
-    assert_rule(SETTINGS("comm.backend=mpi", "train.reduction=fast"), NULL, NULL);
-    assert_rule(SETTINGS("comm.backend=self", "train.reduction=fast"), NULL, NULL);
-    assert_rule(SETTINGS("comm.backend=nccl", "device=cpu"), "comm.backend", "GPUs");
-    assert_rule(SETTINGS("train.reduction=fast", "device=cpu"), "train.reduction", "GPUs");
-    assert_rule(SETTINGS("comm.backend=nccl", "train.reduction=fast", "device=cuda"), NULL, NULL);
-    assert_rule(SETTINGS("train.reduction=tree", "comm.backend=mpi", "device=cpu"), NULL, NULL);
-    assert_rule(SETTINGS("train.credit=gain"), "train.credit gain", "train.glimpse_nll above 0");
-    assert_rule(SETTINGS("train.credit=gain", "train.glimpse_nll=1", "train.baseline=moving_average"), "final", NULL);
-    assert_rule(SETTINGS("train.nesterov=true"), "train.optimizer", "sgd");
-    assert_rule(SETTINGS("train.nesterov=true", "train.optimizer=sgd"), NULL, NULL);
-    assert_rule(SETTINGS("train.nesterov=true", "train.optimizer=sgd", "train.momentum=0"), "momentum", "above 0");
-    assert_rule(SETTINGS("train.batch=1048576", "train.samples=17"), "roll-outs per step", "lower");
-    assert_rule(SETTINGS("train.batch=1048576", "train.samples=16"), NULL, NULL);
-}
-
 /* A text of random characters, many of them YAML's own, that is valid UTF-8. */
 static void random_text(uint64_t *random, char text[CONFIG_TEXT]) {
     /* clang-format off */
@@ -579,21 +544,13 @@ static void test_shipped_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_every_key),
-        cmocka_unit_test(test_yaml_forms),
-        cmocka_unit_test(test_yaml_errors),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_set),
-        cmocka_unit_test(test_check),
-        cmocka_unit_test(test_any_text_round_trips),
-        cmocka_unit_test(test_random_edits),
-        cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_writing),
-        cmocka_unit_test(test_key_list),
-        cmocka_unit_test(test_name),
-        cmocka_unit_test(test_given),
+        cmocka_unit_test(test_table),         cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_every_key),     cmocka_unit_test(test_yaml_forms),
+        cmocka_unit_test(test_yaml_errors),   cmocka_unit_test(test_files),
+        cmocka_unit_test(test_set),           cmocka_unit_test(test_any_text_round_trips),
+        cmocka_unit_test(test_random_edits),  cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_writing),       cmocka_unit_test(test_key_list),
+        cmocka_unit_test(test_name),          cmocka_unit_test(test_given),
         cmocka_unit_test(test_shipped_files),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);

@@ -1,4 +1,4 @@
-/* The classifier's head: log-softmax, reward, negative log-likelihood and its gradient. */
+/* The classifier's head: log-softmax, reward and credit, negative log-likelihood and its gradient. */
 #include "backend/cpu/cpu.h"
 #include "backend/element/classifier.h"
 

@@ -16,7 +16,7 @@ void cuda_log_softmax(Backend *backend, const Span *span, int glimpses, int clas
                 logits.address);
 }
 
-/* One thread a row: 4 bytes a class of the last glimpse, for `gain` of each. */
+/* One thread a row: 4 bytes a class of the last glimpse, for `gain` of each, and 4 a glimpse. */
 static __global__ void reward_kernel(RewardRule rule, int64_t rows, int samples, int glimpses, int classes,
                                      const uint8_t *labels, const float *log_prob, float *reward, float *credit) {
     const int64_t r = cuda_index(), last = (glimpses - 1) * rows;

@@ -72,8 +72,8 @@ static __global__ void __launch_bounds__(CUDA_SUM_THREADS)
     const ReinforceScale scale = policy_scale(&loss);
     double baseline_sum = 0, reinforce_sum = 0, reward_sum = 0;
     for (int64_t i = first + threadIdx.x; i < end; i += CUDA_SUM_THREADS) {
-        const int64_t glimpse = cuda_quotient(i, rows) * rows, r = i - glimpse;
-        b[i] = policy_baseline(&loss, credit + glimpse, r, samples, b[i]);
+        const int64_t block = cuda_quotient(i, rows) * rows, r = i - block;
+        b[i] = policy_baseline(&loss, credit + block, r, samples, b[i]);
         const float advantage = credit[i] - b[i];
         if (loss.baseline == BASELINE_LEARNED) baseline_sum += (double)advantage * (double)advantage;
         reinforce_sum -= (double)log_pi[i] * (double)advantage;

@@ -1,5 +1,5 @@
-/* The classifier's head, one row at a time: log-softmax, the best class, negative log-likelihood and its gradient, for
- * every backend. Must not know who computes which row. Nothing is collective. */
+/* The classifier's head, one row at a time: log-softmax, the best class, reward and credit, negative log-likelihood and
+ * its gradient, for every backend. Must not know who computes which row. Nothing is collective. */
 #ifndef RAM_BACKEND_ELEMENT_CLASSIFIER_H
 #define RAM_BACKEND_ELEMENT_CLASSIFIER_H
 
@@ -36,14 +36,16 @@ RAM_DEVICE float classifier_reward(Reward reward, int classes, const float *row,
 /* credit (glimpses, rows) of one row, which is worth `reward`, from its log_prob (glimpses, rows, classes). */
 RAM_DEVICE void classifier_credit(const RewardRule *rule, int glimpses, int classes, int64_t rows,
                                   const float *log_prob, int label, float reward, float *credit) {
-    float gain = 0.0f, after = reward;
-    for (int t = glimpses - 1; t >= 0; t--) {
-        if (rule->credit == CREDIT_GAIN && t < glimpses - 1) {
-            const float value = classifier_reward(rule->kind, classes, log_prob + t * rows * classes, label);
-            gain = (after - value) + rule->decay * gain;
-            after = value;
+    const bool gains = rule->credit == CREDIT_GAIN;
+    float credited = gains ? 0.0f : reward, after = reward;
+    credit[(glimpses - 1) * rows] = credited;
+    for (int t = glimpses - 2; t >= 0; t--) {
+        if (gains) {
+            const float before = classifier_reward(rule->kind, classes, log_prob + t * rows * classes, label);
+            credited = (after - before) + rule->decay * credited;
+            after = before;
         }
-        credit[t * rows] = rule->credit == CREDIT_GAIN ? gain : reward;
+        credit[t * rows] = credited;
     }
 }
 
