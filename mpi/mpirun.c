@@ -37,6 +37,7 @@ typedef struct {
     int64_t interrupted; /* when the first Ctrl-C came; 0: not yet */
     int64_t asked;       /* when the request was last passed on */
     int ranks;           /* most that were seen alive */
+    bool rank_ended;     /* fewer are alive now */
     int64_t short_since; /* when they were last seen all */
     bool stuck;          /* mpirun went on without some, and was ended */
 } Child;
@@ -150,10 +151,10 @@ static void take_signals(Child *child) {
     }
 }
 
-/* Passes the request to stop on, again and again, since mpirun may not have started the ranks yet when the first comes.
- */
+/* Passes the request to stop on, again and again, since mpirun may not have started the ranks yet when the first comes;
+ * not once a rank has ended, since an mpirun that is ending too would die of it. */
 static void ask_to_stop(Child *child) {
-    if (child->first == 0 || milliseconds() - child->asked < ASK_AGAIN) return;
+    if (child->first == 0 || child->rank_ended || milliseconds() - child->asked < ASK_AGAIN) return;
     child->asked = milliseconds();
     kill(child->process, SIGUSR1); /* mpirun hands it to all ranks */
 }
@@ -189,11 +190,12 @@ static int living_ranks(pid_t mpirun) {
     return living;
 }
 
-/* Ends an mpirun that goes on without a rank: where one dies before it has said hello, mpirun 4.1 may wait for it for
- * ever. */
-static void end_stuck(Child *child) {
+/* Sees whether a rank has ended, and ends an mpirun that goes on without it: where one dies before it has said hello,
+ * mpirun 4.1 may wait for it for ever. */
+static void look_at_ranks(Child *child) {
     const int living = living_ranks(child->process);
-    if (living >= child->ranks) {
+    child->rank_ended = living < child->ranks;
+    if (!child->rank_ended) {
         child->ranks = living;
         child->short_since = milliseconds();
     }
@@ -213,8 +215,8 @@ static int wait_for_end(Child *child) {
         }
         wait_a_moment(child, (int)LOOK_AGAIN);
         take_signals(child);
+        if (!child->is_rank) look_at_ranks(child);
         ask_to_stop(child);
-        if (!child->is_rank) end_stuck(child);
     }
 }
 
