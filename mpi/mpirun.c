@@ -114,6 +114,7 @@ static bool start(Child *child, int np, char **command, bool terminal, const sig
     child->process = fork();
     if (child->process == 0) become_child(command, terminal, parent, before, ends[1]);
     const int error = errno;
+    child->words.process = (int)child->process;
     if (listen) close(ends[1]);
     errno = error;
     return child->process > 0;
@@ -309,11 +310,12 @@ static Status explain(const RanksEnd *end, int exit_code, int np, bool stuck) {
 /* What the child's end means. */
 static Status conclude(const Child *child, int np, int status, RanksEnd *end) {
     const int exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    const bool own = is_own_code(exit_code);
-    const bool unread = child->words.unread && exit_code == EXIT_FAILURE; /* another code: something came before */
+    const bool own = is_own_code(exit_code), died = np > 1 && WIFSIGNALED(status);
+    /* Of ranks that go on printing to nobody mpirun dies; another code of its own: something came before. */
+    const bool unread = child->words.unread && (died || exit_code == EXIT_FAILURE);
     end->asked = unread || child->first != 0;
     end->too_early = end->asked && exit_code == 128 + SIGUSR1;
-    find_cause(child, np, exit_code, np > 1 && WIFSIGNALED(status), end);
+    find_cause(child, np, exit_code, died, end);
     if (!own && !end->asked) return explain(end, exit_code, np, child->stuck);
     end->code = own ? exit_code : unread ? RANKS_UNREAD : 128 + child->first; /* the user's own doing */
     return status_ok();

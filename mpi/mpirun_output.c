@@ -8,7 +8,7 @@ enum { DASHES = 60 };
 
 /* Lines of its own that tell users nothing: it says so of every signal, stumbles over its own banner now and then when
  * ranks are aborted, and repeats that it aborts (with an empty line) for all that they still print to nobody, whereupon
- * libevent warns. */
+ * libevent warns, or a third such print ends it in a crash, whose trace bears its process. */
 static bool is_noise(MpirunOutput *output) {
     const char *line = output->text;
     const bool unread = strstr(line, "SIGPIPE detected on fd ");
@@ -16,7 +16,10 @@ static bool is_noise(MpirunOutput *output) {
     output->unread |= unread;
     output->repeated = strncmp(line, "mpirun: abort is already in progress", 36) == 0;
     const bool event = output->unread && strncmp(line, "[warn] Epoll ", 13) == 0;
-    return unread || rest || output->repeated || event || strncmp(line, "mpirun: Forwarding signal ", 26) == 0 ||
+    int process = 0;
+    const bool trace = output->unread && sscanf(line, "[%*[^]:]:%d]", &process) == 1 && process == output->process;
+    return unread || rest || output->repeated || event || trace ||
+           strncmp(line, "mpirun: Forwarding signal ", 26) == 0 ||
            (strstr(line, "ORTE_ERROR_LOG") && strstr(line, "orte/util/show_help.c"));
 }
 

@@ -9,8 +9,9 @@
 
 enum { MPIRUN_BANNER = 4096, MPIRUN_HOST = 128 };
 
-/* A zeroed one is at the beginning of the stream. */
+/* One with all but `process` zero is at the beginning of the stream. */
 typedef struct {
+    int process;              /* of mpirun */
     char text[MPIRUN_BANNER]; /* a line, or a banner, that is not complete yet */
     size_t length;
     bool banner;   /* text began with a line of dashes */

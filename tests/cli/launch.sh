@@ -76,16 +76,19 @@ sigpipe='[node7:22144] mpirun: SIGPIPE detected on fd 13 - aborting'
 again='mpirun: abort is already in progress...hit ctrl-c again to forcibly terminate'
 event='[warn] Epoll MOD(1) on fd 24 failed. Old events were 6; read change was 0 (none): Bad file descriptor'
 printf '%s\n\nlast words\n%s\n%s\n\n%s\n%s\n\n%s\n' "$sigpipe" "$sigpipe" "$again" "$sigpipe" "$again" "$event" >&2
-exit "${MPIRUN_CODE-1}"
+[ "$MPIRUN_CODE" != crash ] || trace='*** Process received signal ***'
+[ -z "$trace" ] || printf '[node7:%d] %s\n' $$ "$trace" 1 "a rank's" >&2
+[ -z "$trace" ] || kill -SEGV $$
+exit "$MPIRUN_CODE"
 END
-for own in 1 74; do
+for own in 1 74 crash; do # a crash: of ranks that print to nobody once more
     path=$PATH
     PATH=$work/bin:$PATH
     export MPIRUN_CODE=$own
-    run $((own == 1 ? 141 : own)) --np 2
+    run $([ $own = 74 ] && echo 74 || echo 141) --np 2
     PATH=$path
     errors_are "
-last words"
+last words$([ $own != crash ] || printf "\n[node7:1] a rank's")"
 done
 
 # The first signal asks the ranks to stop.
