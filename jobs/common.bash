@@ -377,20 +377,20 @@ check_made_so() { # the run in run_dir, if there is one, by these settings: othe
 
 measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on the test set into errors.txt: M = 1 and
     # M = 10, each the policy's, of random and of centre glimpses
-    local rollouts errors='' text code
+    local rollouts errors='' figures code
     for rollouts in 1 10; do
-        text=$run_dir/eval-$rollouts.txt code=0
-        "$@" "$program" eval "$run_dir" "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$text.new" 2>"$text.err" || code=$?
-        cat "$text.err" >&2
+        figures=$run_dir/eval-$rollouts.jsonl code=0
+        "$@" "$program" eval "$run_dir" --json "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$figures.new" 2>"$figures.err" || code=$?
+        cat "$figures.err" >&2
         [ $code -ne 75 ] || requeue
         [ $code -eq 0 ] || exit $code
-        ! grep -q 'not those that the checkpoint was trained on' "$text.err" ||
+        ! grep -q 'not those that the checkpoint was trained on' "$figures.err" ||
             fail 64 "$run_dir was trained on other images than these: remove it, or name its data"
-        rm "$text.err"
-        mv "$text.new" "$text"
-        errors+=" $(sed -n "s/^test, [a-z' ]*: *\([0-9.]*\) % error.*/\1/p" "$text" | xargs)"
+        rm "$figures.err"
+        mv "$figures.new" "$figures"
+        errors+=" $(sed -n 's/.*"error":\([0-9.]*\),.*/\1/p' "$figures" | xargs)"
     done
-    [ "$(wc -w <<<"$errors")" -eq 6 ] || fail 70 "$run_dir/eval-1.txt and eval-10.txt do not say three errors each"
+    [ "$(wc -w <<<"$errors")" -eq 6 ] || fail 70 "$run_dir/eval-1.jsonl and eval-10.jsonl do not say three errors each"
     echo "$errors" >"$run_dir/errors.new"
     mv "$run_dir/errors.new" "$run_dir/errors.txt"
 }
@@ -404,8 +404,8 @@ print_row() { # of the variant, over those of its runs that were made so and hav
     [ ${#errors[@]} -gt 0 ] || return 0
     [ -z "$variants" ] || title+=", $variant_name"
     for setting in "${settings[@]}"; do [ "$setting" = --set ] || title+=", $setting"; done
-    augmented=$(sed -n 's/^training images are \(augmented: .*\)/ (\1)/p' "${errors[0]%/*}/eval-1.txt")
-    cat "${errors[@]}" | awk -v name="$title$augmented" '
+    augmented=$(resolve "${errors[0]%/*}/config.yaml" | awk -F = 'sub(/^augment\./, "") && $2 != 0 { print $1, $2 }' | paste -sd ,)
+    cat "${errors[@]}" | awk -v name="$title${augmented:+ (augmented: ${augmented//,/, })}" '
         { for (i = 1; i <= 4; i++) { sum[i] += $i; square[i] += $i * $i } }
         function entry(i) {
             if (NR == 1) return sprintf("%.2f", sum[i])

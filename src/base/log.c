@@ -13,6 +13,7 @@ static struct {
     int rank, size;
     bool terminal;
     bool progress_shown;
+    bool figures_only; /* on stdout */
     void (*abort_all)(int code);
     FILE *file;
 } the_log = {.rank = 0, .size = 1};
@@ -62,9 +63,14 @@ static void say(FILE *stream, const char *prefix, const char *text) {
     if (the_log.rank != 0) return;
     clear_progress();
     fflush(stdout);
-    fprintf(stream, "%s%s\n", prefix, text);
+    if (stream != stdout || !the_log.figures_only) fprintf(stream, "%s%s\n", prefix, text);
     fflush(stream);
     write_file(prefix, text);
+}
+
+void log_leave_stdout(void) {
+    the_log.figures_only = true;
+    the_log.terminal = false; /* no progress line either */
 }
 
 void log_info(const char *format, ...) {

@@ -3,36 +3,43 @@
 #include "cmd/saved_model.h"
 #include "train/measure.h"
 
-enum { OPTION_SPLIT = OWN_OPTION, OPTION_CHECKPOINT };
+enum { OPTION_SPLIT = OWN_OPTION, OPTION_CHECKPOINT, OPTION_JSON };
 
 typedef struct {
     Split split;
     const char *checkpoint;
+    bool json;
 } Wanted;
 
 static const struct argp_option OWN_OPTIONS[] = {
     {"split", OPTION_SPLIT, "train|validation|test", 0, "Which images to evaluate (default: test)", 0},
     {"checkpoint", OPTION_CHECKPOINT, "PATH", 0, "A checkpoint: the same as giving PATH alone", 0},
+    {"json", OPTION_JSON, NULL, 0, "Print each evaluation as in metrics.jsonl, a JSON object a line, and no text", 0},
     {0},
 };
 
 static Status take(void *input, int key, const char *value) {
     Wanted *wanted = input;
     if (key == OPTION_SPLIT) return saved_model_take_split(value, &wanted->split);
-    wanted->checkpoint = value;
+    if (key == OPTION_JSON)
+        wanted->json = true;
+    else
+        wanted->checkpoint = value;
     return status_ok();
 }
 
 /* @collective */
 static Status evaluate(Session *session, ArgumentsSpec spec, const Wanted *wanted) {
     SavedModel model;
-    Metrics none = {0};
+    Metrics metrics = {0};
     Evaluation learned;
+    if (wanted->json) log_leave_stdout();
+    if (wanted->json && comm_rank(session->comm) == 0) metrics = metrics_on_stdout();
     TRY(saved_model_open(session, spec, wanted->checkpoint, &model));
     Evaluator *evaluator = evaluator_new(&model.experiment, wanted->split);
     Status status = comm_agree(session->comm, backend_room(model.experiment.backend));
     if (!status_failed(&status))
-        status = measure_model(&model.experiment, evaluator, &none, model.state.epoch,
+        status = measure_model(&model.experiment, evaluator, &metrics, model.state.epoch - 1,
                                checkpoint_step(model.checkpoint), &learned);
     if (!status_failed(&status)) log_info("%s error: %.2f %%", split_name(wanted->split), learned.error);
     evaluator_free(evaluator);

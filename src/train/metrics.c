@@ -21,6 +21,8 @@ Status metrics_open(Metrics *metrics, const char *path) {
     return status_ok();
 }
 
+Metrics metrics_on_stdout(void) { return (Metrics){.file = stdout, .path = "the standard output"}; }
+
 void metrics_close(Metrics *metrics) {
     if (metrics->file) fclose(metrics->file);
     *metrics = (Metrics){0};

@@ -23,6 +23,7 @@ typedef struct {
 
 /* Opens `path` for appending. RAM_IO. */
 Status metrics_open(Metrics *metrics, const char *path);
+Metrics metrics_on_stdout(void);      /* not to be closed */
 void metrics_close(Metrics *metrics); /* a zeroed one is allowed */
 
 /* Each line is written whole and flushed. RAM_IO. On a closed Metrics: nothing. */

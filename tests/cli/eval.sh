@@ -24,6 +24,13 @@ for arguments in "--np 1" "--np 2" "--np 3" "--np 8" "--set threads=1" "--set th
     tail -n 1 out | grep -q '^test error: [0-9.]* %$' || fail "no last line with the test error"
 done
 
+# For programs: the lines of metrics.jsonl, and nothing else.
+for count in 1 2; do
+    run 0 eval one --np $count --json
+    quiet
+    grep '"split":"test"' one/metrics.jsonl | diff - out || fail "other lines than metrics.jsonl on $count ranks"
+done
+
 # Ways to name a checkpoint: the folder of the run means its best.
 best=$(readlink one/checkpoints/best)
 for name in one one/ "$work/one" one/checkpoints/best "one/checkpoints/$best" "one/checkpoints/$best/index.h5"; do

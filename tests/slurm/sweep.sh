@@ -63,11 +63,11 @@ array_ends 2
 cat sweep-"${job}"_*.out >out
 says out "| tiny, train.epochs=2, augment.shift=1 (augmented: shift 1) | 2 | "
 "$python" - "$clone/logs/tiny-sweep" >err 2>&1 <<'PYTHON' || fail "the row is not that of the runs"
-import glob, re, statistics, sys
+import glob, json, re, statistics, sys
 columns = [[], [], [], []]
 for run in glob.glob(sys.argv[1] + "/as_configured-seed-?"):
     for rollouts in 1, 10:
-        errors = [float(x) for x in re.findall(r"^test, .*?: +([0-9.]+) % error", open(f"{run}/eval-{rollouts}.txt").read(), re.M)]
+        errors = [json.loads(line)["error"] for line in open(f"{run}/eval-{rollouts}.jsonl") if line.startswith('{"kind":"eval"')]
         assert len(errors) == 3
         columns[0 if rollouts == 1 else 1].append(errors[0])
         if rollouts == 1:
