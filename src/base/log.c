@@ -63,7 +63,8 @@ static void say(FILE *stream, const char *prefix, const char *text) {
     if (the_log.rank != 0) return;
     clear_progress();
     fflush(stdout);
-    if (stream != stdout || !the_log.figures_only) fprintf(stream, "%s%s\n", prefix, text);
+    if (stream == stdout && the_log.figures_only) stream = stderr;
+    fprintf(stream, "%s%s\n", prefix, text);
     fflush(stream);
     write_file(prefix, text);
 }

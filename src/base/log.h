@@ -18,7 +18,7 @@ bool log_is_first(void); /* rank 0: whoever prints what is to be printed once */
 Status log_attach(const char *path);
 void log_detach(void);
 
-/* From here on stdout is for figures that programs read: log_info goes to run.log alone. */
+/* From here on stdout is for figures that programs read: log_info writes to stderr. */
 void log_leave_stdout(void);
 
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));    /* one line on stdout */

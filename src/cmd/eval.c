@@ -14,7 +14,7 @@ typedef struct {
 static const struct argp_option OWN_OPTIONS[] = {
     {"split", OPTION_SPLIT, "train|validation|test", 0, "Which images to evaluate (default: test)", 0},
     {"checkpoint", OPTION_CHECKPOINT, "PATH", 0, "A checkpoint: the same as giving PATH alone", 0},
-    {"json", OPTION_JSON, NULL, 0, "Print each evaluation as in metrics.jsonl, a JSON object a line, and no text", 0},
+    {"json", OPTION_JSON, NULL, 0, "Print each evaluation as in metrics.jsonl, a JSON object a line; text goes to stderr", 0},
     {0},
 };
 
@@ -39,7 +39,7 @@ static Status evaluate(Session *session, ArgumentsSpec spec, const Wanted *wante
     Evaluator *evaluator = evaluator_new(&model.experiment, wanted->split);
     Status status = comm_agree(session->comm, backend_room(model.experiment.backend));
     if (!status_failed(&status))
-        status = measure_model(&model.experiment, evaluator, &metrics, model.state.epoch - 1,
+        status = measure_model(&model.experiment, evaluator, &metrics, saved_state_epoch(&model.state),
                                checkpoint_step(model.checkpoint), &learned);
     if (!status_failed(&status)) log_info("%s error: %.2f %%", split_name(wanted->split), learned.error);
     evaluator_free(evaluator);

@@ -130,7 +130,7 @@ static Status record(const Session *session, SavedModel *model, const Wanted *wa
                             .rollouts = wanted->rollouts ? wanted->rollouts : config->eval_rollouts};
     char folder[FILE_PATH] = "", standard[64], path[FILE_PATH], hash[HASH_TEXT];
     const TraceOrigin origin = {
-        .step = step, .epoch = model->state.epoch - 1, .checkpoint = path, .checkpoint_hash = hash};
+        .step = step, .epoch = saved_state_epoch(&model->state), .checkpoint = path, .checkpoint_hash = hash};
     Provenance provenance;
     TRY(choose_folder(session->comm, wanted, model->path, folder));
     snprintf(standard, sizeof standard, "%s-step-%08" PRId64, split_name(wanted->split), step);

@@ -23,7 +23,7 @@ Status measure_model(const Experiment *experiment, Evaluator *evaluator, Metrics
     int64_t *confusion = memory_new(classes * classes, sizeof *confusion);
     Policy policy[3];
     const int policies = choose_policies(&experiment->config, policy);
-    for (int i = 0; i < policies; i++) {
+    for (int i = 0; i < policies; i++) { /* to the end whatever fails: all ranks evaluate together */
         char what[64];
         const Evaluation evaluation =
             evaluator_run(evaluator, policy[i], experiment->config.eval_rollouts, i == 0 ? confusion : NULL);

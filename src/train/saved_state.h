@@ -28,6 +28,9 @@ typedef struct {
 
 SavedState saved_state_start(void);
 
+/* Of the model: the epoch that it has ended last or in whose middle it is; 0 before the first. */
+static inline int64_t saved_state_epoch(const SavedState *state) { return state->epoch - (state->batch == 0); }
+
 /* Name and text of every key, as files have them. */
 typedef struct {
     char name[CONFIG_KEYS][64];

@@ -8,7 +8,7 @@ small_model
 export RAM_DATA=$work/data
 settings=(--config small.yaml --set train.ema=0.9 --set eval.batch=64 --set eval.rollouts=2 --set checkpoint.keep=9)
 run 0 "${settings[@]}" --run-dir one
-figures() { grep -E '^test, |^ +(is|[0-9]) *' out; }
+figures() { grep -E '^test, |^ +(is|[0-9]) *' "${1-out}"; }
 figures >trained # three policies and the confusion matrix of five classes
 [ "$(wc -l <trained)" -eq 9 ] || fail "not three policies and a matrix"
 "$python" "$here/check_run.py" lines one >recorded || exit 1
@@ -24,10 +24,10 @@ for arguments in "--np 1" "--np 2" "--np 3" "--np 8" "--set threads=1" "--set th
     tail -n 1 out | grep -q '^test error: [0-9.]* %$' || fail "no last line with the test error"
 done
 
-# For programs: the lines of metrics.jsonl, and nothing else.
+# For programs: the lines of metrics.jsonl, and nothing else; what qualifies them is told beside them.
 for count in 1 2; do
     run 0 eval one --np $count --json
-    quiet
+    figures err | diff trained - || fail "the text on stderr is another than without --json"
     grep '"split":"test"' one/metrics.jsonl | diff - out || fail "other lines than metrics.jsonl on $count ranks"
 done
 
