@@ -74,10 +74,10 @@ read_arguments() {
     fi
 }
 
-ranks_here() { # CONFIG: as many as this machine has cores, and no more than the configuration has lanes
+ranks_here() { # CONFIG SETTINGS...: as many as this machine has cores, and no more than the configuration has lanes
     local ranks lanes
     ranks=$(nproc)
-    lanes=$("$program" config --resolved --config "$1" "${settings[@]}" | sed -n 's/^  lanes: //p') || return
+    lanes=$("$program" config --resolved --config "$@" | sed -n 's/^  lanes: //p') || return
     [ "$ranks" -le "${lanes:-$ranks}" ] || ranks=$lanes
     echo "$ranks"
 }
@@ -288,6 +288,7 @@ read_sweep() { # takes the options of a sweep out of the arguments
         --seeds) seeds=$2 && shift ;;
         --seeds=*) seeds=${1#*=} ;;
         --measure) measuring=yes ;;
+        seed=* | --set=seed=*) fail 64 "${1#--set=} contradicts --seeds, which trains the seeds from 1 on: leave it out" ;;
         *) rest+=("$1") ;;
         esac
         shift
@@ -314,7 +315,10 @@ read_variant() { # LINE: sets variant_name, variant (arguments)
     read -ra words <<<"$1"
     variant_name=${words[0]} variant=()
     [[ $variant_name =~ ^[A-Za-z0-9._-]+$ ]] || fail 64 "'$variant_name' in $variants is no name: take letters and digits"
-    for word in "${words[@]:1}"; do variant+=(--set "$word"); done
+    for word in "${words[@]:1}"; do
+        [[ $word != seed=* ]] || fail 64 "the variant $variant_name in $variants sets the seed, which --seeds does: leave $word out"
+        variant+=(--set "$word")
+    done
 }
 
 choose_variant() { # of this task: sets seed, variant (arguments), run_dir
@@ -376,8 +380,11 @@ check_made_so() { # the run in run_dir, if there is one, by these settings: othe
 }
 
 measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on the test set into errors.txt: M = 1 and
-    # M = 10, each the policy's, of random and of centre glimpses
+    # M = 10, each the policy's, of random and of centre glimpses. Figures that are newer than the model stay, unless
+    # other data are named: whether they are those of the training is seen by evaluating.
     local rollouts errors='' figures code
+    [ ! -e "$run_dir/errors.txt" ] || [ -n "$own_data" ] ||
+        [ -n "$(find "$run_dir/checkpoints/best" -prune -newer "$run_dir/errors.txt")" ] || return 0
     for rollouts in 1 10; do
         figures=$run_dir/eval-$rollouts.jsonl code=0
         "$@" "$program" eval "$run_dir" --json "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$figures.new" 2>"$figures.err" || code=$?

@@ -30,7 +30,7 @@ fi
 ours=()
 [ -n "$config" ] || { config=$root/configs/quick.yaml && ours+=(--config "$config"); }
 if [ -z "$np" ]; then
-    np=$(ranks_here "$config")
+    np=$(ranks_here "$config" "${settings[@]}")
     ours=(--np "$np" "${ours[@]}")
 fi
 if [ -z "$run_dir" ]; then

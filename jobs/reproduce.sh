@@ -59,13 +59,13 @@ for line in "${lines[@]}"; do
 done
 
 mkdir -p "$sweep"
-[ -n "$np" ] || np=$(ranks_here "$config")
 for line in "${lines[@]}"; do
     read_variant "$line"
+    ranks=${np:-$(ranks_here "$config" "${settings[@]}" "${variant[@]}")}
     for ((seed = 1; seed <= seeds; seed++)); do
         run_dir=$sweep/$variant_name-seed-$seed
         check_made_so
-        "$program" train --np "$np" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || exit
+        "$program" train --np "$ranks" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || exit
         measure
     done
 done

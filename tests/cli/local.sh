@@ -51,7 +51,7 @@ fi
 printf '%s\n' "$*" "RAM_DATA=${RAM_DATA-}"
 [ "$1" != eval ] || { echo "test error 2.50 %" && exit 0; }
 while [ $# -gt 0 ]; do
-    [ "$1" != --run-dir ] || mkdir -p "$2"
+    [ "$1" != --run-dir ] || mkdir -p "$2/checkpoints/best"
     [ "$1" != --stop ] || exit 75
     shift
 done
@@ -87,11 +87,17 @@ touch "$tree/configs/few.yaml"
 sweep="$tree/logs/few-sweep/as_configured-seed-1"
 "$tree/jobs/reproduce.sh" few --here --seeds 1 >"$work/output" 2>&1 || fail "reproduce.sh"
 says "train --np $cores --config $tree/configs/few.yaml --resume auto --set seed=1 --run-dir $sweep"
+touch "$work/measured"
 "$tree/jobs/reproduce.sh" few --here --seeds 1 --set train.lanes=1 >"$work/output" 2>&1 || fail "reproduce.sh with one lane"
 says "train --np 1 --config $tree/configs/few.yaml --resume auto --set train.lanes=1 --set seed=1 --run-dir $sweep"
-echo 'two model.glimpses=2' >"$work/counts"
+[ "$work/measured" -nt "$sweep/errors.txt" ] || fail "a model that was measured is measured again"
+touch "$sweep/checkpoints/best"
+"$tree/jobs/reproduce.sh" few --here --seeds 1 >"$work/output" 2>&1 || fail "reproduce.sh with a newer model"
+[ "$sweep/errors.txt" -nt "$work/measured" ] || fail "a newer model is not measured"
+printf '%s\n' 'two model.glimpses=2' 'one train.lanes=1' >"$work/counts"
 "$tree/jobs/reproduce.sh" few --here --seeds 1 --variants "$work/counts" >"$work/output" 2>&1 || fail "reproduce.sh with variants"
 says "train --np $cores --config $tree/configs/few.yaml --resume auto --set seed=1 --set model.glimpses=2 --run-dir $tree/logs/few-sweep/two-seed-1"
+says "train --np 1 --config $tree/configs/few.yaml --resume auto --set seed=1 --set train.lanes=1 --run-dir $tree/logs/few-sweep/one-seed-1"
 says "| few, two | 1 | 2.50 | 0.50 | 30.00 | 25.00 |"
 
 # Failures are the program's own, or shown.

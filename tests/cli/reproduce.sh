@@ -25,6 +25,9 @@ refuses "its first argument is '--seeds'" --seeds 2
 refuses "its first argument is '../configs/mnist'" ../configs/mnist
 refuses "there is no configs/mnits.yaml" mnits
 refuses "--run-dir and --resume are decided by TASK" mnist --run-dir here
+refuses "seed=4 contradicts --seeds" mnist --set seed=4
+echo 'seven seed=7' >"$work/seed.variants"
+refuses "the variant seven" mnist --variants "$work/seed.variants"
 refuses "eval.policy is random" mnist --set eval.policy=random
 printf 'plain\r\nwide model.glimpses=99 # too many\r\n' >"$work/bad.variants"
 refuses "model.glimpses" mnist --variants="$work/bad.variants"
