@@ -13,7 +13,7 @@ static const Chart EMPTY[CURVES] = {
     [CURVE_REWARD] = {.title = "Reward", .x_title = "epoch", .y_title = "mean reward R"},
     [CURVE_BASELINE] = {.title = "Error of the baseline",
                         .x_title = "epoch",
-                        .y_title = "mean of squares",
+                        .y_title = "mean of (b - credit) squared",
                         .logarithmic = true},
     [CURVE_RATE] = {.title = "Learning rate", .x_title = "epoch", .y_title = "learning rate"},
     [CURVE_TIME] = {.title = "Time", .x_title = "epoch", .y_title = "seconds an epoch", .from_zero = true},
