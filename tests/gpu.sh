@@ -5,8 +5,8 @@
 #                          read, and this script, in BUILD/gpu and BUILD/gpu.tar.gz
 #   gpu.sh run [PART...]   in a copy of that folder, on the machine with the GPU. RAM_DATA names the folder of MNIST.
 #
-# Parts: conformance memcheck racecheck synccheck graph curves precision resume ranks nccl host speed; without any, all of
-# them. Each line of the table at the end is a part's result; the exit status is 1 when one has failed.
+# Parts: conformance memcheck racecheck synccheck graph curves precision resume ranks nccl host speed torch; without any,
+# all of them. Each line of the table at the end is a part's result; the exit status is 1 when one has failed.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 programs=(test_conformance test_engine test_bits reference_case)
@@ -39,6 +39,8 @@ pack() { # BUILD
         [ ! -e "$program" ] || cp -L "$program" "$to/tests/reference/shared_$(basename "$program")"
     done
     cp "$source/tests/gpu.sh" "$to/tests/"
+    program=$source/../shared/bench/torch_ram.py
+    [ ! -e "$program" ] || cp "$program" "$to/tests/"
     tar czf "$to.tar.gz" -C "$build" gpu || return
     du -sh "$to" "$to.tar.gz"
 }
@@ -231,6 +233,30 @@ part_speed() {
     cat "$work/speed"
 }
 
+part_torch() { # the same training by PyTorch, where it is here, beside ours on the same GPU
+    local batch mode name ours data=$work/plain
+    if [ ! -e "$here/torch_ram.py" ] || ! python3 -c 'import torch' 2>/dev/null; then
+        result "PyTorch" "SKIPPED: torch_ram.py or PyTorch is not here"
+        return
+    fi
+    mkdir -p "$data"
+    for name in train-images-idx3-ubyte train-labels-idx1-ubyte; do
+        if [ -e "$RAM_DATA/$name" ]; then cp "$RAM_DATA/$name" "$data"; else gunzip -c "$RAM_DATA/$name.gz" >"$data/$name"; fi
+    done
+    for batch in 128 4096; do
+        part "bench, batch $batch" 300 ram_dist bench --json --device cuda --set train.batch=$batch || return
+        ours=$(awk -v rate="$(figure train_images_per_second)" 'BEGIN { print 54000 / rate }')
+        for mode in eager compile; do
+            [ $mode = eager ] && name='' || name=--compile
+            part "PyTorch, $mode, batch $batch" 600 python3 "$here/torch_ram.py" "$data" --vector --device cuda \
+                --batch $batch --epochs 3 $name || continue
+            awk -v ours="$ours" -v batch="$batch" -v mode="$mode" '/s per epoch/ {
+                printf "    batch %4d: PyTorch (%s) %.3f s an epoch, ram_dist %.3f s: %.1f times as fast\n", batch, mode, $1, ours, $1 / ours
+            }' "$work/out" >>"$work/speed"
+        done
+    done
+}
+
 run() { # PART...
     local name folder
     root=$(cd "$here/.." && pwd)
@@ -262,7 +288,7 @@ pack)
     ;;
 run)
     shift
-    [ $# -gt 0 ] || set -- conformance memcheck racecheck synccheck graph curves precision resume ranks nccl host speed
+    [ $# -gt 0 ] || set -- conformance memcheck racecheck synccheck graph curves precision resume ranks nccl host speed torch
     for name; do
         declare -F "part_$name" >/dev/null || { echo "gpu.sh: error: there is no part '$name'" >&2 && exit 64; }
     done
