@@ -300,6 +300,7 @@ read_sweep() { # takes the options of a sweep out of the arguments
         [ ${#lines[@]} -gt 0 ] || fail 64 "$variants holds no variant: write a name and key=value on each line"
         twice=$(printf '%s\n' "${lines[@]}" | awk 'seen[$1]++ { print $1; exit }')
         [ -z "$twice" ] || fail 64 "$variants names '$twice' twice: each variant has a folder of its name"
+        for line in "${lines[@]}"; do read_variant "$line"; done
     fi
     if ! in_job; then
         [[ ${seeds:=3} =~ ^[1-9][0-9]{0,4}$ ]] || fail 64 "--seeds is '$seeds': give a number from 1 on"
@@ -380,10 +381,10 @@ check_made_so() { # the run in run_dir, if there is one, by these settings: othe
 }
 
 measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on the test set into errors.txt: M = 1 and
-    # M = 10, each the policy's, of random and of centre glimpses. Figures that are newer than the model stay, unless
-    # other data are named: whether they are those of the training is seen by evaluating.
+    # M = 10, each the policy's, of random and of centre glimpses. Figures that are newer than the model stay (remove
+    # errors.txt to measure anew), unless other data are named: whether they are the training's is seen by evaluating.
     local rollouts errors='' figures code
-    [ ! -e "$run_dir/errors.txt" ] || [ -n "$own_data" ] ||
+    [ ! -e "$run_dir/errors.txt" ] || [ -n "$own_data" ] || [ ! -e "$run_dir/checkpoints/best" ] ||
         [ -n "$(find "$run_dir/checkpoints/best" -prune -newer "$run_dir/errors.txt")" ] || return 0
     for rollouts in 1 10; do
         figures=$run_dir/eval-$rollouts.jsonl code=0

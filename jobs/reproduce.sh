@@ -61,11 +61,11 @@ done
 mkdir -p "$sweep"
 for line in "${lines[@]}"; do
     read_variant "$line"
-    ranks=${np:-$(ranks_here "$config" "${settings[@]}" "${variant[@]}")}
+    count=${np:-$(ranks_here "$config" "${settings[@]}" "${variant[@]}")}
     for ((seed = 1; seed <= seeds; seed++)); do
         run_dir=$sweep/$variant_name-seed-$seed
         check_made_so
-        "$program" train --np "$ranks" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || exit
+        "$program" train --np "$count" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || exit
         measure
     done
 done

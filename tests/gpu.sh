@@ -233,10 +233,10 @@ part_speed() {
     cat "$work/speed"
 }
 
-part_torch() { # the same training by PyTorch, where it is here, beside ours on the same GPU
-    local batch mode name ours data=$work/plain
-    if [ ! -e "$here/torch_ram.py" ] || ! python3 -c 'import torch' 2>/dev/null; then
-        result "PyTorch" "SKIPPED: torch_ram.py or PyTorch is not here"
+part_torch() { # the same training by PyTorch, where it is here, beside ours on the same GPU; its failures are not ours
+    local batch mode name ours data=$work/plain python=(env "LD_LIBRARY_PATH=$libraries_before" python3)
+    if [ ! -e "$here/torch_ram.py" ] || [ -z "${RAM_DATA-}" ] || ! "${python[@]}" -c 'import torch' 2>/dev/null; then
+        result "PyTorch" "SKIPPED: torch_ram.py, PyTorch or RAM_DATA is not here"
         return
     fi
     mkdir -p "$data"
@@ -248,11 +248,15 @@ part_torch() { # the same training by PyTorch, where it is here, beside ours on 
         ours=$(awk -v rate="$(figure train_images_per_second)" 'BEGIN { print 54000 / rate }')
         for mode in eager compile; do
             [ $mode = eager ] && name='' || name=--compile
-            part "PyTorch, $mode, batch $batch" 600 python3 "$here/torch_ram.py" "$data" --vector --device cuda \
-                --batch $batch --epochs 3 $name || continue
+            timeout -k 10 600 "${python[@]}" "$here/torch_ram.py" "$data" --vector --device cuda --batch $batch --epochs 3 \
+                $name >"$work/out" 2>&1 </dev/null || {
+                tail -n 5 "$work/out" | sed 's/^/    /'
+                result "PyTorch, $mode, batch $batch" "SKIPPED: it failed"
+                continue
+            }
             awk -v ours="$ours" -v batch="$batch" -v mode="$mode" '/s per epoch/ {
                 printf "    batch %4d: PyTorch (%s) %.3f s an epoch, ram_dist %.3f s: %.1f times as fast\n", batch, mode, $1, ours, $1 / ours
-            }' "$work/out" >>"$work/speed"
+            }' "$work/out" >>"$work/torch"
         done
     done
 }
@@ -263,6 +267,7 @@ run() { # PART...
     work=$(mktemp -d) || return 74
     trap 'rm -rf "$work"' EXIT
     export PATH="$root/bin:$PATH"
+    libraries_before=${LD_LIBRARY_PATH-}
     # cuBLAS and NCCL where the system does not know them: the toolkit's, and those that come with PyTorch
     while read -r folder; do
         [ ! -d "$folder" ] || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
@@ -274,7 +279,7 @@ run() { # PART...
     for name; do "part_$name"; done
     echo
     printf '%s\n' "${lines[@]}"
-    [ ! -e "$work/speed" ] || cat "$work/speed"
+    for name in speed torch; do [ ! -e "$work/$name" ] || cat "$work/$name"; done
     if [ $failures -gt 0 ]; then
         echo "FAIL: $failures"
         return 1

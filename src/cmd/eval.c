@@ -14,7 +14,8 @@ typedef struct {
 static const struct argp_option OWN_OPTIONS[] = {
     {"split", OPTION_SPLIT, "train|validation|test", 0, "Which images to evaluate (default: test)", 0},
     {"checkpoint", OPTION_CHECKPOINT, "PATH", 0, "A checkpoint: the same as giving PATH alone", 0},
-    {"json", OPTION_JSON, NULL, 0, "Print each evaluation as in metrics.jsonl, a JSON object a line; text goes to stderr", 0},
+    {"json", OPTION_JSON, NULL, 0, "Print evaluations as in metrics.jsonl, a JSON object a line; text goes to stderr",
+     0},
     {0},
 };
 

@@ -8,7 +8,7 @@ small_model
 export RAM_DATA=$work/data
 settings=(--config small.yaml --set train.ema=0.9 --set eval.batch=64 --set eval.rollouts=2 --set checkpoint.keep=9)
 run 0 "${settings[@]}" --run-dir one
-figures() { grep -E '^test, |^ +(is|[0-9]) *' "${1-out}"; }
+figures() { grep -E '^test, |^ +(is|[0-9]) *' out; }
 figures >trained # three policies and the confusion matrix of five classes
 [ "$(wc -l <trained)" -eq 9 ] || fail "not three policies and a matrix"
 "$python" "$here/check_run.py" lines one >recorded || exit 1
@@ -26,8 +26,12 @@ done
 
 # For programs: the lines of metrics.jsonl, and nothing else; what qualifies them is told beside them.
 for count in 1 2; do
+    run 0 eval one --np $count --set data.seed=3
+    mv out text
+    says text "changed: data.seed was 0, is 3"
+    run 0 eval one --np $count --set data.seed=3 --json
+    diff text err || fail "the text on stderr is another than without --json"
     run 0 eval one --np $count --json
-    figures err | diff trained - || fail "the text on stderr is another than without --json"
     grep '"split":"test"' one/metrics.jsonl | diff - out || fail "other lines than metrics.jsonl on $count ranks"
 done
 

@@ -51,7 +51,7 @@ fi
 printf '%s\n' "$*" "RAM_DATA=${RAM_DATA-}"
 [ "$1" != eval ] || { echo "test error 2.50 %" && exit 0; }
 while [ $# -gt 0 ]; do
-    [ "$1" != --run-dir ] || mkdir -p "$2/checkpoints/best"
+    [ "$1" != --run-dir ] || [ -e "$2/checkpoints/best" ] || { mkdir -p "$2/checkpoints/step-1" && ln -s step-1 "$2/checkpoints/best"; }
     [ "$1" != --stop ] || exit 75
     shift
 done
@@ -91,7 +91,7 @@ touch "$work/measured"
 "$tree/jobs/reproduce.sh" few --here --seeds 1 --set train.lanes=1 >"$work/output" 2>&1 || fail "reproduce.sh with one lane"
 says "train --np 1 --config $tree/configs/few.yaml --resume auto --set train.lanes=1 --set seed=1 --run-dir $sweep"
 [ "$work/measured" -nt "$sweep/errors.txt" ] || fail "a model that was measured is measured again"
-touch "$sweep/checkpoints/best"
+touch --no-dereference "$sweep/checkpoints/best"
 "$tree/jobs/reproduce.sh" few --here --seeds 1 >"$work/output" 2>&1 || fail "reproduce.sh with a newer model"
 [ "$sweep/errors.txt" -nt "$work/measured" ] || fail "a newer model is not measured"
 printf '%s\n' 'two model.glimpses=2' 'one train.lanes=1' >"$work/counts"

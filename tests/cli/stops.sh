@@ -56,6 +56,10 @@ for count in 1 2; do
     touch cut/stop
     stopped $launcher "the file \`stop\`"
     [ ! -e cut/stop ] || fail "the file is still there"
+    run 0 inspect cut
+    read -r epoch batch < <(sed -n 's/^epoch *\([0-9]*\), at batch \([0-9]*\)$/\1 \2/p' out)
+    run 0 eval cut/checkpoints/latest --json
+    says out "\"epoch\":$((batch > 0 ? epoch : epoch - 1)),"
     run 75 --np $count "${settings[@]}" --set train.time_limit=0.3
     error_has "train.time_limit of 0.3 seconds" "--resume auto"
     SLURM_JOB_END_TIME=$(($(date +%s) + 2)) run 75 --np $count "${settings[@]}"
