@@ -26,10 +26,10 @@ done
 
 # For programs: the lines of metrics.jsonl, and nothing else; what qualifies them is told beside them.
 for count in 1 2; do
-    run 0 eval one --np $count --set data.seed=3
+    run 0 eval one --np $count --set model.sigma=0.5
     mv out text
-    says text "changed: data.seed was 0, is 3"
-    run 0 eval one --np $count --set data.seed=3 --json
+    says text "changed: model.sigma was "
+    run 0 eval one --np $count --set model.sigma=0.5 --json
     diff text err || fail "the text on stderr is another than without --json"
     run 0 eval one --np $count --json
     grep '"split":"test"' one/metrics.jsonl | diff - out || fail "other lines than metrics.jsonl on $count ranks"
