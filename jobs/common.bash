@@ -384,8 +384,8 @@ measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on 
     # M = 10, each the policy's, of random and of centre glimpses. Figures that are newer than the model stay (remove
     # errors.txt to measure anew), unless other data are named: whether they are the training's is seen by evaluating.
     local rollouts errors='' figures code
-    [ ! -e "$run_dir/errors.txt" ] || [ -n "$own_data" ] || [ ! -e "$run_dir/checkpoints/best" ] ||
-        [ -n "$(find "$run_dir/checkpoints/best" -prune -newer "$run_dir/errors.txt")" ] || return 0
+    [ -n "$own_data" ] ||
+        [ -z "$(find "$run_dir/errors.txt" -newer "$run_dir/checkpoints/best" 2>/dev/null)" ] || return 0
     for rollouts in 1 10; do
         figures=$run_dir/eval-$rollouts.jsonl code=0
         "$@" "$program" eval "$run_dir" --json "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$figures.new" 2>"$figures.err" || code=$?

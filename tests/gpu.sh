@@ -234,7 +234,7 @@ part_speed() {
 }
 
 part_torch() { # the same training by PyTorch, where it is here, beside ours on the same GPU; its failures are not ours
-    local batch mode name ours data=$work/plain python=(env "LD_LIBRARY_PATH=$libraries_before" python3)
+    local batch compile name ours data=$work/plain python=(env "LD_LIBRARY_PATH=$libraries_before" python3)
     if [ ! -e "$here/torch_ram.py" ] || [ -z "${RAM_DATA-}" ] || ! "${python[@]}" -c 'import torch' 2>/dev/null; then
         result "PyTorch" "SKIPPED: torch_ram.py, PyTorch or RAM_DATA is not here"
         return
@@ -246,16 +246,15 @@ part_torch() { # the same training by PyTorch, where it is here, beside ours on 
     for batch in 128 4096; do
         part "bench, batch $batch" 300 ram_dist bench --json --device cuda --set train.batch=$batch || return
         ours=$(awk -v rate="$(figure train_images_per_second)" 'BEGIN { print 54000 / rate }')
-        for mode in eager compile; do
-            [ $mode = eager ] && name='' || name=--compile
+        for compile in '' --compile; do
             timeout -k 10 600 "${python[@]}" "$here/torch_ram.py" "$data" --vector --device cuda --batch $batch --epochs 3 \
-                $name >"$work/out" 2>&1 </dev/null || {
+                $compile >"$work/out" 2>&1 </dev/null || {
                 tail -n 5 "$work/out" | sed 's/^/    /'
-                result "PyTorch, $mode, batch $batch" "SKIPPED: it failed"
+                result "PyTorch $compile, batch $batch" "SKIPPED: it failed"
                 continue
             }
-            awk -v ours="$ours" -v batch="$batch" -v mode="$mode" '/s per epoch/ {
-                printf "    batch %4d: PyTorch (%s) %.3f s an epoch, ram_dist %.3f s: %.1f times as fast\n", batch, mode, $1, ours, $1 / ours
+            awk -v ours="$ours" -v batch="$batch" '/s per epoch/ {
+                printf "    batch %4d: PyTorch %s; ram_dist %.3f s: %.1f times as fast\n", batch, $0, ours, $1 / ours
             }' "$work/out" >>"$work/torch"
         done
     done

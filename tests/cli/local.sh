@@ -100,6 +100,11 @@ says "train --np $cores --config $tree/configs/few.yaml --resume auto --set seed
 says "train --np 1 --config $tree/configs/few.yaml --resume auto --set seed=1 --set train.lanes=1 --run-dir $tree/logs/few-sweep/one-seed-1"
 says "| few, two | 1 | 2.50 | 0.50 | 30.00 | 25.00 |"
 
+code=0
+"$tree/jobs/reproduce.sh" few --here --set seed=4 >"$work/output" 2>&1 || code=$?
+[ $code -eq 64 ] || fail "a seed among the settings is taken, which would count one run as several"
+says "reproduce.sh: error: seed=4 contradicts --seeds, which trains the seeds from 1 on: leave it out"
+
 # Failures are the program's own, or shown.
 run 75 --stop
 says "stopped early; the same command goes on from there"
