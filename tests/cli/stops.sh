@@ -58,8 +58,12 @@ for count in 1 2; do
     [ ! -e cut/stop ] || fail "the file is still there"
     run 0 inspect cut
     read -r epoch batch < <(sed -n 's/^epoch *\([0-9]*\), at batch \([0-9]*\)$/\1 \2/p' out)
+    epoch=$((batch > 0 ? epoch : epoch - 1)) # the one that it is in, else the one that it has ended
     run 0 eval cut/checkpoints/latest --json
-    says out "\"epoch\":$((batch > 0 ? epoch : epoch - 1)),"
+    says out "\"epoch\":$epoch,"
+    run 0 trace cut/checkpoints/latest --output traced --name $count --limit 5
+    "$python" -c 'import h5py, sys; sys.exit(h5py.File(sys.argv[1])["trace"].attrs["epoch"] != int(sys.argv[2]))' \
+        "traced/$count/index.h5" "$epoch" || fail "the trace of epoch $epoch says another"
     run 75 --np $count "${settings[@]}" --set train.time_limit=0.3
     error_has "train.time_limit of 0.3 seconds" "--resume auto"
     SLURM_JOB_END_TIME=$(($(date +%s) + 2)) run 75 --np $count "${settings[@]}"
