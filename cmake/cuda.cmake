@@ -23,6 +23,9 @@ if(RAM_CUDA)
     # compile the last one's for themselves. CUDA 13 has no V100 (70) any more.
     if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
       set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90)
+      if(CUDAToolkit_VERSION VERSION_LESS 11.8) # it does not know 90
+        set(CMAKE_CUDA_ARCHITECTURES 75-real 80)
+      endif()
       if(CUDAToolkit_VERSION VERSION_LESS 13)
         list(PREPEND CMAKE_CUDA_ARCHITECTURES 70-real)
       endif()

@@ -218,11 +218,12 @@ speed_row() { # DEVICE BATCH REDUCTION PRECISION GRAPH
     awk -v rate="$(figure train_images_per_second)" -v step="$(figure step_seconds)" \
         -v flops="$(figure train_flops_per_image)" -v setting="$(printf '%-6s %6d %9s %5s %6s' "$@")" \
         'BEGIN { printf "    %s %12.0f %12.3f %10.3f %9.2f\n", setting, rate, 54000 / rate, 1e3 * step, 1e-12 * rate * flops }' \
-        >>"$work/speed"
+        | tee -a "$work/speed"
 }
 part_speed() {
     local batch reduction precision
-    printf '    %-6s %6s %9s %5s %6s %12s %12s %10s %9s\n' device batch reduction "" graph "images/s" "epoch, s" "step, ms" "TFLOP/s" >"$work/speed"
+    printf '    %-6s %6s %9s %5s %6s %12s %12s %10s %9s\n' device batch reduction "" graph "images/s" "epoch, s" "step, ms" "TFLOP/s" |
+        tee "$work/speed"
     for batch in 128 4096; do
         for reduction in tree fast; do
             for precision in fp32 tf32 bf16; do speed_row cuda $batch $reduction $precision true; done
@@ -230,7 +231,6 @@ part_speed() {
         done
         speed_row cpu $batch tree fp32 true
     done
-    cat "$work/speed"
 }
 
 part_torch() { # the same training by PyTorch, where it is here, beside ours on the same GPU; its failures are not ours
@@ -274,6 +274,9 @@ run() { # PART...
         printf '%s\n' /usr/local/cuda*/lib64
         python3 -c 'import glob, nvidia; print(*(f for p in nvidia.__path__ for f in glob.glob(p + "/*/lib")), sep="\n")' 2>/dev/null
     )
+    for name in "${RAM_DATA:-data/mnist}"/train-images-idx3-ubyte*; do
+        [ -e "$name" ] || echo "gpu.sh: MNIST is not in ${RAM_DATA:-data/mnist}: only the parts that train nothing can pass"
+    done
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || echo "gpu.sh: nvidia-smi does not answer"
     for name; do "part_$name"; done
     echo

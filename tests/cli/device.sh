@@ -107,6 +107,8 @@ if [ "$device" = cuda ]; then
             EMULATED_CUBLAS=none refuses 69 "device cuda: the library libcublasLt.so.13 cannot be used" --np $np \
                 --config small.yaml --run-dir none --device cuda
         done
+        EMULATED_CUBLAS_FAULT=yes refuses 69 "libcublasLt.so.13 does not start: an emulated error" --config small.yaml \
+            --run-dir none --device cuda
         EMULATED_CUBLAS=libcublasLt.so.12 run 0 bench --device cuda --steps 5
     fi
     for np in 2 3; do

@@ -8,7 +8,11 @@
 
 #define CUBLAS_VER_MAJOR 13
 
-typedef enum { CUBLAS_STATUS_SUCCESS = 0 } cublasStatus_t;
+typedef enum {
+    CUBLAS_STATUS_SUCCESS = 0,
+    CUBLAS_STATUS_NOT_INITIALIZED = 1,
+    CUBLAS_STATUS_NOT_SUPPORTED = 15,
+} cublasStatus_t;
 typedef enum { CUDA_R_32F = 0 } cudaDataType;
 typedef enum { CUBLAS_OP_N = 0, CUBLAS_OP_T = 1 } cublasOperation_t;
 typedef enum {

@@ -2,7 +2,8 @@
  * of an algorithm was promised; a promise that is broken ends the program. Products are the CPU backend's plain loops
  * in float32, whatever the precision asked for, when the emulated stream gets there: now, or whenever a graph is played
  * that has captured them. The variable EMULATED_CUBLAS is the name of the library's file, libcublasLt.so.13 where it is
- * not set: no other is found. */
+ * not set: no other is found. With EMULATED_CUBLAS_FAULT it does not start. Fewer bits than float32's it multiplies
+ * only where all matrices are aligned to more than one number. */
 #include "backend/cpu/cpu.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -29,6 +30,7 @@ struct EmulatedHandle {
 
 struct EmulatedOperation {
     uint64_t id;
+    cublasComputeType_t compute;
     cublasOperation_t trans_b;
 };
 
@@ -77,6 +79,7 @@ static cublasStatus_t destroyed(uint64_t *id) {
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
+    if (getenv("EMULATED_CUBLAS_FAULT")) return CUBLAS_STATUS_NOT_INITIALIZED;
     *handle = memory_new(1, sizeof **handle);
     (*handle)->id = created();
     return CUBLAS_STATUS_SUCCESS;
@@ -100,7 +103,7 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *operation, cublasC
            "float32 is computed in one of its precisions");
     DEMAND(scale == CUDA_R_32F, "alpha and beta are float32");
     *operation = memory_new(1, sizeof **operation);
-    **operation = (struct EmulatedOperation){created(), CUBLAS_OP_N};
+    **operation = (struct EmulatedOperation){created(), compute, CUBLAS_OP_N};
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -201,6 +204,14 @@ static void check_preference(cublasLtMatmulPreference_t preference) {
     DEMAND(!(preference->reduction & CUBLASLT_REDUCTION_SCHEME_INPLACE), "parts of a sum have a place of their own");
 }
 
+/* As tensor cores may ask for it. */
+static bool is_aligned(cublasLtMatmulPreference_t preference) {
+    uint32_t least = DEFAULT_ALIGNMENT;
+    for (int i = 0; i < MATRICES; i++)
+        if (preference->alignment[i] < least) least = preference->alignment[i];
+    return least > sizeof(float);
+}
+
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
@@ -217,6 +228,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     DEMAND(asked == 1, "one algorithm is asked for");
     check_shapes(operation, a, b, c);
     check_preference(preference);
+    *found = 0;
+    if (operation->compute != CUBLAS_COMPUTE_32F && !is_aligned(preference)) return CUBLAS_STATUS_NOT_SUPPORTED;
     Promise promise = {handle->id, operation->id, a->id, b->id, c->id, preference->workspace_bytes, {0}};
     memcpy(promise.alignment, preference->alignment, sizeof promise.alignment);
     *best = (cublasLtMatmulHeuristicResult_t){.workspaceSize = preference->workspace_bytes, .wavesCount = 1};

@@ -279,7 +279,7 @@ Status cuda_backend_new(const BackendOptions *options, Backend **backend) {
         cuda_free(&cuda->base);
         return full;
     }
-    cuda_blas_start(blas, cuda->stream, cuda->workspace, WORKSPACE);
+    cuda_blas_use(blas, cuda->stream, cuda->workspace, WORKSPACE);
     cuda->base = (Backend){.kernels = &CUDA_KERNELS,
                            .workers = 1,
                            .threads = options->threads,

@@ -30,8 +30,7 @@ struct Plan {
 };
 
 struct CudaBlas {
-    void *library;
-    cublasLtHandle_t handle;
+    cublasLtHandle_t handle; /* NULL: not started */
     cudaStream_t stream;
     void *workspace; /* borrowed */
     size_t workspace_bytes;
@@ -60,21 +59,6 @@ struct CudaBlas {
             cuda_failed(__FILE__, __LINE__, "cuBLAS " #call, (blas)->text(cublas_try));                                \
     } while (0)
 
-/* Where the system looks, else where the toolkit lay that the program was built with; else another version: the calls
- * used here are the same in 11.4 to 13. why: of the first place. */
-static void *open_library(char why[WHY]) {
-    static const char *const PLACES[] = {LIBRARY(CUBLAS_VER_MAJOR), RAM_CUDA_LIBRARIES "/" LIBRARY(CUBLAS_VER_MAJOR),
-                                         LIBRARY(13), LIBRARY(12), LIBRARY(11)};
-    void *library = NULL;
-    why[0] = '\0';
-    for (size_t i = 0; i < sizeof PLACES / sizeof *PLACES && !library; i++) {
-        library = dlopen(PLACES[i], RTLD_NOW | RTLD_LOCAL);
-        const char *text = library ? NULL : dlerror();
-        if (text && !why[0]) snprintf(why, WHY, "%s", text);
-    }
-    return library;
-}
-
 /* Sets *function; false when the library lacks it. */
 static bool find(void *library, const char *name, void *function) {
     void *symbol = dlsym(library, name);
@@ -82,8 +66,7 @@ static bool find(void *library, const char *name, void *function) {
     return symbol != NULL;
 }
 
-static bool find_all(CudaBlas *blas) {
-    void *library = blas->library;
+static bool find_all(CudaBlas *blas, void *library) {
     return find(library, "cublasLtCreate", &blas->create) && find(library, "cublasLtDestroy", &blas->destroy) &&
            find(library, "cublasLtGetVersion", &blas->get_version) &&
            find(library, "cublasLtGetStatusString", &blas->text) &&
@@ -99,25 +82,50 @@ static bool find_all(CudaBlas *blas) {
            find(library, "cublasLtMatmul", &blas->multiply);
 }
 
+/* Loads the library `name` and starts it on the calling thread's GPU, for which it may be too new or too old. why: it
+ * cannot. What was loaded stays: others of CUDA's that it has brought may still have something to do at exit. */
+static bool start(CudaBlas *blas, const char *name, char why[WHY]) {
+    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        const char *text = dlerror();
+        snprintf(why, WHY, "%s", text ? text : name);
+        return false;
+    }
+    if (!find_all(blas, library)) {
+        snprintf(why, WHY, "%s lacks a function", name);
+        return false;
+    }
+    const cublasStatus_t status = blas->create(&blas->handle);
+    if (status == CUBLAS_STATUS_SUCCESS) return true;
+    snprintf(why, WHY, "%s does not start: %s", name, blas->text(status));
+    blas->handle = NULL;
+    return false;
+}
+
+/* Where the system looks, else where the toolkit lay that the program was built with; else another version: the calls
+ * used here are the same in 11.4 to 13. */
 Status cuda_blas_open(Precision precision, CudaBlas **blas) {
+    static const char *const PLACES[] = {LIBRARY(CUBLAS_VER_MAJOR), RAM_CUDA_LIBRARIES "/" LIBRARY(CUBLAS_VER_MAJOR),
+                                         LIBRARY(13), LIBRARY(12), LIBRARY(11)};
     static const cublasComputeType_t COMPUTE[] = {[PRECISION_FP32] = CUBLAS_COMPUTE_32F,
                                                   [PRECISION_TF32] = CUBLAS_COMPUTE_32F_FAST_TF32,
                                                   [PRECISION_BF16] = CUBLAS_COMPUTE_32F_FAST_16BF};
-    char why[WHY];
+    char why[WHY], first[WHY] = "";
     *blas = memory_new(1, sizeof **blas);
     (*blas)->compute = COMPUTE[precision];
-    (*blas)->library = open_library(why);
-    if ((*blas)->library && find_all(*blas)) return status_ok();
+    for (size_t i = 0; i < sizeof PLACES / sizeof *PLACES; i++) {
+        if (start(*blas, PLACES[i], why)) return status_ok();
+        if (!first[0]) memcpy(first, why, sizeof first);
+    }
     cuda_blas_close(*blas);
     *blas = NULL;
     return status_error(RAM_UNAVAILABLE,
                         "device cuda: the library %s cannot be used (%s): install cuBLAS or set LD_LIBRARY_PATH to "
                         "its folder, or use --device cpu",
-                        LIBRARY(CUBLAS_VER_MAJOR), why[0] ? why : "it lacks a function");
+                        LIBRARY(CUBLAS_VER_MAJOR), first);
 }
 
-void cuda_blas_start(CudaBlas *blas, cudaStream_t stream, void *workspace, size_t workspace_bytes) {
-    CUBLAS_TRY(blas, create(&blas->handle));
+void cuda_blas_use(CudaBlas *blas, cudaStream_t stream, void *workspace, size_t workspace_bytes) {
     blas->stream = stream;
     blas->workspace = workspace;
     blas->workspace_bytes = workspace_bytes;
@@ -135,7 +143,6 @@ void cuda_blas_close(CudaBlas *blas) {
         free(plan);
     }
     if (blas->handle) CUBLAS_TRY(blas, destroy(blas->handle));
-    /* the library stays: others of CUDA's that it has brought may still have something to do at exit */
     free(blas);
 }
 
@@ -149,12 +156,15 @@ static uint32_t alignment(const float *matrix, int64_t ld) {
     return (uint32_t)(bits & -bits);
 }
 
-static void describe(CudaBlas *blas, Plan *plan) {
-    const Shape *s = &plan->shape;
-    const cublasOperation_t op_b = s->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
-    const uint64_t m = (uint64_t)s->m, n = (uint64_t)s->n, k = (uint64_t)s->k;
-    CUBLAS_TRY(blas, desc_create(&plan->product, s->exact ? CUBLAS_COMPUTE_32F : blas->compute, CUDA_R_32F));
+static void describe_product(CudaBlas *blas, Plan *plan, cublasComputeType_t compute) {
+    const cublasOperation_t op_b = plan->shape.trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+    CUBLAS_TRY(blas, desc_create(&plan->product, compute, CUDA_R_32F));
     CUBLAS_TRY(blas, desc_set(plan->product, CUBLASLT_MATMUL_DESC_TRANSB, &op_b, sizeof op_b));
+}
+
+static void describe_matrices(CudaBlas *blas, Plan *plan) {
+    const Shape *s = &plan->shape;
+    const uint64_t m = (uint64_t)s->m, n = (uint64_t)s->n, k = (uint64_t)s->k;
     CUBLAS_TRY(blas, layout_create(&plan->a, CUDA_R_32F, m, k, s->lda));
     CUBLAS_TRY(blas, layout_create(&plan->b, CUDA_R_32F, s->trans_b ? n : k, s->trans_b ? k : n, s->ldb));
     CUBLAS_TRY(blas, layout_create(&plan->c, CUDA_R_32F, m, n, s->ldc));
@@ -183,16 +193,29 @@ static cublasLtMatmulPreference_t preference_new(CudaBlas *blas, const Shape *sh
     return preference;
 }
 
-/* By rules of the library, without a trial: the same on every GPU of one model. */
-static void choose_algorithm(CudaBlas *blas, Plan *plan) {
+/* By rules of the library, without a trial: the same on every GPU of one model. false: it has none for the shape. */
+static bool find_algorithm(CudaBlas *blas, Plan *plan) {
     cublasLtMatmulPreference_t preference = preference_new(blas, &plan->shape);
     cublasLtMatmulHeuristicResult_t best = {0};
     int found = 0;
-    CUBLAS_TRY(blas,
-               choose(blas->handle, plan->product, plan->a, plan->b, plan->c, plan->c, preference, 1, &best, &found));
+    const cublasStatus_t status =
+        blas->choose(blas->handle, plan->product, plan->a, plan->b, plan->c, plan->c, preference, 1, &best, &found);
     CUBLAS_TRY(blas, preference_destroy(preference));
-    require(found == 1);
     plan->algorithm = best.algo;
+    return status == CUBLAS_STATUS_SUCCESS && found == 1 && best.state == CUBLAS_STATUS_SUCCESS;
+}
+
+/* A shape that tensor cores cannot read (columns that are not aligned) keeps float32 operands. */
+static void choose_algorithm(CudaBlas *blas, Plan *plan) {
+    const Shape *s = &plan->shape;
+    describe_product(blas, plan, s->exact ? CUBLAS_COMPUTE_32F : blas->compute);
+    if (find_algorithm(blas, plan)) return;
+    CUBLAS_TRY(blas, desc_destroy(plan->product));
+    describe_product(blas, plan, CUBLAS_COMPUTE_32F);
+    if (!find_algorithm(blas, plan))
+        fatal("cuBLAS has no product %lld x %lld x %lld (columns %lld, %lld, %lld apart, aligned to %lld, %lld, %lld)",
+              (long long)s->m, (long long)s->k, (long long)s->n, (long long)s->lda, (long long)s->ldb,
+              (long long)s->ldc, (long long)s->align_a, (long long)s->align_b, (long long)s->align_c);
 }
 
 static const Plan *plan_of(CudaBlas *blas, const Shape *shape) {
@@ -200,7 +223,7 @@ static const Plan *plan_of(CudaBlas *blas, const Shape *shape) {
         if (memcmp(&plan->shape, shape, sizeof *shape) == 0) return plan;
     Plan *plan = memory_new(1, sizeof *plan);
     *plan = (Plan){.shape = *shape, .next = blas->plans};
-    describe(blas, plan);
+    describe_matrices(blas, plan);
     choose_algorithm(blas, plan);
     blas->plans = plan;
     return plan;
