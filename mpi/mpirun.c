@@ -24,7 +24,9 @@ enum { CANNOT_RUN = 127 };
 
 static const int64_t ONE_CTRL_C = 200; /* milliseconds in which two SIGINT are one: a wrapper may pass it on too */
 static const int64_t ASK_AGAIN = 1000, LOOK_AGAIN = 1000;
-static const int64_t STUCK = 10000;    /* milliseconds that mpirun may go on with fewer ranks than it had */
+static const int64_t STUCK = 10000;    /* milliseconds that mpirun may go on with fewer ranks than it had, */
+static const int64_t BARREN = 60000;   /* or without any, */
+static const int64_t DEAF = 5000;      /* or after it was told to end */
 static const int64_t LEFT_OVER = 3000; /* milliseconds that processes have to end after mpirun */
 
 typedef struct {
@@ -36,6 +38,7 @@ typedef struct {
     int first;           /* signal that asked to stop; 0: none */
     int64_t interrupted; /* when the first Ctrl-C came; 0: not yet */
     int64_t asked;       /* when the request was last passed on */
+    int64_t ended;       /* when mpirun was told to end its ranks; 0: not yet */
     int ranks;           /* most that were seen alive */
     bool rank_ended;     /* fewer are alive now */
     int64_t short_since; /* when they were last seen all */
@@ -147,8 +150,9 @@ static void take_signals(Child *child) {
         if (child->first == 0) child->first = (int)info.ssi_signo;
         const bool again = interrupt && child->interrupted && milliseconds() - child->interrupted > ONE_CTRL_C;
         if (interrupt && !child->interrupted) child->interrupted = milliseconds();
-        if (again && child->process > 0)
-            kill(child->process, child->is_rank ? SIGKILL : SIGTERM); /* on SIGTERM mpirun ends its ranks */
+        if (!again || child->process <= 0) continue;
+        kill(child->process, child->is_rank ? SIGKILL : SIGTERM); /* on SIGTERM mpirun ends its ranks */
+        if (!child->ended) child->ended = milliseconds();
     }
 }
 
@@ -175,15 +179,16 @@ static bool is_alive(int process) {
     return state != 'Z';
 }
 
-/* mpirun's children that live: its ranks. */
+/* mpirun's children that live: its ranks; -1: the system does not tell. */
 static int living_ranks(pid_t mpirun) {
     char path[300];
-    int living = 0, process;
+    int living = -1, process;
     snprintf(path, sizeof path, "/proc/%ld/task", (long)mpirun);
     DIR *threads = opendir(path);
     for (struct dirent *thread; threads && (thread = readdir(threads));) {
         snprintf(path, sizeof path, "/proc/%ld/task/%s/children", (long)mpirun, thread->d_name);
         FILE *file = *thread->d_name == '.' ? NULL : fopen(path, "re");
+        if (file && living < 0) living = 0;
         while (file && fscanf(file, "%d", &process) == 1) living += is_alive(process);
         if (file) fclose(file);
     }
@@ -191,16 +196,20 @@ static int living_ranks(pid_t mpirun) {
     return living;
 }
 
-/* Sees whether a rank has ended, and ends an mpirun that goes on without it: where one dies before it has said hello,
- * mpirun 4.1 may wait for it for ever. */
+/* Sees whether a rank has ended, and ends an mpirun that is stuck: where a rank dies before it has said hello, or
+ * cannot be started for want of descriptors, mpirun 4.1 may wait for it for ever, deaf to signals. */
 static void look_at_ranks(Child *child) {
     const int living = living_ranks(child->process);
-    child->rank_ended = living < child->ranks;
-    if (!child->rank_ended) {
+    const int64_t now = milliseconds();
+    child->rank_ended = living >= 0 && living < child->ranks;
+    if (living < 0) {
+        child->short_since = now;
+    } else if (!child->rank_ended && living > 0) {
         child->ranks = living;
-        child->short_since = milliseconds();
+        child->short_since = now;
     }
-    if (milliseconds() - child->short_since < STUCK) return;
+    if (now - child->short_since < (child->rank_ended ? STUCK : BARREN) && !(child->ended && now - child->ended > DEAF))
+        return;
     child->stuck = true;
     kill(child->process, SIGKILL); /* what it leaves behind is ended by wait_for_left_over */
 }
@@ -277,7 +286,8 @@ static void find_cause(const Child *child, int np, int exit_code, bool mpirun_di
     else if (is_own_code(exit_code) || exit_code == CANNOT_RUN)
         return;
     else if (child->stuck)
-        snprintf(cause, sizeof end->cause, "a rank died while the ranks were starting, and mpirun waited for it");
+        snprintf(cause, sizeof end->cause, "%s while the ranks were starting, and mpirun went on waiting",
+                 child->ranks > 0 ? "a rank died" : "no rank appeared");
     else if (signal <= 0 || signal >= NSIG)
         snprintf(cause, sizeof end->cause, "mpirun failed with exit code %d while running %d ranks", exit_code, np);
     else if (child->words.died && child->words.signal == signal)
@@ -289,16 +299,17 @@ static void find_cause(const Child *child, int np, int exit_code, bool mpirun_di
 }
 
 /* An end that no rank chose, as an error. */
-static Status explain(const RanksEnd *end, int exit_code, int np, bool stuck) {
+static Status explain(const RanksEnd *end, int exit_code, int np, const Child *child) {
+    const bool barren = child->stuck && child->ranks == 0;
     if (exit_code == CANNOT_RUN)
         return status_error(
             RAM_UNAVAILABLE,
             "cannot run mpirun, which --np %d needs: install Open MPI (Debian: openmpi-bin) and see that "
             "mpirun is in PATH",
             np);
-    if (exit_code <= 128 || exit_code - 128 >= NSIG)
+    if (exit_code <= 128 || exit_code - 128 >= NSIG || barren)
         return status_error(RAM_UNAVAILABLE, "%s: `mpirun -np %d hostname` tells more", end->cause, np);
-    if (stuck) return status_error(RAM_UNAVAILABLE, "%s: start again with --resume auto", end->cause);
+    if (child->stuck) return status_error(RAM_UNAVAILABLE, "%s: start again with --resume auto", end->cause);
     if (is_crash(exit_code - 128))
         return status_error(RAM_INTERNAL, "%s, so all were: please report this with the lines above", end->cause);
     return status_error(RAM_UNAVAILABLE,
@@ -316,7 +327,7 @@ static Status conclude(const Child *child, int np, int status, RanksEnd *end) {
     end->asked = unread || child->first != 0;
     end->too_early = end->asked && exit_code == 128 + SIGUSR1;
     find_cause(child, np, exit_code, died, end);
-    if (!own && !end->asked) return explain(end, exit_code, np, child->stuck);
+    if (!own && !end->asked) return explain(end, exit_code, np, child);
     end->code = own ? exit_code : unread ? RANKS_UNREAD : 128 + child->first; /* the user's own doing */
     return status_ok();
 }
