@@ -8,10 +8,12 @@
 #include "config/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Ended by NULL; free() it. */
 static char **full_line(const ArgumentsSpec *spec, int argc, char **argv) {
@@ -45,8 +47,18 @@ static Status arm_fault(Session *session) {
     return status_ok();
 }
 
+/* What was closed (`>&-`) would be the number of the next file that is opened, which would get what is printed. Here
+ * too writing fails, and reading finds the end. */
+static void occupy_standard(void) {
+    int descriptor;
+    do descriptor = open("/dev/null", O_RDONLY);
+    while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    if (descriptor >= 0) close(descriptor);
+}
+
 void session_begin(void) {
     Launch launch;
+    occupy_standard();
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on a file's size (ulimit -f) is an error like others */
     launch_detect(&launch);   /* a failure is told by the commands that need ranks */
     log_open(launch.rank, launch.size, launch_terminal(&launch), NULL);
