@@ -7,6 +7,7 @@
 #include "mpi/comm_check.h"
 #include "mpi/host.h"
 #include "store/folder_check.h"
+#include "train/stop.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -212,6 +213,7 @@ static bool judge_folder(Page *page, char path[FILE_PATH]) {
         tell(NOTE, "run folder", "is slow: save less often (checkpoint.epochs, checkpoint.seconds)");
     if (facts.clock_ahead > CLOCK_SPREAD || facts.clock_ahead < -CLOCK_SPREAD)
         tell(NOTE, "run folder", "its clock is %.1f s ahead of this host's", facts.clock_ahead);
+    if (stop_file_lies_in(path)) tell(NOTE, "run folder", "has a file `stop`: a training would stop after one step");
     return true;
 }
 

@@ -1,6 +1,7 @@
 #include "cmd/resume.h"
 #include "base/log.h"
 #include "cmd/saved_model.h"
+#include "train/metrics.h"
 #include "train/train.h"
 
 #include <errno.h>
@@ -117,6 +118,13 @@ Status resume_note_origin(const Resume *resume, const char *folder) {
     return status_error(RAM_IO, "cannot delete %s: %s", note, strerror(errno));
 }
 
+/* Whether the curve goes with the checkpoint: asked before the folder is changed. */
+static Status check_metrics(const Resume *resume, const char *folder) {
+    char path[FILE_PATH];
+    TRY(atomic_file_join(path, folder, "metrics.jsonl"));
+    return metrics_cut(path, NULL, resume->state.metrics_bytes, resume->state.metrics_hash);
+}
+
 Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, const char *folder) {
     char checkpoints[FILE_PATH];
     Config saved;
@@ -144,17 +152,18 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     TRY(saved_state_read_config(resume->checkpoint, &saved));
     TRY(saved_state_read(resume->checkpoint, &resume->state));
     TRY(settle(session, spec, &saved));
+    const bool newest = checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
     if (!resume->own && strcmp(session->arguments.resume, "auto") == 0) TRY(take_saved_config(session, spec, folder));
     TRY(check_changes(&saved, config, resume->state.batch > 0));
     resume->judged_anew = is_judged_anew(&saved, config);
     if (train_is_finished(config, &resume->state)) {
         TRY(check_finished(&saved, config));
-        resume->finished = train_is_finished(&saved, &resume->state) ||
-                           !checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
+        resume->finished = train_is_finished(&saved, &resume->state) || !newest;
     }
     if (resume->finished && !resume->own)
         return status_error(RAM_USAGE, "%.400s is of a training that is finished: raise train.epochs to go on from it",
                             path);
+    if (resume->own && !resume->finished && comm_rank(session->comm) == 0) TRY(check_metrics(resume, folder));
     log_info("going on from %s", path);
     saved_model_tell_changes(&saved, config, NULL);
     return status_ok();

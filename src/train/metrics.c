@@ -1,15 +1,17 @@
 #include "train/metrics.h"
 #include "base/hash.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { METRICS_MOST = 1 << 30, DIGITS = 9 };
 
-const char *policy_name(Policy policy) {
+static const char *policy_name(Policy policy) {
     static const char *const NAMES[] = {"sample", "mean", "random", "center"};
     return NAMES[policy];
 }
@@ -57,12 +59,26 @@ Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const E
                                 "low", e->low, "high", e->high, "loss", e->loss, "reward", e->reward));
 }
 
-Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[33]) {
+/* Whether the open file is the one of that path. Someone may have moved it: no reason to lose a checkpoint too. */
+static bool has_its_name(const Metrics *metrics) {
+    struct stat open_file, named;
+    return fstat(fileno(metrics->file), &open_file) == 0 && stat(metrics->path, &named) == 0 &&
+           open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+}
+
+Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[HASH_TEXT]) {
     void *data;
     size_t size;
     if (fsync(fileno(metrics->file)) != 0)
         return status_error(RAM_IO, "cannot sync %s: %s", metrics->path, strerror(errno));
-    TRY(atomic_file_read(metrics->path, METRICS_MOST, &data, &size));
+    const bool named = has_its_name(metrics);
+    char nameless[32];
+    snprintf(nameless, sizeof nameless, "/proc/self/fd/%d", fileno(metrics->file));
+    if (!named)
+        log_warning("%s is gone or another file: the curve is lost when this ends; its checkpoints can be gone on from "
+                    "in another folder (--resume PATH --run-dir DIR)",
+                    metrics->path);
+    TRY(atomic_file_read(named ? metrics->path : nameless, METRICS_MOST, &data, &size));
     *bytes = (int64_t)size;
     hash_memory(data, size, hash);
     free(data);

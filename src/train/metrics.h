@@ -4,6 +4,7 @@
 #define RAM_TRAIN_METRICS_H
 
 #include "base/atomic_file.h"
+#include "base/hash.h"
 #include "train/evaluate.h"
 
 #include <stdio.h>
@@ -31,12 +32,10 @@ Status metrics_epoch(Metrics *metrics, const EpochFigures *figures);
 Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const Evaluation *evaluation);
 
 /* Syncs the file; its length and XXH3-128 of its content are what a checkpoint keeps. RAM_IO. */
-Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[33]);
+Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[HASH_TEXT]);
 
 /* Cuts `path` to the first `bytes` bytes, which must have the hash; what is cut off goes to `lost_path` (appended;
  * NULL: it is only looked whether it can be cut). A file that is shorter or differs: RAM_DATA. */
 Status metrics_cut(const char *path, const char *lost_path, int64_t bytes, const char *hash);
-
-const char *policy_name(Policy policy); /* "sample", "mean", "random", "center" */
 
 #endif

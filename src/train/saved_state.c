@@ -132,17 +132,37 @@ Status saved_state_read_config(const Checkpoint *checkpoint, Config *config) {
     return status;
 }
 
+/* Whether a training can have been in this state: what comes from a file indexes batches, names folders and multiplies
+ * the learning rate. Counts are so small that none of that overflows. */
+static Status check_state(const SavedState *state, int scalars, const StoreScalar scalar[STATE_FACTS]) {
+    const int64_t most = INT64_C(1) << 40;
+    for (int i = 0; i < scalars; i++) {
+        const int64_t *count = scalar[i].type == STORE_INT ? scalar[i].value : NULL;
+        const double *real = scalar[i].type == STORE_REAL ? scalar[i].value : NULL;
+        const bool is_less = count && *count < (count == &state->epoch);
+        const bool is_factor = real == &state->schedule.factor || real == &state->rate_factor;
+        if (is_less || (count && *count > most))
+            return status_error(RAM_DATA, "the checkpoint's %s is %lld, which it is in no training", scalar[i].name,
+                                (long long)*count);
+        if (real && (!isfinite(*real) || (is_factor && *real < 0)))
+            return status_error(RAM_DATA, "the checkpoint's %s is %g, which it is in no training", scalar[i].name,
+                                *real);
+    }
+    return status_ok();
+}
+
 Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
     StoreScalar scalar[STATE_FACTS];
     state->rate_factor = 1; /* of a set that does not say */
     state->schedule.observed = 0;
     state->schedule.mean_error = 0;
     state->sum[SUM_CORRECT] = NAN;
-    TRY(checkpoint_read_scalars(checkpoint, state_scalars(state, scalar), scalar));
+    const int scalars = state_scalars(state, scalar);
+    TRY(checkpoint_read_scalars(checkpoint, scalars, scalar));
     if (state->best_step == 0 && state->best_saved_error == 0) /* how older sets said that there is none */
         state->best_saved_error = schedule_start().best_error;
     if (isnan(state->sum[SUM_CORRECT])) state->sum[SUM_CORRECT] = state->sum[SUM_REWARD]; /* the only reward it knew */
-    return status_ok();
+    return check_state(state, scalars, scalar);
 }
 
 Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same) {

@@ -22,7 +22,7 @@ typedef struct {
     void *context;
 } StepInput;
 
-/* The outcome of a step, the same on every rank. */
+/* The outcome of a step, the same on every rank; the norm as far as the ranks' copies of the total are the same. */
 typedef struct {
     double sum[SUMS]; /* over all rows of the batch */
     double norm;      /* of the gradient, before clipping; where it is not finite the update has not been made */

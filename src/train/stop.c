@@ -60,11 +60,15 @@ static bool stop_file(const char *folder, char path[FILE_PATH]) {
     return !status_failed(&joined);
 }
 
-static bool sees_file(Stop *stop, double now) {
+bool stop_file_lies_in(const char *folder) {
     char path[FILE_PATH];
+    return stop_file(folder, path) && access(path, F_OK) == 0;
+}
+
+static bool sees_file(Stop *stop, double now) {
     if (!stop->looks || now - stop->looked < LOOK_INTERVAL) return false;
     stop->looked = now;
-    return stop_file(stop->rules.folder, path) && access(path, F_OK) == 0;
+    return stop_file_lies_in(stop->rules.folder);
 }
 
 bool stop_wanted(Stop *stop) {
@@ -83,19 +87,23 @@ bool stop_wanted(Stop *stop) {
     return stop->reason != 0;
 }
 
-void stop_forget(const char *folder) {
+bool stop_forget(const char *folder) {
     char path[FILE_PATH];
-    if (stop_file(folder, path) && unlink(path) != 0 && errno != ENOENT)
-        log_warning("cannot delete %s: %s; while it is there every start stops at once", path, strerror(errno));
+    if (!stop_file(folder, path) || unlink(path) == 0 || errno == ENOENT) return true;
+    log_warning("cannot delete %s: %s; while it is there every start stops at once", path, strerror(errno));
+    return false;
 }
 
 void stop_reason(Stop *stop, Comm *comm, char text[STOP_REASON]) {
     int64_t reason = stop->reason;
     char end[32] = "";
     comm_max(comm, &reason, 1);
+    int64_t stays = stop->looks && !stop_forget(stop->rules.folder);
+    comm_max(comm, &stays, 1);
     switch (reason) {
     case REASON_FILE:
-        snprintf(text, STOP_REASON, "asked by the file `stop` in the run folder, which is now deleted");
+        snprintf(text, STOP_REASON, "asked by the file `stop` in the run folder, which %s",
+                 stays ? "cannot be deleted" : "is now deleted");
         break;
     case REASON_LIMIT:
         snprintf(text, STOP_REASON, "train.time_limit of %g seconds has passed", stop->rules.time_limit);
@@ -110,5 +118,4 @@ void stop_reason(Stop *stop, Comm *comm, char text[STOP_REASON]) {
     default:
         snprintf(text, STOP_REASON, "asked by SIG%s", sigabbrev_np((int)reason));
     }
-    if (stop->looks) stop_forget(stop->rules.folder);
 }

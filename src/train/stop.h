@@ -44,7 +44,10 @@ enum { STOP_REASON = 200 };
  * so that the next start does not obey it again. @collective */
 void stop_reason(Stop *stop, Comm *comm, char text[STOP_REASON]);
 
-/* Deletes the file RUN/stop of the run folder: obeyed, or with nothing left to stop. */
-void stop_forget(const char *folder);
+/* Whether the file RUN/stop lies in the run folder, which stops a training after a step. */
+bool stop_file_lies_in(const char *folder);
+
+/* Deletes it: obeyed, or with nothing left to stop. false: it stays, which a warning tells. */
+bool stop_forget(const char *folder);
 
 #endif

@@ -46,14 +46,6 @@ static bool finished(const Training *t) { return train_is_finished(&t->experimen
 
 /* --- opening */
 
-/* Whether the curve goes with the checkpoint: asked before the folder is changed. */
-static Status check_metrics(const Training *t) {
-    char path[FILE_PATH];
-    if (comm_rank(t->experiment->comm) != 0 || !t->options->resume || !t->options->own) return status_ok();
-    TRY(atomic_file_join(path, t->options->folder->path, "metrics.jsonl"));
-    return metrics_cut(path, NULL, t->state.metrics_bytes, t->state.metrics_hash);
-}
-
 /* metrics.jsonl as it was at the checkpoint, or empty for a new start; what is cut off is kept beside it. */
 static Status open_metrics(Training *t) {
     const char *folder = t->options->folder->path;
@@ -136,7 +128,6 @@ static Status open_training(Training *t) {
     t->best = backend_floats(experiment->backend, t->optimizer.total);
     t->test = evaluator_new(experiment, SPLIT_TEST);
     TRY(comm_agree(experiment->comm, find_room(experiment->backend))); /* before anything is written */
-    TRY(comm_agree(experiment->comm, check_metrics(t)));
     TRY(take_up(t));
     TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);

@@ -55,6 +55,11 @@ says out "starting from the beginning"
 fingerprint own >before
 echo >file
 wrong 64 training "cannot become" --run-dir own --resume auto --set model.hidden=32
+cp -r own edited && echo '{}' >edited/metrics.jsonl
+wrong 65 training "edited/metrics.jsonl has 3 bytes, but had" --run-dir edited --resume auto --set train.epochs=2
+cp -r own asked && touch asked/stop
+run 0 doctor --run-dir asked --resume auto --set train.epochs=2
+says out "has a file \`stop\`"
 fingerprint own | diff before - >/dev/null || fail "doctor changed a run"
 wrong 64 training "train.reduction" --np 2 --set train.reduction=fast
 wrong 69 training "nccl" --comm nccl

@@ -222,6 +222,25 @@ if [ "$(id -u)" -eq 0 ] && mkdir disk && mount -t tmpfs -o size=256k none disk 2
     umount disk
 fi
 
+# Closed descriptors: what is printed gets into no file of the run.
+"$ram_dist" "${small[@]}" --run-dir mute <&- >&- 2>&- || fail "exit code $? with no stdin, stdout and stderr"
+lacks mute/.lock "epoch"
+[ "$(grep -c 'epoch 1/' mute/run.log)" -eq 1 ] || fail "run.log has not each line once"
+
+# metrics.jsonl deleted under a training: the checkpoint is saved all the same, and another folder goes on from it.
+"$ram_dist" "${small[@]}" --run-dir gone --set train.epochs=100000 >out 2>err </dev/null &
+first=$!
+until_says out 'epoch 1/'
+rm gone/metrics.jsonl
+kill -TERM $first
+code=0
+wait $first || code=$?
+[ $code -eq 75 ] || fail "a run without metrics.jsonl ended with $code"
+says err "gone/metrics.jsonl is gone or another file"
+run 65 "${small[@]}" --run-dir gone --resume auto
+error_has "put the file back, or go on in another folder"
+run 75 --run-dir saved --resume gone/checkpoints/latest --set train.time_limit=0.2
+
 # --- two runs in one folder
 
 "$ram_dist" "${small[@]}" --run-dir shared --set train.epochs=100000 >first 2>&1 </dev/null &

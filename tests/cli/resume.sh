@@ -151,6 +151,16 @@ for change in 's/"epoch"/"Epoch"/' 1d; do
     rm -r tampered
 done
 
+# Numbers that no training can have, under hashes that are right.
+for change in "epoch 0" "batch -1" "step -1" "metrics_bytes -1" "best_step $((1 << 60))" "seconds nan" "rate_factor -1"; do
+    cp -r grown odd
+    read -r name value <<<"$change"
+    "$python" "$here/state.py" odd/checkpoints/latest "$name" "$value" || fail "state.py"
+    run 65 --run-dir odd --resume latest --set train.epochs=5
+    error_has "state/$name is $value"
+    rm -r odd
+done
+
 # Another run's checkpoint as a starting point: a new run with a best of its own, and the other is left alone.
 fingerprint whole >before
 run 0 --run-dir child --resume whole/checkpoints/best --set train.epochs=$((epochs + 2))
