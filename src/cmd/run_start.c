@@ -7,7 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool run_start_holds_run(const char *path) {
+/* Whether there is something in the folder that a new run would destroy. */
+static bool holds_run(const char *path) {
     char metrics[FILE_PATH], checkpoints[FILE_PATH];
     const Status joined[] = {atomic_file_join(metrics, path, "metrics.jsonl"),
                              atomic_file_join(checkpoints, path, "checkpoints")};
@@ -32,7 +33,7 @@ static bool may_be_checkpoint(const char *path) {
 Status run_start_check(const Session *session, const char *path) {
     const char *resume = session->arguments.resume;
     if (comm_rank(session->comm) != 0) return status_ok();
-    const bool exists = run_start_holds_run(path);
+    const bool exists = holds_run(path);
     if (exists && !resume)
         return status_error(RAM_USAGE,
                             "%s holds a run already: add --resume auto to go on with it, or --run-dir DIR for a new "

@@ -5,9 +5,6 @@
 
 #include "cmd/session.h"
 
-/* Whether there is something in the folder that a new run would destroy. */
-bool run_start_holds_run(const char *path);
-
 /* What can be refused before the run folder is made: without --resume a folder that holds a run is not touched, and a
  * run that starts anew needs a lane for each rank. Rank 0 looks. RAM_USAGE, RAM_DATA. */
 Status run_start_check(const Session *session, const char *path);

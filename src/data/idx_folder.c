@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { NAMES_MOST = 16, NAME = 32, COLOUR = 4 /* among the names of images: the first in colour */ };
@@ -84,7 +85,8 @@ Status idx_folder_find(IdxFolder *folder, IdxFile file, char path[DATASET_PATH])
         if (length >= DATASET_PATH)
             return status_error(RAM_USAGE, "the data folder's path, with data.prefix, is too long: %.300s...",
                                 folder->directory);
-        const bool there = access(candidate, F_OK) == 0;
+        struct stat info;
+        const bool there = lstat(candidate, &info) == 0; /* of a link that leads nowhere, too */
         if (found && there) note_unread(folder, found, names.name[i]);
         if (found || (!there && errno != EACCES)) continue; /* reading it will say why not */
         memcpy(path, candidate, DATASET_PATH);

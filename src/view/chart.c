@@ -31,7 +31,8 @@ void chart_free(Chart *chart) {
     chart->count = 0;
 }
 
-bool chart_has_points(const Chart *chart) {
+/* Whether there is anything to see. */
+static bool has_points(const Chart *chart) {
     for (int i = 0; i < chart->count; i++)
         for (int p = 0; p < chart->series[i].points; p++)
             if (isfinite(chart->series[i].y[p])) return true;
@@ -49,6 +50,12 @@ typedef struct {
 } Axis;
 
 static double on_axis(const Axis *axis, double value) { return axis->logarithmic ? log10(value) : value; }
+
+/* As it is drawn: what is nearer to 0 or farther from it than any figure of use would leave the axes no ticks. */
+static double drawn(double value) {
+    const double size = fabs(value), most = 1e100;
+    return size < 1 / most ? 0 : size > most ? copysign(most, value) : value;
+}
 
 /* 1, 2 or 5 times a power of ten, at least `rough`. */
 static double nice_step(double rough) {
@@ -86,7 +93,7 @@ static void find_range(const Chart *chart, bool of_x, double *least, double *mos
         for (int p = 0; p < chart->series[i].points; p++) {
             const double value = of_x ? chart->series[i].x[p] : chart->series[i].y[p];
             if (!isfinite(value)) continue;
-            *least = fmin(*least, value), *most = fmax(*most, value);
+            *least = fmin(*least, drawn(value)), *most = fmax(*most, drawn(value));
         }
     if (*least > *most) *least = 0, *most = 1;
 }
@@ -211,7 +218,7 @@ static void draw_series(Canvas *canvas, const Plot *plot, const ChartSeries *ser
     int count = 0;
     for (int p = 0; p < series->points; p++) {
         if (isfinite(series->y[p])) {
-            point[count++] = place_point(plot, series->x[p], series->y[p]);
+            point[count++] = place_point(plot, drawn(series->x[p]), drawn(series->y[p]));
             continue;
         }
         draw_stretch(canvas, count, point, series);
@@ -273,7 +280,7 @@ void chart_draw(Canvas *canvas, Box place, const Chart *chart) {
                (TextStyle){.size = TITLE, .paint = paint(INK_TEXT), .bold = true}, chart->title);
     legend(canvas, place.x + side, place.y + head, place.width - side - 10, chart);
     draw_axes(canvas, &plot, chart, place);
-    if (!chart_has_points(chart))
+    if (!has_points(chart))
         draw->text(canvas, (Point){plot.area.x + plot.area.width / 2, plot.area.y + plot.area.height / 2},
                    (TextStyle){.size = FONT, .paint = paint(INK_MUTED), .anchor = ANCHOR_MIDDLE},
                    "nothing recorded yet");

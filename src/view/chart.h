@@ -27,9 +27,6 @@ typedef struct {
 ChartSeries *chart_add(Chart *chart, int points, const char *name, Ink ink, Dash dash);
 void chart_free(Chart *chart);
 
-/* Whether there is anything to see. */
-bool chart_has_points(const Chart *chart);
-
 void chart_draw(Canvas *canvas, Box place, const Chart *chart);
 
 /* The chart alone; borrowed until the figure is drawn. */

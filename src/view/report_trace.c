@@ -35,7 +35,8 @@ static void put_cells(FILE *out, const Run *run) {
     fputs("<div class=\"charts\">\n", out);
     report_figure(out, &chart, NULL);
     report_figure(out, &cells, "Colour by the cube root of each row's share, blue where right. Empty cells are 0.");
-    report_figure(out, &heat, "Colour by the root of the count. Glimpse 1 looks at a random place.");
+    report_figure(out, &heat,
+                  "Colour by the root of the count. Glimpse 1 is placed before the model has seen anything.");
     fputs("</div>\n", out);
     chart_free(&errors);
     confusion_free(&confusion);
@@ -53,7 +54,7 @@ static void put_policy(FILE *out, const Run *run) {
           out);
     report_figure(out, &figures[0], NULL);
     report_figure(out, &figures[1], NULL);
-    report_figure(out, &figures[2], "All glimpses but the first, whose place is random.");
+    report_figure(out, &figures[2], "All glimpses but the first, which is placed before the model has seen anything.");
     fputs("</div>\n", out);
     chart_free(&movement);
     chart_free(&error);

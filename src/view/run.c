@@ -206,13 +206,18 @@ static int is_shown(const struct dirent *entry) { return entry->d_name[0] != '.'
 
 static bool is_trace(const char *path) { return lies_in(path, "MANIFEST") || lies_in(path, "index.h5"); }
 
+/* The run's own policy of evaluation (eval.policy): "sample", ... Without config.yaml the default. */
+static void own_policy(const Run *run, char policy[16]) {
+    config_get_text(&run->config, config_find_key("eval.policy"), policy, 16);
+}
+
 /* Whether it shows the run's result better than what is there: it is of the test set, of the run's own policy, newer,
  * or of more images, in this order. */
 static bool tells_more(const Run *run, const Recording *recording) {
     const Recording *than = &run->recording;
     const bool test = recording->split == SPLIT_TEST, than_test = than->split == SPLIT_TEST;
     char policy[16];
-    run_policy(run, policy);
+    own_policy(run, policy);
     const bool own = strcmp(recording->policy, policy) == 0, than_own = strcmp(than->policy, policy) == 0;
     if (test != than_test) return test;
     if (own != than_own) return own;
@@ -349,15 +354,11 @@ static const EvalRow *find_policy(const Run *run, int first, int end, const char
     return NULL;
 }
 
-void run_policy(const Run *run, char policy[16]) {
-    config_get_text(&run->config, config_find_key("eval.policy"), policy, 16);
-}
-
 const EvalRow *run_result(const Run *run) {
     char policy[16];
     int end;
     const int first = find_test(run, &end);
-    run_policy(run, policy);
+    own_policy(run, policy);
     const EvalRow *row = find_policy(run, first, end, policy);
     return row || first == end ? row : &run->eval[first];
 }
@@ -368,7 +369,7 @@ bool run_is_finished(const Run *run) {
     int end;
     const int first = find_test(run, &end);
     if (first == end || end < run->evals || run->epochs == 0) return false;
-    run_policy(run, policy);
+    own_policy(run, policy);
     if (run->has_config && !find_policy(run, first, end, policy)) return false;
     if (!find_policy(run, first, end, "random") || !find_policy(run, first, end, "center")) return false;
     const double epoch = run->epoch[run->epochs - 1].value[EPOCH_EPOCH];

@@ -93,9 +93,6 @@ int64_t run_average(const Run *run);
 /* The evaluation of the validation set after the best epoch, as training chooses it; NULL: there is none. */
 const EvalRow *run_best_eval(const Run *run);
 
-/* The run's own policy of evaluation (eval.policy): "sample", ... Without config.yaml the default. */
-void run_policy(const Run *run, char policy[16]);
-
 /* The result: the last measurement of the test set with the run's own policy, or, where it has none of that, its first;
  * NULL: the test set has not been measured. */
 const EvalRow *run_result(const Run *run);

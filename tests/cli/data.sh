@@ -68,6 +68,9 @@ refuses 64 "no file train-images-idx3-ubyte (in colour: train-images-idx4-ubyte)
     data --set data.dir=empty --export none.h5
 mv own/train-images-idx4-ubyte.gz empty
 refuses 64 "no file train-labels-idx1-ubyte, plain or .gz, in" data --set data.dir=empty --export none.h5
+cp -r data led
+rm led/train-images* && ln -s nowhere led/train-images-idx3-ubyte
+refuses 74 "cannot open led/train-images-idx3-ubyte: No such file" data --set data.dir=led --export none.h5
 # Names as EMNIST has them; two files for one purpose are told, once and by rank 0.
 mkdir letters
 for file in own/*; do cp "$file" "letters/emnist-letters-$(basename "${file/t10k/test}")"; done
