@@ -458,7 +458,9 @@ scale() { # strong|weak ARGUMENTS...: prints a table
     local kind=$1 lanes batch most=$SLURM_NTASKS ranks=1 factor=1 figures first='' grown=()
     shift
     lanes=$(resolved lanes) && batch=$(resolved batch) || exit
-    [ "$kind" = weak ] || [ "$most" -le "$lanes" ] || most=$lanes
+    local room=$lanes # ranks that these lanes are enough for
+    [ "$kind" = strong ] || room=$((1024 / lanes)) # the lanes grow with the ranks, and train.lanes ends there
+    [ "$most" -le "$room" ] || most=$room
     echo "$kind scaling on $SLURM_JOB_NODELIST"
     printf '%6s %8s %12s %10s %12s %11s\n' ranks batch images/s speed-up efficiency reduction
     while :; do

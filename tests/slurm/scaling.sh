@@ -27,6 +27,10 @@ submitted sbatch --ntasks-per-node=3 --mem=1G "$clone/jobs/scaling.slurm" --conf
 ends COMPLETED 0 0
 table_has strong 1:32 2:32
 table_has weak 1:32 2:64 3:96
+submitted sbatch --ntasks-per-node=3 --mem=1G "$clone/jobs/scaling.slurm" --config small.yaml --steps 20 --set train.lanes=512
+ends COMPLETED 0 0
+table_has strong 1:32 2:32 3:32
+table_has weak 1:32 2:64
 
 for wrong in "--steps none" "--set train.lanes=3"; do
     # shellcheck disable=SC2086 # an option and its value
