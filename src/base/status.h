@@ -15,7 +15,7 @@ typedef enum {
     RAM_INTERNAL = 70,
     RAM_IO = 74,      /* I/O failed; the last checkpoint is intact */
     RAM_STOPPED = 75, /* stopped early with a checkpoint saved: start again to go on */
-    RAM_NUMERIC = 76, /* NaN or infinity */
+    RAM_NUMERIC = 76, /* NaN or infinity, or replicas that differ */
     RAM_TIMEOUT = 124 /* a rank stopped answering */
 } ExitCode;
 

@@ -92,7 +92,7 @@ static void end_page(void) {
                  {RAM_INTERNAL, "internal error"},
                  {RAM_IO, "reading or writing failed; the last checkpoint is intact"},
                  {RAM_STOPPED, "stopped early as asked, a checkpoint is saved: start again to go on"},
-                 {RAM_NUMERIC, "a loss or gradient is not finite"},
+                 {RAM_NUMERIC, "a loss or a gradient is not finite, the ranks' weights differ, or a model is damaged"},
                  {RAM_TIMEOUT, "a rank stopped answering"}};
     put_keys();
     fputs(".SH EXIT STATUS\n", stdout);

@@ -21,7 +21,7 @@ typedef struct {
 /* "step-00017724" */
 void step_folder_name(char name[STEP_NAME], int64_t step);
 
-/* Renames `name` .bad-*, the first such name that is free. Not synced. RAM_IO. */
+/* Renames `name` .bad-*, the first such name that is free. RAM_IO. */
 Status step_folder_rename_bad(const char *folder, const char *name);
 
 /* Points the link `link` (latest, best) at `name`. What stands there and is no link, in a run copied without its links,

@@ -44,7 +44,7 @@ enum { TRACE_EPOCH_NAME = 32 };
 void trace_epoch_name(char name[TRACE_EPOCH_NAME], int64_t epoch);
 
 /* To be called before a run goes on behind `epoch` complete epochs: traces in `folder` of later ones, of a course that
- * is left, are renamed `.bad-*`, each in place of one that was there. RAM_IO. @collective */
+ * is left, are renamed `.bad-*`, the first such name that is free. RAM_IO. @collective */
 Status trace_take_up(Comm *comm, const char *folder, int64_t epoch);
 
 /* Into how many shards a trace is cut; each rank has a run of them, as base/partition says. */

@@ -30,7 +30,7 @@ Status trace_folder_begin(TraceFolder *trace, const char *folder);
 /* Gives the temporary folder its name. RAM_USAGE, RAM_IO as above. */
 Status trace_folder_commit(const TraceFolder *trace);
 
-/* Renames the trace FOLDER/NAME .bad-NAME, in place of one that was there; what is no trace stays. RAM_IO. */
+/* Renames the trace FOLDER/NAME .bad-NAME, or the next such name that is free; what is no trace stays. RAM_IO. */
 Status trace_folder_set_aside(const char *folder, const char *name);
 
 /* Deletes what is left of the write and unlocks; also after a begin that failed. */

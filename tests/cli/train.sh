@@ -40,6 +40,8 @@ check same one four
 run 0 --np 3 --config small.yaml --run-dir uneven --set threads=3 # two lanes, three, and three
 says out "3 ranks x 3 threads"
 lacks out "lanes: using"
+run 0 --config small.yaml --run-dir capped --set threads=4 --set train.lanes=2
+says out "4 threads a rank, but at most 2 lanes: using 2"
 check same one uneven
 run 0 --config small.yaml --run-dir seeded --set seed=2
 check differ one seeded
@@ -99,11 +101,12 @@ for ranks in 1 2; do
     error_has "not finite" "train.lr"
 done
 
-# A terminal gets a line that is written over; NO_COLOR and a dumb one are honoured.
+# A terminal gets a line that is written over; a dumb one gets none, and neither gets colours.
 if command -v script >/dev/null; then
     shown="'$ram_dist' --config small.yaml --run-dir shown --set train.epochs=60"
     TERM=xterm timeout 60 script -qec "$shown" /dev/null >out 2>err </dev/null
     grep -q "$(printf '\r')"'.*ETA' out || fail "no progress line on a terminal"
+    ! grep -q "$(printf '\033')"'\[[0-9;]*m' out || fail "colours, whatever NO_COLOR says"
     TERM=dumb timeout 60 script -qec "'$ram_dist' --config small.yaml --run-dir dumb" /dev/null >out 2>err </dev/null
     ! grep -q "$(printf '\033')" out || fail "control sequences on a dumb terminal"
 fi

@@ -5,7 +5,7 @@
  *   dx = dy W      A: W as stored (out, in), rows paired (pack)        B: dy in bf16
  *   dW = dy^T x    A: x, rows paired                                   B: dy transposed
  * Products with a narrow side keep float32: they cost next to nothing, and they are those that should be exact, with
- * the location, the locator's mean, the baseline or the classes at one end. */
+ * the location, the locator's mean, the baseline or few classes at one end. */
 #include "backend/cpu/cpu_bf16.h"
 #include "backend/cpu/cpu.h"
 #include "base/log.h"
