@@ -62,7 +62,7 @@ for count in 1 2; do
     run 0 eval cut/checkpoints/latest --json
     says out "\"epoch\":$epoch,"
     run 0 trace cut/checkpoints/latest --output traced --name $count --limit 5
-    "$python" -c 'import h5py, sys; sys.exit(h5py.File(sys.argv[1])["trace"].attrs["epoch"] != int(sys.argv[2]))' \
+    "$python" -c 'import h5py, sys; assert h5py.File(sys.argv[1])["trace"].attrs["epoch"] == int(sys.argv[2])' \
         "traced/$count/index.h5" "$epoch" || fail "the trace of epoch $epoch says another"
     run 75 --np $count "${settings[@]}" --set train.time_limit=0.3
     error_has "train.time_limit of 0.3 seconds" "--resume auto"
