@@ -208,8 +208,8 @@ static void look_at_ranks(Child *child) {
         child->ranks = living;
         child->short_since = now;
     }
-    if (now - child->short_since < (child->rank_ended ? STUCK : BARREN) && !(child->ended && now - child->ended > DEAF))
-        return;
+    const bool deaf = child->ended && now - child->ended > DEAF;
+    if (!deaf && now - child->short_since < (child->rank_ended ? STUCK : BARREN)) return;
     child->stuck = true;
     kill(child->process, SIGKILL); /* what it leaves behind is ended by wait_for_left_over */
 }

@@ -152,6 +152,7 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     TRY(saved_state_read_config(resume->checkpoint, &saved));
     TRY(saved_state_read(resume->checkpoint, &resume->state));
     TRY(settle(session, spec, &saved));
+    /* collective, so asked before anything that one rank alone may find */
     const bool newest = checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
     if (!resume->own && strcmp(session->arguments.resume, "auto") == 0) TRY(take_saved_config(session, spec, folder));
     TRY(check_changes(&saved, config, resume->state.batch > 0));

@@ -95,15 +95,13 @@ bool stop_forget(const char *folder) {
 }
 
 void stop_reason(Stop *stop, Comm *comm, char text[STOP_REASON]) {
-    int64_t reason = stop->reason;
+    int64_t agreed[] = {stop->reason, stop->looks && !stop_forget(stop->rules.folder)};
     char end[32] = "";
-    comm_max(comm, &reason, 1);
-    int64_t stays = stop->looks && !stop_forget(stop->rules.folder);
-    comm_max(comm, &stays, 1);
-    switch (reason) {
+    comm_max(comm, agreed, 2);
+    switch (agreed[0]) {
     case REASON_FILE:
         snprintf(text, STOP_REASON, "asked by the file `stop` in the run folder, which %s",
-                 stays ? "cannot be deleted" : "is now deleted");
+                 agreed[1] ? "cannot be deleted" : "is now deleted");
         break;
     case REASON_LIMIT:
         snprintf(text, STOP_REASON, "train.time_limit of %g seconds has passed", stop->rules.time_limit);
@@ -116,6 +114,6 @@ void stop_reason(Stop *stop, Comm *comm, char text[STOP_REASON]) {
         break;
     }
     default:
-        snprintf(text, STOP_REASON, "asked by SIG%s", sigabbrev_np((int)reason));
+        snprintf(text, STOP_REASON, "asked by SIG%s", sigabbrev_np((int)agreed[0]));
     }
 }

@@ -24,9 +24,10 @@ with h5py.File(f"{folder}/index.h5", "r+") as file:
     attributes = file["state"].attrs
     attributes.modify(name, attributes[name].dtype.type(value))
 with open(f"{folder}/MANIFEST") as file:
-    title, *files = [line.split(" ")[0] if i else line for i, line in enumerate(file.read().splitlines()[:-1])]
+    title, *entries = file.read().splitlines()[:-1]
 lines = [title]
-for name in files:
+for entry in entries:
+    name = entry.split(" ")[0]
     with open(f"{folder}/{name}", "rb") as file:
         data = file.read()
     lines.append(f"{name} {len(data)} {hash_of(data)}")

@@ -10,6 +10,13 @@ settings=(--config small.yaml --set train.epochs=500 --run-dir "$work/cut" --res
 catch=(env --default-signal=INT "$ram_dist") # in the background a shell has its children ignore Ctrl-C
 run 0 --config small.yaml --set train.epochs=500 --run-dir whole
 
+# An mpirun that starts nothing and heeds no signal; what becomes of it without one is seen at the end, a minute later.
+mkdir deaf
+printf '#!/bin/sh\nexec env --ignore-signal=TERM --ignore-signal=USR1 sleep 300\n' >deaf/mpirun
+chmod +x deaf/mpirun
+PATH=$work/deaf:$PATH "$ram_dist" --np 2 --config small.yaml --run-dir barren >barren.out 2>barren.err </dev/null &
+barren=$!
+
 # begin COMMAND...: in the background, until it has trained a little; sets launcher, which ends with the command's code.
 begin() {
     local lines
@@ -69,6 +76,10 @@ for count in 1 2; do
     SLURM_JOB_END_TIME=$(($(date +%s) + 2)) run 75 --np $count "${settings[@]}"
     error_has "the job ends at" "--resume auto"
 done
+mkdir cut/stop
+run 75 "${settings[@]}"
+says err "by the file \`stop\` in the run folder, which cannot be deleted"
+rmdir cut/stop
 touch cut/stop # before the start: obeyed once
 run 75 "${settings[@]}"
 error_has "the file \`stop\`"
@@ -147,4 +158,18 @@ for count in 1 3; do
     quiet
     nothing_left "$work/endless$count" "${memory[@]}"
 done
+PATH=$work/deaf:$PATH "${catch[@]}" --np 2 --config small.yaml --run-dir none >out 2>err </dev/null &
+launcher=$!
+sleep 1
+kill -INT $launcher
+sleep 0.5
+kill -INT $launcher
+started=$SECONDS code=0
+wait $launcher || code=$?
+[ $code -eq 130 ] || fail "exit code $code, not 130, of an mpirun that heeds no signal"
+[ $((SECONDS - started)) -lt 10 ] || fail "it took $((SECONDS - started)) seconds"
+code=0
+wait $barren || code=$?
+[ $code -eq 69 ] || fail "exit code $code, not 69, of an mpirun that starts nothing"
+says barren.err "no rank appeared while the ranks were starting"
 finish

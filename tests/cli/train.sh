@@ -40,9 +40,9 @@ check same one four
 run 0 --np 3 --config small.yaml --run-dir uneven --set threads=3 # two lanes, three, and three
 says out "3 ranks x 3 threads"
 lacks out "lanes: using"
+check same one uneven
 run 0 --config small.yaml --run-dir capped --set threads=4 --set train.lanes=2
 says out "4 threads a rank, but at most 2 lanes: using 2"
-check same one uneven
 run 0 --config small.yaml --run-dir seeded --set seed=2
 check differ one seeded
 

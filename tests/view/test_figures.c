@@ -257,9 +257,20 @@ static bool leaves_chart(const char *text) {
 }
 
 static void test_strange_values(void **state) {
-    static const double VALUES[][4] = {{0, 0, 0, 0},          {NAN, NAN, NAN, NAN},         {1, NAN, 2, INFINITY},
-                                       {1e-300, 1e300, 1, 2}, {-1e308, 1e308, 0, 1},        {5, 5, 5, 5},
-                                       {-1, -1, -1, -1},      {1e-12, 1e-12, 1e-12, 1e-12}, {DBL_MIN, 1, 2, 3}};
+    static const double VALUES[][4] = {{0, 0, 0, 0},
+                                       {NAN, NAN, NAN, NAN},
+                                       {1, NAN, 2, INFINITY},
+                                       {1e-300, 1e300, 1, 2},
+                                       {-1e308, 1e308, 0, 1},
+                                       {5, 5, 5, 5},
+                                       {-1, -1, -1, -1},
+                                       {1e-12, 1e-12, 1e-12, 1e-12},
+                                       {DBL_MIN, 1, 2, 3},
+                                       {1e-300, 1e-300, 1e-300, 1e-300},
+                                       {1e308, 1e308, 1e308, 1e308},
+                                       {0.5, 1e300, 1, 2},
+                                       {1e-100, 1, 2, 3},
+                                       {-1e301, 0, 1, 2}};
     (void)state;
     for (size_t i = 0; i < sizeof VALUES / sizeof *VALUES; i++)
         for (int points = 0; points <= 4; points++)
@@ -269,7 +280,10 @@ static void test_strange_values(void **state) {
                 size_t bytes;
                 for (int p = 0; p < points; p++) series->x[p] = p, series->y[p] = VALUES[i][p];
                 char *text = chart_text(&chart, &bytes);
-                if (strstr(text, "=\"nan") || strstr(text, "inf\"") || bytes > 20000) fail_msg("%s", text);
+                const char *const odd[] = {"=\"nan", "=\"-nan", "inf\"", ">nan", ">-nan", ">inf", ">-inf"};
+                for (size_t o = 0; o < sizeof odd / sizeof *odd; o++)
+                    if (strstr(text, odd[o])) fail_msg("%s: %s", odd[o], text);
+                assert_true(bytes <= 20000);
                 if (leaves_chart(text)) fail_msg("far outside: %s", text);
                 free(text);
                 chart_free(&chart);
