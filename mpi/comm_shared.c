@@ -1,10 +1,12 @@
 /* Memory shared by the ranks of one host, by MPI's shared windows. */
+#include "base/free_memory.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "mpi/comm_ops.h"
 
 #include <mpi.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -19,9 +21,18 @@ struct Shared {
 /* MPI aligns to 8 bytes or so. Every process maps whole pages, so all of them round the same place up. */
 static void *align(void *memory) { return (char *)memory + (CACHE_LINE - (uintptr_t)memory % CACHE_LINE) % CACHE_LINE; }
 
+/* Whether every rank can map the memory of all. Open MPI's ranks wait for one that cannot. */
+static bool can_map(Comm *comm, size_t bytes) {
+    int64_t most = (int64_t)bytes;
+    comm_max(comm, &most, 1);
+    int64_t lacks = most > free_memory() / comm_size(comm);
+    comm_max(comm, &lacks, 1);
+    return !lacks;
+}
+
 Shared *comm_shared_new(Comm *comm, size_t bytes) {
     const int ranks = comm_size(comm);
-    if (ranks == 1 || comm_local_size(comm) < ranks) return NULL;
+    if (ranks == 1 || comm_local_size(comm) < ranks || !can_map(comm, bytes)) return NULL;
     Shared *shared = memory_new(1, sizeof *shared);
     void *mine = NULL;
     shared->comm = comm;

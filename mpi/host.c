@@ -1,4 +1,5 @@
 #include "mpi/host.h"
+#include "base/free_memory.h"
 #include "mpi/cores.h"
 
 #include <dirent.h>
@@ -86,16 +87,6 @@ static int64_t limit(int resource) {
     return (int64_t)value.rlim_cur;
 }
 
-static int64_t available_memory(void) {
-    long long kilobytes = 0;
-    char line[128];
-    FILE *file = fopen("/proc/meminfo", "re");
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %lld", &kilobytes) == 1) break;
-    if (file) fclose(file);
-    return kilobytes * 1024;
-}
-
 void host_facts(int local_rank, HostFacts *facts) {
     struct statvfs shared;
     const CoreMask mask = cores_mask(0);
@@ -111,6 +102,7 @@ void host_facts(int local_rank, HostFacts *facts) {
     facts->locked = limit(RLIMIT_MEMLOCK);
     facts->file_size = limit(RLIMIT_FSIZE);
     facts->address_space = limit(RLIMIT_AS);
-    facts->memory = available_memory();
+    const int64_t memory = free_memory();
+    facts->memory = memory < INT64_MAX ? memory : 0;
     if (statvfs("/dev/shm", &shared) == 0) facts->shared_memory = (int64_t)(shared.f_bavail * shared.f_frsize);
 }

@@ -217,7 +217,7 @@ typedef struct {
     const char *name;
     void (*free)(Backend *backend);
 
-    /* Memory: contents undefined at allocation; NULL where a GPU has no room, see backend_room. Counts are bytes. What
+    /* Memory: contents undefined at allocation; NULL where there is no room, see backend_room. Counts are bytes. What
      * is asked of a backend outside of `run` is done in that order; upload has read, and download has written, host
      * memory when it returns. */
     void *(*allocate)(Backend *backend, size_t bytes);

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/free_memory.h"
 #include "base/log.h"
 
 #include <stdint.h>
@@ -10,15 +11,28 @@
  * is else mostly a search for its pages. */
 enum { CACHE_LINE = 64, HUGE_PAGE = 2 << 20, LARGE = 8 * HUGE_PAGE };
 
+/* From ASKED on, an array has to leave RESERVE free: the kernel promises more than it has, and kills who takes it. */
+enum { ASKED = 1 << 20, RESERVE = 128 << 20 };
+
+static void *allocate(size_t bytes) {
+    const size_t unit = bytes < LARGE ? CACHE_LINE : HUGE_PAGE;
+    bytes = bytes ? (bytes + unit - 1) / unit * unit : unit;
+    void *memory = aligned_alloc(unit, bytes);
+    if (!memory) return NULL;
+    if (unit == HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE); /* only a hint */
+    return memset(memory, 0, bytes);
+}
+
 void *memory_new(size_t count, size_t bytes_each) {
     size_t bytes;
     if (__builtin_mul_overflow(count, bytes_each, &bytes) || bytes > SIZE_MAX - HUGE_PAGE)
         fatal("an array of %zu x %zu bytes is too large", count, bytes_each);
-    if (bytes == 0) bytes = 1;
-    const size_t unit = bytes < LARGE ? CACHE_LINE : HUGE_PAGE;
-    bytes = (bytes + unit - 1) / unit * unit;
-    void *memory = aligned_alloc(unit, bytes);
+    void *memory = allocate(bytes);
     if (!memory) fatal("out of memory: %zu bytes asked for", bytes);
-    if (unit == HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE); /* only a hint */
-    return memset(memory, 0, bytes);
+    return memory;
+}
+
+void *memory_new_if_free(size_t bytes) {
+    if (bytes > INT64_MAX / 2 || (bytes >= ASKED && (int64_t)bytes + RESERVE > free_memory())) return NULL;
+    return allocate(bytes);
 }

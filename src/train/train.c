@@ -107,12 +107,13 @@ static Status take_up(const Training *t) {
     return status_ok();
 }
 
-/* Whether a GPU has room for all that was asked for, and for what it takes when the first steps run: scratch memory of
- * the sums of lanes (64 MiB for the weights' gradients), records of the steps, code that is loaded when first used. */
-static Status find_room(Backend *backend) {
+/* Whether there is room for all that was asked for and for what comes later: on a host a checkpoint in memory, file and
+ * vectors; on a GPU what the first steps take: scratch memory of the sums of lanes (64 MiB for the weights' gradients),
+ * records of the steps, code that is loaded when first used. */
+static Status find_room(Backend *backend, const Optimizer *optimizer) {
     enum { LATER_FLOATS = 32 << 20 };
-    if (!backend->stream) return status_ok();
-    const DevFloats later = backend_floats(backend, LATER_FLOATS);
+    const DevFloats later =
+        backend_floats(backend, backend->stream ? LATER_FLOATS : 2 * optimizer->vectors * optimizer->total);
     const Status status = backend_room(backend);
     backend->kernels->release(backend, later.address);
     return status;
@@ -127,7 +128,7 @@ static Status open_training(Training *t) {
     t->tracer = open_tracer(experiment);
     t->best = backend_floats(experiment->backend, t->optimizer.total);
     t->test = evaluator_new(experiment, SPLIT_TEST);
-    TRY(comm_agree(experiment->comm, find_room(experiment->backend))); /* before anything is written */
+    TRY(comm_agree(experiment->comm, find_room(experiment->backend, &t->optimizer))); /* before anything is written */
     TRY(take_up(t));
     TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);

@@ -9,9 +9,24 @@ export RAM_DATA=$work/data
 mpirun=$here/../mpirun.sh
 small=(--config small.yaml)
 
-# --- bench: a batch that no epoch fills; hosts that share no /tmp
+# --- bench: a batch that no epoch fills
 
 refuses 64 "train.batch is 541, but there are only 540 training images" bench "${small[@]}" --set train.batch=541
+
+# --- a model that the memory is too small for: no rank begins. A sanitizer's shadow has no place in such a limit.
+
+if (ulimit -v 1000000 && "$ram_dist" --version) >out 2>err; then
+    for np in 1 2; do
+        command_run 64 bash -c 'ulimit -v 1000000; exec "$@"' bash "$ram_dist" --np $np --set model.hidden=4096 \
+            --set model.glimpses=2 --set threads=1 --run-dir large
+        error_has "out of memory: " " MiB more were asked for, where " "the model's sizes"
+        [ -z "$(find large -name '*.h5' -o -name metrics.jsonl)" ] || fail "a training without memory wrote something"
+    done
+    run 0 --np 2 "${small[@]}" --run-dir large
+fi
+
+# --- hosts that share no /tmp
+
 cat >host <<SH
 #!/bin/sh
 # mpirun's remote shell: HOST COMMAND..., here with a /tmp of its own, into which this folder and the project come again

@@ -18,6 +18,8 @@ typedef struct {
     char note[48];   /* base.note */
     CpuPool *pool;
     CpuScratch *scratch; /* (workers) */
+    size_t lacking;      /* bytes asked for in vain; 0: there was room */
+    int64_t free_then;   /* when there was none first */
 } CpuBackend;
 
 /* RAM_UNAVAILABLE where the CPU lacks `precision`. */

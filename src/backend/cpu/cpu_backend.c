@@ -1,5 +1,6 @@
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/cpu_bf16.h"
+#include "base/free_memory.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -21,9 +22,24 @@ static void cpu_free(Backend *backend) {
     libxsmm_finalize();
 }
 
+/* Once there was no room, all further memory is only counted, for the message. */
 static void *cpu_allocate(Backend *backend, size_t bytes) {
-    (void)backend;
-    return memory_new(bytes, 1);
+    CpuBackend *cpu = (CpuBackend *)backend;
+    void *memory = cpu->lacking ? NULL : memory_new_if_free(bytes);
+    if (memory) return memory;
+    if (!cpu->lacking) cpu->free_then = free_memory();
+    cpu->lacking += bytes;
+    return NULL;
+}
+
+static Status cpu_room(Backend *backend) {
+    const CpuBackend *cpu = (CpuBackend *)backend;
+    const double mib = 1 << 20;
+    if (!cpu->lacking) return status_ok();
+    return status_error(RAM_USAGE,
+                        "out of memory: %.1f MiB more were asked for, where %.1f MiB are free: lower train.batch, "
+                        "eval.batch or the model's sizes, or start fewer ranks per host",
+                        (double)cpu->lacking / mib, (double)cpu->free_then / mib);
 }
 
 static void cpu_release(Backend *backend, void *memory) {
@@ -34,6 +50,10 @@ static void cpu_release(Backend *backend, void *memory) {
 static void cpu_copy(Backend *backend, void *to, const void *from, size_t bytes) {
     (void)backend;
     if (bytes) memcpy(to, from, bytes);
+}
+
+static void cpu_upload(Backend *backend, void *to, const void *from, size_t bytes) {
+    if (!((CpuBackend *)backend)->lacking) cpu_copy(backend, to, from, bytes);
 }
 
 static void *cpu_present(Backend *backend, const void *host, size_t bytes) {
@@ -78,8 +98,9 @@ static const Kernels CPU_KERNELS = {
     .name = "cpu",
     .free = cpu_free,
     .allocate = cpu_allocate,
+    .room = cpu_room,
     .release = cpu_release,
-    .upload = cpu_copy,
+    .upload = cpu_upload,
     .download = cpu_copy,
     .present = cpu_present,
     .withdraw = cpu_withdraw,
