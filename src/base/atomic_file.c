@@ -321,7 +321,9 @@ Status atomic_file_read(const char *path, size_t most, void **data, size_t *byte
                               path, (long long)facts.st_size, most);
     if (!status_failed(&status)) {
         *bytes = (size_t)facts.st_size;
-        *data = memory_new(*bytes + 1, 1); /* a text can be read as a string */
+        status = memory_new_for(*bytes + 1, data, "reading %s", path); /* a text can be read as a string */
+    }
+    if (!status_failed(&status)) {
         int error = read_all(file, *data, *bytes);
         if (error) {
             free(*data);

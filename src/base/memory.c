@@ -2,7 +2,9 @@
 #include "base/free_memory.h"
 #include "base/log.h"
 
+#include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,4 +37,20 @@ void *memory_new(size_t count, size_t bytes_each) {
 void *memory_new_if_free(size_t bytes) {
     if (bytes > INT64_MAX / 2 || (bytes >= ASKED && (int64_t)bytes + RESERVE > free_memory())) return NULL;
     return allocate(bytes);
+}
+
+Status memory_new_for(size_t bytes, void **memory, const char *need, ...) {
+    const double mib = 1 << 20;
+    char text[400];
+    void *found = memory_new_if_free(bytes);
+    if (found) {
+        *memory = found;
+        return status_ok();
+    }
+    va_list arguments;
+    va_start(arguments, need);
+    vsnprintf(text, sizeof text, need, arguments);
+    va_end(arguments);
+    return status_error(RAM_USAGE, "out of memory: %s takes %.1f MiB, where %.1f MiB are free", text,
+                        (double)bytes / mib, (double)free_memory() / mib);
 }

@@ -2,6 +2,8 @@
 #ifndef RAM_BASE_MEMORY_H
 #define RAM_BASE_MEMORY_H
 
+#include "base/status.h"
+
 #include <stddef.h>
 
 /* Cannot fail: running out of memory is fatal(), so no caller has to handle it. */
@@ -10,5 +12,9 @@ void *memory_new(size_t count, size_t bytes_each);
 /* For what a user may have chosen too large: NULL where the system refuses `bytes`, or has not so much free and a
  * reserve for all that is allocated by memory_new(). */
 void *memory_new_if_free(size_t bytes);
+
+/* The same with an error (RAM_USAGE) that says what needs the memory: "out of memory: reading FILE takes ...". *memory
+ * is set on success alone. */
+Status memory_new_for(size_t bytes, void **memory, const char *need, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -159,8 +159,9 @@ static Status read_items(Source *source, const Header *header, uint8_t **items) 
         return status_error(RAM_DATA, "%s is cut short: its header promises %zu bytes, the file has room for %zu: %s",
                             source->path, header->items, most < header_bytes ? 0 : most - header_bytes,
                             "fetch it again");
-    uint8_t *memory = memory_new(header->items, 1);
+    void *memory;
     size_t got, extra = 0;
+    TRY(memory_new_for(header->items, &memory, "reading %s", source->path));
     Status status = source_read(source, memory, header->items, &got);
     if (!status_failed(&status) && got < header->items)
         status = status_error(RAM_DATA, "%s is cut short: its header promises %zu bytes, it has %zu: fetch it again",

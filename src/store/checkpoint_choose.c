@@ -11,12 +11,15 @@
 
 Status checkpoint_verify(const char *path) { return manifest_verify(path, MANIFEST_CHECKPOINT); }
 
-/* Verifies folder/name; a damaged one is named in a warning. */
-static bool is_good(const char *folder, const char *name, char path[FILE_PATH]) {
-    Status status = atomic_file_join(path, folder, name);
-    if (!status_failed(&status)) status = checkpoint_verify(path);
-    if (status_failed(&status)) log_warning("passed over the checkpoint %s: %s", name, status.message);
-    return !status_failed(&status);
+/* Verifies folder/name; a damaged one is named in a warning. What says nothing about the set (no memory to read it) is
+ * an error: an older set in its place would cost what was learnt since. */
+static Status try_set(const char *folder, const char *name, char path[FILE_PATH], bool *good) {
+    TRY(atomic_file_join(path, folder, name));
+    const Status status = checkpoint_verify(path);
+    *good = !status_failed(&status);
+    if (*good || status.code != RAM_DATA) return status;
+    log_warning("passed over the checkpoint %s: %s", name, status.message);
+    return status_ok();
 }
 
 /* The newest good set, or RAM_DATA; path "" where there are no sets at all. Those set aside come last: they count when
@@ -26,9 +29,11 @@ static Status find_newest(const char *folder, const char *tried, char path[FILE_
     path[0] = 0;
     TRY(step_folder_list(folder, &list));
     bool found = false;
-    for (int i = 0; i < list.count && !found; i++)
-        found = strcmp(list.folder[i].name, tried) != 0 && is_good(folder, list.folder[i].name, path);
+    Status status = status_ok();
+    for (int i = 0; i < list.count && !found && !status_failed(&status); i++)
+        if (strcmp(list.folder[i].name, tried) != 0) status = try_set(folder, list.folder[i].name, path, &found);
     free(list.folder);
+    TRY(status);
     if (found || list.count == 0) return status_ok();
     path[0] = 0;
     return status_error(RAM_DATA, "no checkpoint in %.400s is good; start again in another run folder (run.dir)",
@@ -37,8 +42,10 @@ static Status find_newest(const char *folder, const char *tried, char path[FILE_
 
 static Status find_best(const char *folder, char path[FILE_PATH]) {
     char best[STEP_NAME];
+    bool good = false;
     step_folder_read_link(folder, "best", best);
-    if (best[0] && is_good(folder, best, path)) return status_ok();
+    if (best[0]) TRY(try_set(folder, best, path, &good));
+    if (good) return status_ok();
     TRY(find_newest(folder, best, path));
     if (path[0]) log_warning("there is no good best checkpoint in %s; the newest takes its place", folder);
     return status_ok();

@@ -24,21 +24,14 @@ int checkpoint_shards(const Checkpoint *checkpoint) { return checkpoint->manifes
 
 void checkpoint_hash(const Checkpoint *checkpoint, char hash[HASH_TEXT]) { manifest_hash(&checkpoint->manifest, hash); }
 
-static Status open_image(const char *path, const ManifestFile *file, void *data, hid_t *opened) {
-    *opened = hdf_open((HdfImage){.data = data, .bytes = file->bytes});
-    if (*opened >= 0) return status_ok();
-    return status_error(RAM_DATA, "%.400s/%s is whole, but HDF5 cannot open it; was it made by a newer ram_dist?", path,
-                        file->name);
-}
-
 /* Reads, verifies and opens the shards of this rank: every size-th. */
 static Status open_shards(Comm *comm, Checkpoint *checkpoint) {
     for (int i = comm_rank(comm); i < checkpoint->manifest.shards; i += comm_size(comm)) {
         const ManifestFile *file = &checkpoint->manifest.file[i];
-        void *data;
-        TRY(manifest_read_file(checkpoint->path, file, &data));
-        Status status = open_image(checkpoint->path, file, data, &checkpoint->shard[i]);
-        free(data);
+        HdfImage image = {.bytes = file->bytes};
+        TRY(manifest_read_file(checkpoint->path, file, &image.data));
+        Status status = hdf_open(checkpoint->path, file->name, image, &checkpoint->shard[i]);
+        free(image.data);
         TRY(status);
     }
     return status_ok();
@@ -57,13 +50,13 @@ static Status share_manifest(Comm *comm, const char *path, Manifest *manifest) {
 /* Rank 0 reads and verifies index.h5; every rank opens a copy. */
 static Status share_index(Comm *comm, Checkpoint *checkpoint) {
     const ManifestFile *file = &checkpoint->manifest.file[checkpoint->manifest.shards];
-    void *data = NULL;
+    HdfImage image = {.bytes = file->bytes};
     bool leads = comm_rank(comm) == 0;
-    TRY(comm_agree(comm, leads ? manifest_read_file(checkpoint->path, file, &data) : status_ok()));
-    if (!leads) data = memory_new(file->bytes, 1);
-    comm_broadcast(comm, data, file->bytes, 0);
-    Status status = open_image(checkpoint->path, file, data, &checkpoint->index);
-    free(data);
+    TRY(comm_agree(comm, leads ? manifest_read_file(checkpoint->path, file, &image.data) : status_ok()));
+    if (!leads) image.data = memory_new(file->bytes, 1);
+    comm_broadcast(comm, image.data, file->bytes, 0);
+    Status status = hdf_open(checkpoint->path, file->name, image, &checkpoint->index);
+    free(image.data);
     return comm_agree(comm, status);
 }
 

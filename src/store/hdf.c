@@ -287,17 +287,29 @@ Status hdf_finish(HdfWriter *writer, HdfImage *image) {
     return status_ok();
 }
 
-hid_t hdf_open(HdfImage image) {
+static herr_t find_want_of_memory(unsigned depth, const H5E_error2_t *error, void *found) {
+    (void)depth;
+    if (error->maj_num == H5E_RESOURCE) *(bool *)found = true;
+    return 0;
+}
+
+Status hdf_open(const char *folder, const char *name, HdfImage image, hid_t *file) {
     silence();
     /* HDF5 takes two open in-memory files of one name for the same file, so the content is the name */
-    char name[HASH_TEXT];
-    hash_memory(image.data, image.bytes, name);
+    char content[HASH_TEXT];
+    bool lacks_memory = false;
+    hash_memory(image.data, image.bytes, content);
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    hid_t file = -1;
+    *file = -1;
     if (H5Pset_fapl_core(access, 1 << 16, false) >= 0 && H5Pset_file_image(access, image.data, image.bytes) >= 0)
-        file = H5Fopen(name, H5F_ACC_RDONLY, access);
+        *file = H5Fopen(content, H5F_ACC_RDONLY, access);
+    if (*file < 0) H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, find_want_of_memory, &lacks_memory);
     H5Pclose(access);
-    return file;
+    if (*file >= 0) return status_ok();
+    if (lacks_memory)
+        return status_error(RAM_USAGE, "out of memory: HDF5 has too little to open %.400s/%s", folder, name);
+    return status_error(RAM_DATA, "%.400s/%s is whole, but HDF5 cannot open it; was it made by a newer ram_dist?",
+                        folder, name);
 }
 
 /* Like H5Lexists, also where a group on the way is missing. */

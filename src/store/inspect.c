@@ -220,13 +220,12 @@ static Status open_index(const char *path, ManifestKind kind, int *shards, hid_t
     TRY(manifest_read(path, kind, &manifest));
     *shards = manifest.shards;
     image.bytes = manifest.file[manifest.shards].bytes;
-    const Status status = manifest_read_file(path, &manifest.file[manifest.shards], &image.data);
+    Status status = manifest_read_file(path, &manifest.file[manifest.shards], &image.data);
     manifest_free(&manifest);
     TRY(status);
-    *index = hdf_open(image);
+    status = hdf_open(path, MANIFEST_INDEX, image, index);
     free(image.data);
-    if (*index >= 0) return status_ok();
-    return status_error(RAM_DATA, "%.400s/" MANIFEST_INDEX " is whole, but HDF5 cannot open it", path);
+    return status;
 }
 
 Status inspect_trace(const char *path, InspectTrace *trace) {

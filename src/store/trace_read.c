@@ -50,9 +50,10 @@ static Status read_shard(const char *path, const Manifest *manifest, int i, cons
     const TraceShape *shape = &content->facts.shape;
     HdfImage image = {.bytes = file->bytes};
     TRY(manifest_read_file(path, file, &image.data));
-    hid_t shard = hdf_open(image);
+    hid_t shard;
+    const Status opened = hdf_open(path, file->name, image, &shard);
     free(image.data);
-    if (shard < 0) return status_error(RAM_DATA, "%.400s/%s is whole, but HDF5 cannot open it", path, file->name);
+    TRY(opened);
     const char *wrong = trace_parts_read_shard(shard, shape, partition_begin(shape->samples, i, manifest->shards),
                                                partition_count(shape->samples, i, manifest->shards), &content->rows);
     H5Fclose(shard);

@@ -63,12 +63,23 @@ void saved_state_config_scalars(const Config *config, ConfigTexts *texts, StoreS
     }
 }
 
-/* The optimiser's vectors in host memory; free() what it returns. */
-static float *host_vectors(const Optimizer *optimizer, StoreVector vector[OPTIMIZER_VECTORS]) {
-    float *values = memory_new((size_t)optimizer->vectors * (size_t)optimizer->total, sizeof *values);
+/* A checkpoint's values in host memory, `count` of them; free() them. @collective: all ranks have them, or none. */
+static Status host_values_new(Comm *comm, int64_t count, float **values) {
+    void *memory = NULL;
+    const Status status =
+        comm_agree(comm, memory_new_for((size_t)count * sizeof **values, &memory, "a checkpoint in memory"));
+    if (status_failed(&status)) free(memory);
+    *values = memory;
+    return status;
+}
+
+/* The optimiser's vectors in host memory; free() *values. @collective */
+static Status host_vectors_new(const Experiment *experiment, const Optimizer *optimizer,
+                               StoreVector vector[OPTIMIZER_VECTORS], float **values) {
+    TRY(host_values_new(experiment->comm, optimizer->vectors * optimizer->total, values));
     for (int i = 0; i < optimizer->vectors; i++)
-        vector[i] = (StoreVector){optimizer->vector[i].group, values + i * optimizer->total};
-    return values;
+        vector[i] = (StoreVector){optimizer->vector[i].group, *values + i * optimizer->total};
+    return status_ok();
 }
 
 Status saved_state_save(const Experiment *experiment, const char *folder, SavedState *state, const Optimizer *optimizer,
@@ -77,8 +88,9 @@ Status saved_state_save(const Experiment *experiment, const char *folder, SavedS
     const size_t bytes = (size_t)optimizer->total * sizeof(float);
     StoreScalar scalar[STATE_FACTS + PROVENANCE_FACTS + CONFIG_KEYS];
     StoreVector vector[OPTIMIZER_VECTORS];
+    float *values;
+    TRY(host_vectors_new(experiment, optimizer, vector, &values));
     ConfigTexts *texts = memory_new(1, sizeof *texts);
-    float *values = host_vectors(optimizer, vector);
     backend_range(backend, "checkpoint");
     for (int i = 0; i < optimizer->vectors; i++)
         backend->kernels->download(backend, vector[i].values, optimizer->vector[i].values.address, bytes);
@@ -102,8 +114,9 @@ Status saved_state_restore(const Experiment *experiment, const Checkpoint *check
                            Optimizer *optimizer) {
     Backend *backend = experiment->backend;
     StoreVector vector[OPTIMIZER_VECTORS];
+    float *values;
     TRY(saved_state_read(checkpoint, state));
-    float *values = host_vectors(optimizer, vector);
+    TRY(host_vectors_new(experiment, optimizer, vector, &values));
     const bool averaged = checkpoint_has_vector(checkpoint, AVERAGE) || !optimizer->average.address;
     const int saved = averaged ? optimizer->vectors : optimizer->vectors - 1; /* the average comes last */
     Status status =
@@ -177,7 +190,8 @@ Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *pro
 Status saved_state_load_parameters(Experiment *experiment, const Checkpoint *checkpoint, DevFloats values) {
     Backend *backend = experiment->backend;
     const Layout *layout = &experiment->ram.parameters.layout;
-    float *host = memory_new(layout->total, sizeof *host);
+    float *host;
+    TRY(host_values_new(experiment->comm, (int64_t)layout->total, &host));
     const StoreVector vector = {checkpoint_has_vector(checkpoint, AVERAGE) ? AVERAGE : "param", host};
     const Status status = checkpoint_read_vectors(experiment->comm, checkpoint, layout, 1, &vector);
     if (!status_failed(&status)) {

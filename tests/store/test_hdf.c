@@ -56,12 +56,15 @@ static void test_sizes(void **state) {
         HdfImage image = build(rows[i], 7), again = build(rows[i], 7);
         float *values = memory_new((size_t)rows[i] * 7, sizeof *values);
         assert_int_equal(image.bytes, again.bytes);
-        hid_t file = hdf_open(image);
-        assert_true(file >= 0 && hdf_get_rows(file, "/a/deep/name", values));
+        hid_t file;
+        Status status = hdf_open("folder", "name", image, &file);
+        assert_int_equal(status.code, RAM_OK);
+        assert_true(hdf_get_rows(file, "/a/deep/name", values));
         for (int64_t k = 0; k < rows[i] * 7; k++) assert_true(values[k] == (float)(k % 99991));
         H5Fclose(file);
         image.bytes--; /* not one byte is superfluous */
-        assert_true(hdf_open(image) < 0);
+        status = hdf_open("folder", "name", image, &file);
+        assert_int_equal(status.code, RAM_DATA);
         free(values);
         free(image.data);
         free(again.data);
@@ -109,8 +112,9 @@ static void test_failures(void **state) {
     for (int failure = 0; failure < 5; failure++) {
         provoke(failure);
         HdfImage image = build(5, 5); /* the next one does not suffer */
-        hid_t file = hdf_open(image);
-        assert_true(file >= 0);
+        hid_t file;
+        const Status status = hdf_open("folder", "name", image, &file);
+        assert_int_equal(status.code, RAM_OK);
         H5Fclose(file);
         free(image.data);
     }

@@ -105,6 +105,14 @@ static void test_too_large(void **state) {
     assert_non_null(memory);
     for (int i = 0; i < 2 * MIB; i++) assert_int_equal(memory[i], 0);
     free(memory);
+    void *none = NULL;
+    const Status status = memory_new_for(1024 * MIB, &none, "reading %s", "large.h5");
+    assert_int_equal(status.code, RAM_USAGE);
+    assert_null(none);
+    assert_non_null(strstr(status.message, "out of memory: reading large.h5 takes 1024.0 MiB, where "));
+    const Status found = memory_new_for(2 * MIB, &none, "reading %s", "small.h5");
+    assert_int_equal(found.code, RAM_OK);
+    free(none);
 }
 
 int main(void) {
