@@ -1,5 +1,4 @@
 /* Memory shared by the ranks of one host, by MPI's shared windows. */
-#include "base/free_memory.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "mpi/comm_ops.h"
@@ -9,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CACHE_LINE = 64 };
 
@@ -25,7 +25,8 @@ static void *align(void *memory) { return (char *)memory + (CACHE_LINE - (uintpt
 static bool can_map(Comm *comm, size_t bytes) {
     int64_t most = (int64_t)bytes;
     comm_max(comm, &most, 1);
-    int64_t lacks = most > free_memory() / comm_size(comm);
+    const Status room = memory_room((size_t)most * (size_t)comm_size(comm), "shared memory");
+    int64_t lacks = status_failed(&room);
     comm_max(comm, &lacks, 1);
     return !lacks;
 }
@@ -56,6 +57,7 @@ Shared *comm_shared_new(Comm *comm, size_t bytes) {
             fatal("MPI_Win_shared_query failed for the memory of rank %d", rank);
         shared->memory[rank] = align(shared->memory[rank]);
     }
+    memset(mine, 0, bytes); /* taken now: mapped alone it still counts as free */
     return shared;
 }
 

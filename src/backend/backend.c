@@ -100,7 +100,7 @@ DevFloats backend_floats(Backend *backend, int64_t count) {
 
 DevFloats backend_zeros(Backend *backend, int64_t count) {
     const DevFloats values = backend_floats(backend, count);
-    if (!values.address) return values;
+    if (!values.address || backend->host_memory) return values; /* the host's is allocated as zeros */
     float *zeros = memory_new((size_t)count, sizeof *zeros);
     backend->kernels->upload(backend, values.address, zeros, (size_t)count * sizeof *zeros);
     free(zeros);

@@ -20,13 +20,19 @@ static bool read_number(const char *path, const char *key, int64_t *number) {
     return found;
 }
 
-/* The files of a control group: version 2, version 1. */
+enum { DROPPABLE = 3 };
+
+/* The files of a control group, and what of its usage the kernel drops before it kills: version 2, version 1. */
 typedef struct {
-    const char *limit, *usage, *droppable;
+    const char *limit, *usage, *droppable[DROPPABLE];
 } GroupFiles;
 
-static const GroupFiles UNIFIED = {"memory.max", "memory.current", "inactive_file "},
-                        SEPARATE = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "};
+static const GroupFiles UNIFIED = {"memory.max",
+                                   "memory.current",
+                                   {"inactive_file ", "active_file ", "slab_reclaimable "}},
+                        SEPARATE = {"memory.limit_in_bytes",
+                                    "memory.usage_in_bytes",
+                                    {"total_inactive_file ", "total_active_file "}};
 
 static bool group_number(const char *group, const char *name, const char *key, int64_t *number) {
     char path[PATH_MAX + 64];
@@ -36,12 +42,13 @@ static bool group_number(const char *group, const char *name, const char *key, i
 
 /* What the group leaves; a limit "max" is no number. */
 static int64_t left_by_group(const char *group, const GroupFiles *files) {
-    int64_t limit, usage, droppable = 0;
+    int64_t limit, usage, droppable;
     if (!group_number(group, files->limit, "", &limit) || !group_number(group, files->usage, "", &usage))
         return INT64_MAX;
-    group_number(group, "memory.stat", files->droppable, &droppable);
-    const int64_t left = limit - usage + droppable;
-    return left > 0 ? left : 0;
+    for (int i = 0; i < DROPPABLE && files->droppable[i]; i++)
+        if (group_number(group, "memory.stat", files->droppable[i], &droppable)) usage -= droppable;
+    if (usage < 0) usage = 0; /* the files are of different moments */
+    return limit > usage ? limit - usage : 0;
 }
 
 /* The least that the group `path` of `root` and those above it leave. In a container `path` may be the host's name of
@@ -60,6 +67,16 @@ static int64_t left_by_groups(const char *root, const char *path, const GroupFil
     }
 }
 
+/* Of "cpuset,memory" or the like. */
+static bool lists_memory(const char *controllers) {
+    static const char name[] = "memory";
+    for (const char *at = controllers; (at = strstr(at, name)); at++) {
+        const char end = at[sizeof name - 1];
+        if ((at == controllers || at[-1] == ',') && (end == '\0' || end == ',')) return true;
+    }
+    return false;
+}
+
 int64_t free_memory_by(const char *meminfo, const char *cgroup, const char *hierarchy) {
     int64_t kib, least = INT64_MAX;
     char line[PATH_MAX + 64], root[PATH_MAX];
@@ -71,7 +88,7 @@ int64_t free_memory_by(const char *meminfo, const char *cgroup, const char *hier
         if (!path) continue;
         *controllers++ = *path++ = '\0';
         const bool unified = *controllers == '\0';
-        if (!unified && strcmp(controllers, "memory") != 0) continue;
+        if (!unified && !lists_memory(controllers)) continue;
         snprintf(root, sizeof root, "%s%s", hierarchy, unified ? "" : "/memory");
         const int64_t left = left_by_groups(root, path, unified ? &UNIFIED : &SEPARATE);
         if (left < least) least = left;

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-/* Bytes, an estimate: other processes take and give back; caches that the kernel would drop count as free. INT64_MAX
- * where nobody tells. */
+/* Bytes, an estimate: other processes take and give back; caches that the kernel would drop count as free, swap space
+ * does not. INT64_MAX where nobody tells. */
 int64_t free_memory(void);
 
 /* The same without the address space, from other places than /proc/meminfo, /proc/self/cgroup and /sys/fs/cgroup. */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,9 @@
  * is else mostly a search for its pages. */
 enum { CACHE_LINE = 64, HUGE_PAGE = 2 << 20, LARGE = 8 * HUGE_PAGE };
 
-/* From ASKED on, an array has to leave RESERVE free: the kernel promises more than it has, and kills who takes it. */
-enum { ASKED = 1 << 20, RESERVE = 128 << 20 };
+/* From ASKED on, an array has to leave the reserve free: the kernel promises more than it has, and kills who takes it.
+ */
+enum { ASKED = 1 << 20, MIB = 1 << 20, RESERVE = MEMORY_RESERVE_MIB * MIB };
 
 static void *allocate(size_t bytes) {
     const size_t unit = bytes < LARGE ? CACHE_LINE : HUGE_PAGE;
@@ -34,14 +36,29 @@ void *memory_new(size_t count, size_t bytes_each) {
     return memory;
 }
 
-void *memory_new_if_free(size_t bytes) {
-    if (bytes > INT64_MAX / 2 || (bytes >= ASKED && (int64_t)bytes + RESERVE > free_memory())) return NULL;
-    return allocate(bytes);
+static bool is_free(size_t bytes) {
+    return bytes < ASKED || (bytes <= INT64_MAX / 2 && (int64_t)bytes + RESERVE <= free_memory());
+}
+
+void *memory_new_if_free(size_t bytes) { return is_free(bytes) ? allocate(bytes) : NULL; }
+
+static Status lacks(size_t bytes, const char *need, va_list arguments) {
+    char text[400];
+    vsnprintf(text, sizeof text, need, arguments);
+    return status_error(RAM_USAGE, "out of memory: %s takes %.1f MiB, where %.1f MiB are free (%d of them are kept)",
+                        text, (double)bytes / MIB, (double)free_memory() / MIB, MEMORY_RESERVE_MIB);
+}
+
+Status memory_room(size_t bytes, const char *need, ...) {
+    if (is_free(bytes)) return status_ok();
+    va_list arguments;
+    va_start(arguments, need);
+    const Status status = lacks(bytes, need, arguments);
+    va_end(arguments);
+    return status;
 }
 
 Status memory_new_for(size_t bytes, void **memory, const char *need, ...) {
-    const double mib = 1 << 20;
-    char text[400];
     void *found = memory_new_if_free(bytes);
     if (found) {
         *memory = found;
@@ -49,8 +66,7 @@ Status memory_new_for(size_t bytes, void **memory, const char *need, ...) {
     }
     va_list arguments;
     va_start(arguments, need);
-    vsnprintf(text, sizeof text, need, arguments);
+    const Status status = lacks(bytes, need, arguments);
     va_end(arguments);
-    return status_error(RAM_USAGE, "out of memory: %s takes %.1f MiB, where %.1f MiB are free", text,
-                        (double)bytes / mib, (double)free_memory() / mib);
+    return status;
 }

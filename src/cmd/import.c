@@ -156,7 +156,9 @@ static void transpose(const float *from, const Field *field, float *to) {
 
 static Status read_values(const Safetensors *file, Model *model) {
     const Layout *layout = &model->parameters.layout;
-    float *plain = memory_new(layout->total, sizeof *plain);
+    void *memory;
+    TRY(memory_new_for(layout->total * sizeof(float), &memory, "transposing parameters"));
+    float *plain = memory;
     Status status = status_ok();
     for (int f = 0; f < layout->fields && !status_failed(&status); f++) {
         const Field *field = &layout->field[f];
@@ -184,7 +186,9 @@ static Status save(const Session *session, const Wanted *wanted, const Model *mo
     optimizer_open(&optimizer, experiment.backend, config, (int64_t)model->parameters.layout.total, model->values);
     session_provenance(session, &experiment, &provenance);
     provenance.data_hashes[0] = '\0'; /* which images these weights have seen is not known */
-    const Status status = saved_state_save(&experiment, wanted->output, &state, &optimizer, &provenance);
+    Status status = saved_state_room(&experiment, &optimizer);
+    if (!status_failed(&status))
+        status = saved_state_save(&experiment, wanted->output, &state, &optimizer, &provenance);
     if (status_failed(&status) && comm_rank(session->comm) == 0)
         rmdir(wanted->output); /* ours, where it is empty: in the way of another try */
     optimizer_close(&optimizer);
@@ -233,7 +237,9 @@ static Status read_model(Arguments *arguments, const Wanted *wanted, const Safet
     TRY(settle_all(arguments, said, &model->dims));
     TRY(dims_check(&model->dims));
     parameters_define(&model->dims, &model->parameters);
-    model->values = memory_new(model->parameters.layout.total, sizeof *model->values);
+    void *values;
+    TRY(memory_new_for(model->parameters.layout.total * sizeof(float), &values, "holding parameters"));
+    model->values = values;
     return read_values(file, model);
 }
 

@@ -59,7 +59,7 @@ static Status measure_peak(const Experiment *experiment, double *peak) {
     int64_t all_workers = workers;
     comm_sum(experiment->comm, &all_workers, 1);
     for (int i = 0; i < workers; i++) work.matrix[i] = backend_zeros(backend, (2 * PEAK_ROWS + PEAK_SIDE) * PEAK_SIDE);
-    const Status room = comm_agree(experiment->comm, backend_room(backend)); /* for all that was opened before, too */
+    const Status room = comm_agree(experiment->comm, backend_room(backend));
     for (int i = 0; i < REPEATS && !status_failed(&room); i++) {
         comm_barrier(experiment->comm);
         const double started = clock_now();
@@ -84,16 +84,13 @@ typedef struct {
     int64_t done; /* steps */
 } Steps;
 
-static void steps_open(Steps *steps, Experiment *experiment) {
-    const Parameters *parameters = &experiment->ram.parameters;
-    const int64_t total = (int64_t)parameters->layout.total;
-    float *initial = memory_new((size_t)total, sizeof *initial);
+/* RAM_USAGE where there is no memory for the parameters; for the rest backend_room() tells. @collective */
+static Status steps_open(Steps *steps, Experiment *experiment) {
     *steps = (Steps){.experiment = experiment};
-    parameters_initialize(&experiment->ram.dims, parameters, (uint64_t)experiment->config._seed, initial);
-    optimizer_open(&steps->optimizer, experiment->backend, &experiment->config, total, initial);
+    TRY(saved_state_begin(experiment, &steps->optimizer));
     steps->step = step_new(experiment, &steps->optimizer);
     steps->order = memory_new((size_t)experiment->dataset.count[SPLIT_TRAIN], sizeof *steps->order);
-    free(initial);
+    return status_ok();
 }
 
 static void steps_close(Steps *steps) {
@@ -224,15 +221,17 @@ static Status time_kernels(Experiment *experiment, int64_t steps, BenchFigures *
     Backend *inner = experiment->backend, *timed = timed_new(inner);
     Steps timed_steps;
     experiment->backend = experiment->ram.backend = timed;
-    steps_open(&timed_steps, experiment);
-    Evaluator *evaluator = evaluator_new(experiment, SPLIT_VALIDATION);
-    const Status room = comm_agree(experiment->comm, backend_room(timed));
-    if (!status_failed(&room)) measure_kernels(&timed_steps, evaluator, steps, figures);
-    evaluator_free(evaluator);
+    Status status = steps_open(&timed_steps, experiment);
+    if (!status_failed(&status)) {
+        Evaluator *evaluator = evaluator_new(experiment, SPLIT_VALIDATION);
+        status = comm_agree(experiment->comm, backend_room(timed));
+        if (!status_failed(&status)) measure_kernels(&timed_steps, evaluator, steps, figures);
+        evaluator_free(evaluator);
+    }
     steps_close(&timed_steps);
     experiment->backend = experiment->ram.backend = inner;
     backend_close(timed);
-    return room;
+    return status;
 }
 
 static Status measure_evaluation(Experiment *experiment, BenchFigures *figures) {
@@ -285,8 +284,9 @@ Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Prov
     TRY(check_batch(experiment));
     comm_sum(experiment->comm, &cores, 1);
     *figures = (BenchFigures){.cores = (int)cores, .cores_of_rank = experiment->backend->workers};
-    steps_open(&plain, experiment);
-    const Status status = measure_steps(&plain, steps, folder, provenance, figures);
+    Status status = steps_open(&plain, experiment);
+    if (!status_failed(&status)) status = saved_state_room(experiment, &plain.optimizer);
+    if (!status_failed(&status)) status = measure_steps(&plain, steps, folder, provenance, figures);
     steps_close(&plain);
     if (status_failed(&status)) return status;
     TRY(time_kernels(experiment, steps / 4 + 1, figures));

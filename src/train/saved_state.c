@@ -63,37 +63,57 @@ void saved_state_config_scalars(const Config *config, ConfigTexts *texts, StoreS
     }
 }
 
-/* A checkpoint's values in host memory, `count` of them; free() them. @collective: all ranks have them, or none. */
-static Status host_values_new(Comm *comm, int64_t count, float **values) {
-    void *memory = NULL;
+Status saved_state_begin(const Experiment *experiment, Optimizer *optimizer) {
+    const Parameters *parameters = &experiment->ram.parameters;
+    const Config *config = &experiment->config;
+    const size_t total = parameters->layout.total;
+    void *initial = NULL;
+    *optimizer = (Optimizer){.backend = experiment->backend};
     const Status status =
-        comm_agree(comm, memory_new_for((size_t)count * sizeof **values, &memory, "a checkpoint in memory"));
-    if (status_failed(&status)) free(memory);
-    *values = memory;
+        comm_agree(experiment->comm, memory_new_for(total * sizeof(float), &initial, "holding parameters"));
+    if (!status_failed(&status)) {
+        parameters_initialize(&experiment->ram.dims, parameters, (uint64_t)config->_seed, initial);
+        optimizer_open(optimizer, experiment->backend, config, (int64_t)total, initial);
+    }
+    free(initial);
     return status;
 }
 
-/* The optimiser's vectors in host memory; free() *values. @collective */
-static Status host_vectors_new(const Experiment *experiment, const Optimizer *optimizer,
-                               StoreVector vector[OPTIMIZER_VECTORS], float **values) {
-    TRY(host_values_new(experiment->comm, optimizer->vectors * optimizer->total, values));
+static size_t vector_bytes(const Optimizer *optimizer) { return (size_t)optimizer->total * sizeof(float); }
+
+/* Where host memory is not the backend's: how much of it the optimiser's vectors take. */
+static size_t copy_bytes(const Experiment *experiment, const Optimizer *optimizer) {
+    return experiment->backend->host_memory ? 0 : (size_t)optimizer->vectors * vector_bytes(optimizer);
+}
+
+/* The optimiser's vectors on the host: its own arrays where `copy` is NULL. */
+static void host_vectors(const Optimizer *optimizer, float *copy, StoreVector vector[OPTIMIZER_VECTORS]) {
     for (int i = 0; i < optimizer->vectors; i++)
-        vector[i] = (StoreVector){optimizer->vector[i].group, *values + i * optimizer->total};
-    return status_ok();
+        vector[i] = (StoreVector){optimizer->vector[i].group,
+                                  copy ? copy + i * optimizer->total : optimizer->vector[i].values.address};
+}
+
+Status saved_state_room(const Experiment *experiment, const Optimizer *optimizer) {
+    Comm *comm = experiment->comm;
+    TRY(comm_agree(comm, backend_room(experiment->backend))); /* from here on all ranks have what they asked for */
+    const size_t file = (size_t)optimizer->vectors * vector_bytes(optimizer) / (size_t)comm_size(comm);
+    return comm_agree(comm, memory_room((size_t)comm_local_size(comm) * (copy_bytes(experiment, optimizer) + file),
+                                        "a checkpoint in memory"));
 }
 
 Status saved_state_save(const Experiment *experiment, const char *folder, SavedState *state, const Optimizer *optimizer,
                         Provenance *provenance) {
     Backend *backend = experiment->backend;
-    const size_t bytes = (size_t)optimizer->total * sizeof(float);
+    const size_t copied = copy_bytes(experiment, optimizer);
     StoreScalar scalar[STATE_FACTS + PROVENANCE_FACTS + CONFIG_KEYS];
     StoreVector vector[OPTIMIZER_VECTORS];
-    float *values;
-    TRY(host_vectors_new(experiment, optimizer, vector, &values));
     ConfigTexts *texts = memory_new(1, sizeof *texts);
+    float *copy = copied ? memory_new(copied, 1) : NULL;
     backend_range(backend, "checkpoint");
-    for (int i = 0; i < optimizer->vectors; i++)
-        backend->kernels->download(backend, vector[i].values, optimizer->vector[i].values.address, bytes);
+    host_vectors(optimizer, copy, vector);
+    for (int i = 0; i < optimizer->vectors && copy; i++)
+        backend->kernels->download(backend, vector[i].values, optimizer->vector[i].values.address,
+                                   vector_bytes(optimizer));
     int scalars = state_scalars(state, scalar);
     provenance_scalars(provenance, scalar + scalars);
     scalars += PROVENANCE_FACTS;
@@ -106,7 +126,19 @@ Status saved_state_save(const Experiment *experiment, const char *folder, SavedS
     Status status = checkpoint_save(experiment->comm, folder, state->step, &snapshot);
     backend_range_end(backend);
     free(texts);
-    free(values);
+    free(copy);
+    return status;
+}
+
+/* Before a checkpoint is read into the backend's memory: whether that is there, and host memory for a copy, NULL for no
+ * bytes; free() it. @collective: all ranks have both, or none. */
+static Status copy_new(const Experiment *experiment, size_t bytes, float **copy) {
+    void *memory = NULL;
+    Status status = backend_room(experiment->backend);
+    if (!status_failed(&status) && bytes) status = memory_new_for(bytes, &memory, "a checkpoint in memory");
+    status = comm_agree(experiment->comm, status);
+    if (status_failed(&status)) free(memory);
+    *copy = memory;
     return status;
 }
 
@@ -114,21 +146,22 @@ Status saved_state_restore(const Experiment *experiment, const Checkpoint *check
                            Optimizer *optimizer) {
     Backend *backend = experiment->backend;
     StoreVector vector[OPTIMIZER_VECTORS];
-    float *values;
+    float *copy;
     TRY(saved_state_read(checkpoint, state));
-    TRY(host_vectors_new(experiment, optimizer, vector, &values));
+    TRY(copy_new(experiment, copy_bytes(experiment, optimizer), &copy));
+    host_vectors(optimizer, copy, vector);
     const bool averaged = checkpoint_has_vector(checkpoint, AVERAGE) || !optimizer->average.address;
     const int saved = averaged ? optimizer->vectors : optimizer->vectors - 1; /* the average comes last */
-    Status status =
+    const Status status =
         checkpoint_read_vectors(experiment->comm, checkpoint, &experiment->ram.parameters.layout, saved, vector);
     if (!status_failed(&status)) {
-        if (!averaged) memcpy(vector[saved].values, vector[0].values, (size_t)optimizer->total * sizeof(float));
-        for (int i = 0; i < optimizer->vectors; i++)
+        if (!averaged) memcpy(vector[saved].values, vector[0].values, vector_bytes(optimizer));
+        for (int i = 0; i < optimizer->vectors && copy; i++)
             backend->kernels->upload(backend, optimizer->vector[i].values.address, vector[i].values,
-                                     (size_t)optimizer->total * sizeof(float));
+                                     vector_bytes(optimizer));
         optimizer->steps = state->step;
     }
-    free(values);
+    free(copy);
     return status;
 }
 
@@ -190,14 +223,16 @@ Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *pro
 Status saved_state_load_parameters(Experiment *experiment, const Checkpoint *checkpoint, DevFloats values) {
     Backend *backend = experiment->backend;
     const Layout *layout = &experiment->ram.parameters.layout;
-    float *host;
-    TRY(host_values_new(experiment->comm, (int64_t)layout->total, &host));
-    const StoreVector vector = {checkpoint_has_vector(checkpoint, AVERAGE) ? AVERAGE : "param", host};
+    const size_t bytes = layout->total * sizeof(float);
+    float *copy;
+    TRY(copy_new(experiment, backend->host_memory ? 0 : bytes, &copy));
+    const StoreVector vector = {checkpoint_has_vector(checkpoint, AVERAGE) ? AVERAGE : "param",
+                                copy ? copy : values.address};
     const Status status = checkpoint_read_vectors(experiment->comm, checkpoint, layout, 1, &vector);
     if (!status_failed(&status)) {
-        backend->kernels->upload(backend, values.address, host, layout->total * sizeof *host);
+        if (copy) backend->kernels->upload(backend, values.address, copy, bytes);
         ram_load(&experiment->ram, values);
     }
-    free(host);
+    free(copy);
     return status;
 }

@@ -40,12 +40,19 @@ typedef struct {
 /* The configuration as scalars that borrow from `texts`. */
 void saved_state_config_scalars(const Config *config, ConfigTexts *texts, StoreScalar scalar[CONFIG_KEYS]);
 
+/* Opens the optimiser of a training that has not begun, with the parameters that the seed draws; optimizer_close() it,
+ * also after an error. RAM_USAGE where there is no memory. @collective */
+Status saved_state_begin(const Experiment *experiment, Optimizer *optimizer);
+
+/* Whether there is memory for all that was opened, and then for what a save takes. RAM_USAGE. @collective */
+Status saved_state_room(const Experiment *experiment, const Optimizer *optimizer);
+
 /* Saves state, configuration, provenance and the optimiser's vectors as checkpoint `state->step`. @collective */
 Status saved_state_save(const Experiment *experiment, const char *folder, SavedState *state, const Optimizer *optimizer,
                         Provenance *provenance);
 
 /* Fills state and the optimiser's vectors from the open set; an average that the set lacks (train.ema was 0) begins
- * with the parameters. RAM_DATA. @collective */
+ * with the parameters. RAM_DATA, or RAM_USAGE for want of memory; the vectors are undefined then. @collective */
 Status saved_state_restore(const Experiment *experiment, const Checkpoint *checkpoint, SavedState *state,
                            Optimizer *optimizer);
 

@@ -66,11 +66,7 @@ static Status open_metrics(Training *t) {
 static Status open_state(Training *t) {
     Experiment *experiment = t->experiment;
     const Config *config = &experiment->config;
-    const Parameters *parameters = &experiment->ram.parameters;
-    float *initial = memory_new(parameters->layout.total, sizeof *initial);
-    parameters_initialize(&experiment->ram.dims, parameters, (uint64_t)config->_seed, initial);
-    optimizer_open(&t->optimizer, experiment->backend, config, (int64_t)parameters->layout.total, initial);
-    free(initial);
+    TRY(saved_state_begin(experiment, &t->optimizer));
     t->state = saved_state_start();
     t->batches = (experiment->dataset.count[SPLIT_TRAIN] + config->train_batch - 1) / config->train_batch;
     if (!t->options->resume) return status_ok();
@@ -107,14 +103,14 @@ static Status take_up(const Training *t) {
     return status_ok();
 }
 
-/* Whether there is room for all that was asked for and for what comes later: on a host a checkpoint in memory, file and
- * vectors; on a GPU what the first steps take: scratch memory of the sums of lanes (64 MiB for the weights' gradients),
- * records of the steps, code that is loaded when first used. */
-static Status find_room(Backend *backend, const Optimizer *optimizer) {
+/* Whether there is room for all that was asked for and for what comes later: checkpoints, and on a GPU what the first
+ * steps take: scratch memory of the sums of lanes (64 MiB for the weights' gradients), records of the steps, code that
+ * is loaded when first used. @collective */
+static Status find_room(const Experiment *experiment, const Optimizer *optimizer) {
     enum { LATER_FLOATS = 32 << 20 };
-    const DevFloats later =
-        backend_floats(backend, backend->stream ? LATER_FLOATS : 2 * optimizer->vectors * optimizer->total);
-    const Status status = backend_room(backend);
+    Backend *backend = experiment->backend;
+    const DevFloats later = backend->stream ? backend_floats(backend, LATER_FLOATS) : (DevFloats){NULL};
+    const Status status = saved_state_room(experiment, optimizer);
     backend->kernels->release(backend, later.address);
     return status;
 }
@@ -128,7 +124,7 @@ static Status open_training(Training *t) {
     t->tracer = open_tracer(experiment);
     t->best = backend_floats(experiment->backend, t->optimizer.total);
     t->test = evaluator_new(experiment, SPLIT_TEST);
-    TRY(comm_agree(experiment->comm, find_room(experiment->backend, &t->optimizer))); /* before anything is written */
+    TRY(find_room(experiment, &t->optimizer)); /* before anything is written */
     TRY(take_up(t));
     TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);

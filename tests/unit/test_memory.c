@@ -63,11 +63,12 @@ static void test_unified_groups(void **state) {
     put("groups/slurm/job_7/step_0/memory.max", "max\n");
     put("groups/slurm/job_7/step_0/memory.current", "1048576\n");
     assert_int_equal(free_here(), 80 * MIB);
-    put("groups/slurm/job_7/memory.max", "52428800\n"); /* 50 MiB, of which 30 are used, 4 of those droppable */
+    put("groups/slurm/job_7/memory.max", "52428800\n"); /* 50 MiB, of which 30 are used, 10 of those droppable */
     put("groups/slurm/job_7/memory.current", "31457280\n");
     assert_int_equal(free_here(), 20 * MIB);
-    put("groups/slurm/job_7/memory.stat", "anon 1\nfile 2\ninactive_file 4194304\nactive_file 9\n");
-    assert_int_equal(free_here(), 24 * MIB);
+    put("groups/slurm/job_7/memory.stat",
+        "anon 1\nfile 2\ninactive_file 4194304\nactive_file 5242880\nslab_reclaimable 1048576\n");
+    assert_int_equal(free_here(), 30 * MIB);
     put("groups/memory.max", "10485760\n"); /* a container's */
     put("groups/memory.current", "0\n");
     assert_int_equal(free_here(), 10 * MIB);
@@ -77,14 +78,16 @@ static void test_unified_groups(void **state) {
 
 static void test_separate_groups(void **state) {
     (void)state;
-    put("cgroup", "9:cpuset:/other\n4:memory:/job:7\n0::/\n");
+    put("cgroup", "9:memory_pressure,cpuset:/other\n4:hugetlb,memory:/job:7\n0::/\n");
     put("groups/memory/memory.limit_in_bytes", "9223372036854771712\n");
     put("groups/memory/memory.usage_in_bytes", "123456789\n");
     assert_int_equal(free_here(), 80 * MIB);
     put("groups/memory/job:7/memory.limit_in_bytes", "20971520\n");
     put("groups/memory/job:7/memory.usage_in_bytes", "5242880\n");
-    put("groups/memory/job:7/memory.stat", "inactive_file 1\ntotal_inactive_file 1048576\n");
-    assert_int_equal(free_here(), 16 * MIB);
+    put("groups/memory/job:7/memory.stat", "inactive_file 1\ntotal_inactive_file 1048576\ntotal_active_file 2097152\n");
+    assert_int_equal(free_here(), 18 * MIB);
+    put("groups/memory/job:7/memory.stat", "total_inactive_file 9437184\n"); /* of a later moment */
+    assert_int_equal(free_here(), 20 * MIB);
 }
 
 static void test_too_large(void **state) {
@@ -110,6 +113,9 @@ static void test_too_large(void **state) {
     assert_int_equal(status.code, RAM_USAGE);
     assert_null(none);
     assert_non_null(strstr(status.message, "out of memory: reading large.h5 takes 1024.0 MiB, where "));
+    const Status room = memory_room(1024 * MIB, "%s", "what comes");
+    assert_int_equal(room.code, RAM_USAGE);
+    assert_non_null(strstr(room.message, "out of memory: what comes takes 1024.0 MiB, where "));
     const Status found = memory_new_for(2 * MIB, &none, "reading %s", "small.h5");
     assert_int_equal(found.code, RAM_OK);
     free(none);

@@ -22,7 +22,7 @@ static void cpu_free(Backend *backend) {
     libxsmm_finalize();
 }
 
-/* Once there was no room, all further memory is only counted, for the message. */
+/* Zeros. Once there was no room, all further memory is only counted, for the message. */
 static void *cpu_allocate(Backend *backend, size_t bytes) {
     CpuBackend *cpu = (CpuBackend *)backend;
     void *memory = cpu->lacking ? NULL : memory_new_if_free(bytes);
@@ -36,10 +36,11 @@ static Status cpu_room(Backend *backend) {
     const CpuBackend *cpu = (CpuBackend *)backend;
     const double mib = 1 << 20;
     if (!cpu->lacking) return status_ok();
-    return status_error(RAM_USAGE,
-                        "out of memory: %.1f MiB more were asked for, where %.1f MiB are free: lower train.batch, "
-                        "eval.batch or the model's sizes, or start fewer ranks per host",
-                        (double)cpu->lacking / mib, (double)cpu->free_then / mib);
+    return status_error(
+        RAM_USAGE,
+        "out of memory: at least %.1f MiB more are needed, where %.1f MiB are free (%d of them are kept): lower "
+        "train.batch, eval.batch or the model's sizes, or start fewer ranks per host",
+        (double)cpu->lacking / mib, (double)cpu->free_then / mib, MEMORY_RESERVE_MIB);
 }
 
 static void cpu_release(Backend *backend, void *memory) {
