@@ -14,8 +14,7 @@
  * is else mostly a search for its pages. */
 enum { CACHE_LINE = 64, HUGE_PAGE = 2 << 20, LARGE = 8 * HUGE_PAGE };
 
-/* From ASKED on, an array has to leave the reserve free: the kernel promises more than it has, and kills who takes it.
- */
+/* From ASKED on, an array has to leave the reserve: the kernel promises more than it has, and kills who takes it. */
 enum { ASKED = 1 << 20, MIB = 1 << 20, RESERVE = MEMORY_RESERVE_MIB * MIB };
 
 static void *allocate(size_t bytes) {
