@@ -91,6 +91,7 @@ static _Noreturn void become_child(char **command, bool terminal, pid_t parent, 
     close(STDIN_FILENO);
     open("/dev/null", O_RDONLY); /* takes the lowest free number, which is stdin's */
     if (errors >= 0) dup2(errors, STDERR_FILENO);
+    setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 0); /* where there is none, mpirun finds no parts of its own */
     setenv(MPIRUN_MARK, terminal ? MPIRUN_MARK_TERMINAL : "0", 1);
     if (geteuid() == 0) { /* mpirun refuses root without both */
         setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Ended by NULL; free() it. */
@@ -62,6 +63,15 @@ void session_begin(void) {
     signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on a file's size (ulimit -f) is an error like others */
     launch_detect(&launch);   /* a failure is told by the commands that need ranks */
     log_open(launch.rank, launch.size, launch_terminal(&launch), NULL);
+}
+
+/* Whether threads have the stack that LIBXSMM takes to make its code: more than half a MiB. */
+static Status check_stack(void) {
+    enum { LEAST = 1 << 20 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= LEAST) return status_ok();
+    return status_error(RAM_USAGE, "the limit of a stack (ulimit -s) is %llu KiB: allow %d or more",
+                        (unsigned long long)limit.rlim_cur / 1024, LEAST / 1024);
 }
 
 /* What ranks that compute together must have been asked for, or they would wait for each other. */
@@ -119,6 +129,7 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
         return false;
     }
     Status status = arguments_parse(&session->arguments, spec, argc, argv);
+    if (!status_failed(&status)) status = check_stack();
     *code = -1;
     if (!status_failed(&status) && session->arguments.help) *code = RAM_OK;
     if (!status_failed(&status) && *code < 0)

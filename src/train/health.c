@@ -142,7 +142,7 @@ static Status name_difference(const Experiment *experiment, const Optimizer *opt
         snprintf(than, sizeof than, "and rank %d differ", majority);
     return status_error(RAM_NUMERIC,
                         "rank %d on %s %s after step %lld, first in %s: a memory or a processor may be faulty. Nothing "
-                        "is saved of this; --resume auto goes on from what was saved before",
+                        "is saved of this; what was saved before is intact",
                         odd, difference.host, than, (long long)state->step, difference.first);
 }
 
@@ -162,7 +162,7 @@ Status health_check(const Experiment *experiment, const Optimizer *optimizer, co
         name_part(experiment, optimizer, prints.not_finite, name);
         status = status_error(RAM_NUMERIC,
                               "%s is not finite after step %lld: lower train.lr or set train.clip. Nothing is saved of "
-                              "this; --resume auto goes on from what was saved before",
+                              "this; what was saved before is intact",
                               name, (long long)state->step);
     }
     free(prints.hash);

@@ -59,26 +59,42 @@ Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const E
                                 "low", e->low, "high", e->high, "loss", e->loss, "reward", e->reward));
 }
 
-/* Whether the open file is the one of that path. Someone may have moved it: no reason to lose a checkpoint too. */
+/* Whether the open file is the one of that path. Someone may have moved or deleted it. */
 static bool has_its_name(const Metrics *metrics) {
     struct stat open_file, named;
     return fstat(fileno(metrics->file), &open_file) == 0 && stat(metrics->path, &named) == 0 &&
            open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
 }
 
-Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[HASH_TEXT]) {
-    void *data;
-    size_t size;
-    if (fsync(fileno(metrics->file)) != 0)
-        return status_error(RAM_IO, "cannot sync %s: %s", metrics->path, strerror(errno));
-    const bool named = has_its_name(metrics);
-    char nameless[32];
-    snprintf(nameless, sizeof nameless, "/proc/self/fd/%d", fileno(metrics->file));
-    if (!named)
+/* A curve that was deleted is written anew; what lies in its place is left, and told once. Neither is a reason to lose
+ * a checkpoint too. */
+static void put_back(Metrics *metrics, const void *data, size_t bytes) {
+    FILE *again = NULL;
+    if (access(metrics->path, F_OK) != 0) {
+        const Status written = atomic_file_write(metrics->path, data, bytes);
+        if (!status_failed(&written)) again = fopen(metrics->path, "ae");
+    }
+    if (again) {
+        fclose(metrics->file);
+        metrics->file = again;
+        log_warning("%s was gone: it is written anew", metrics->path);
+    } else if (!metrics->lost) {
         log_warning("%s is gone or another file: the curve is lost when this ends; its checkpoints can be gone on from "
                     "in another folder (--resume PATH --run-dir DIR)",
                     metrics->path);
-    TRY(atomic_file_read(named ? metrics->path : nameless, METRICS_MOST, &data, &size));
+    }
+    metrics->lost = !again;
+}
+
+Status metrics_mark(Metrics *metrics, int64_t *bytes, char hash[HASH_TEXT]) {
+    void *data;
+    size_t size;
+    char open_file[32];
+    if (fsync(fileno(metrics->file)) != 0)
+        return status_error(RAM_IO, "cannot sync %s: %s", metrics->path, strerror(errno));
+    snprintf(open_file, sizeof open_file, "/proc/self/fd/%d", fileno(metrics->file));
+    TRY(atomic_file_read(open_file, METRICS_MOST, &data, &size));
+    if (!has_its_name(metrics)) put_back(metrics, data, size);
     *bytes = (int64_t)size;
     hash_memory(data, size, hash);
     free(data);

@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
     FILE *file; /* NULL on ranks that do not write */
     char path[FILE_PATH];
+    bool lost; /* told: the path names another file, or none that could be written */
 } Metrics;
 
 /* Opens `path` for appending. RAM_IO. */
@@ -31,8 +32,9 @@ void metrics_close(Metrics *metrics); /* a zeroed one is allowed */
 Status metrics_epoch(Metrics *metrics, const EpochFigures *figures);
 Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const Evaluation *evaluation);
 
-/* Syncs the file; its length and XXH3-128 of its content are what a checkpoint keeps. RAM_IO. */
-Status metrics_mark(const Metrics *metrics, int64_t *bytes, char hash[HASH_TEXT]);
+/* Syncs the file, and writes it anew where it was deleted; its length and XXH3-128 of its content are what a checkpoint
+ * keeps. RAM_IO. */
+Status metrics_mark(Metrics *metrics, int64_t *bytes, char hash[HASH_TEXT]);
 
 /* Cuts `path` to the first `bytes` bytes, which must have the hash; what is cut off goes to `lost_path` (appended;
  * NULL: it is only looked whether it can be cut). A file that is shorter or differs: RAM_DATA. */

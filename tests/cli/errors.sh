@@ -28,6 +28,11 @@ if ! grep -q __asan_init "$ram_dist"; then
     run 0 --np 2 "${small[@]}" --run-dir large
 fi
 
+for np in 1 2; do
+    command_run 64 bash -c 'ulimit -s 512; exec "$@"' bash "$ram_dist" --np $np "${small[@]}" --run-dir large
+    error_has "ulimit -s" "is 512 KiB: allow 1024 or more"
+done
+
 # --- hosts that share no /tmp
 
 cat >host <<SH
@@ -245,19 +250,29 @@ fi
 lacks mute/.lock "epoch"
 [ "$(grep -c 'epoch 1/' mute/run.log)" -eq 1 ] || fail "run.log has not each line once"
 
-# metrics.jsonl deleted under a training: the checkpoint is saved all the same, and another folder goes on from it.
-"$ram_dist" "${small[@]}" --run-dir gone --set train.epochs=100000 >out 2>err </dev/null &
-first=$!
-until_says out 'epoch 1/'
-rm gone/metrics.jsonl
-kill -TERM $first
-code=0
-wait $first || code=$?
-[ $code -eq 75 ] || fail "a run without metrics.jsonl ended with $code"
-says err "gone/metrics.jsonl is gone or another file"
-run 65 "${small[@]}" --run-dir gone --resume auto
-error_has "put the file back, or go on in another folder"
-run 75 --run-dir saved --resume gone/checkpoints/latest --set train.time_limit=0.2
+# metrics.jsonl deleted under a training is written anew; where another file took its place, that is left, and another
+# folder goes on.
+for place in deleted taken; do
+    "$ram_dist" "${small[@]}" --run-dir $place --set train.epochs=100000 >out 2>err </dev/null &
+    first=$!
+    until_says out 'epoch 1/'
+    rm $place/metrics.jsonl
+    [ $place = deleted ] || echo other >$place/metrics.jsonl
+    kill -TERM $first
+    code=0
+    wait $first || code=$?
+    [ $code -eq 75 ] || fail "a run without metrics.jsonl ended with $code"
+    if [ $place = deleted ]; then
+        says err "deleted/metrics.jsonl was gone: it is written anew"
+        run 75 "${small[@]}" --run-dir deleted --resume auto --set train.epochs=100000 --set train.time_limit=0.2
+        [ "$(grep -c '"kind":"epoch","epoch":1,' deleted/metrics.jsonl)" -eq 1 ] || fail "the curve lost its beginning"
+    else
+        says err "taken/metrics.jsonl is gone or another file"
+        run 65 "${small[@]}" --run-dir taken --resume auto
+        error_has "put the file back, or go on in another folder"
+        run 75 --run-dir saved --resume taken/checkpoints/latest --set train.time_limit=0.2
+    fi
+done
 
 # --- two runs in one folder
 
