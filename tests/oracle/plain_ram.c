@@ -121,10 +121,12 @@ static double pixel(const Retina *retina, const uint8_t *picture, int x, int y, 
     return (value - (double)retina->mean[channel]) / (double)retina->stddev[channel];
 }
 
+/* In float: in double, a location that is a float beside a pixel's edge can be on the edge's other side. */
+static int centre(double coordinate, int side) { return (int)(0.5f * ((float)coordinate + 1) * (float)side); }
+
 static void look(const Retina *retina, const uint8_t *picture, const double location[2], double *glimpse) {
     const int G = retina->patch;
-    const int centre_x = (int)(0.5 * (location[0] + 1) * retina->width);
-    const int centre_y = (int)(0.5 * (location[1] + 1) * retina->height);
+    const int centre_x = centre(location[0], retina->width), centre_y = centre(location[1], retina->height);
     int factor = 1;
     for (int k = 0; k < retina->scales; k++, factor *= retina->scale)
         for (int channel = 0; channel < retina->channels; channel++)
