@@ -57,7 +57,7 @@ Shared *comm_shared_new(Comm *comm, size_t bytes) {
             fatal("MPI_Win_shared_query failed for the memory of rank %d", rank);
         shared->memory[rank] = align(shared->memory[rank]);
     }
-    memset(mine, 0, bytes); /* taken now: mapped alone it still counts as free */
+    memset(shared->memory[comm_rank(comm)], 0, bytes); /* taken now: mapped alone it still counts as free */
     return shared;
 }
 

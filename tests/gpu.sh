@@ -54,11 +54,18 @@ result() { # NAME RESULT
     lines+=("$(printf '%-44s %s' "$1" "$2")")
     echo "--- $1: $2"
 }
+# limited SECONDS COMMAND...: in the background, so that a SIGTERM to this script is heeded at once
+child=''
+limited() {
+    timeout -k 10 "$@" </dev/null &
+    child=$!
+    wait $child
+}
 # part NAME SECONDS COMMAND...: one line of the table; the command's output goes to $work/out
 part() {
     local name=$1 limit=$2 started=$SECONDS code=0
     shift 2
-    timeout -k 10 "$limit" "$@" >"$work/out" 2>&1 </dev/null || code=$?
+    limited "$limit" "$@" >"$work/out" 2>&1 || code=$?
     if [ $code -eq 0 ]; then
         result "$name" "ok, $((SECONDS - started)) s"
         return 0
@@ -185,7 +192,7 @@ refused() { # CODE TEXT COMMAND...
 # several are recorded and played, two GPUs must show.
 part_nccl() {
     local code=0
-    timeout 300 ram_dist --device cuda --comm nccl --run-dir "$work/probe" --set train.epochs=1 >"$work/out" 2>&1 || code=$?
+    limited 300 ram_dist --device cuda --comm nccl --run-dir "$work/probe" --set train.epochs=1 >"$work/out" 2>&1 || code=$?
     if [ $code -eq 69 ] && grep -q 'NCCL cannot be loaded' "$work/out"; then
         result "NCCL" "SKIPPED: it is not here"
         return
@@ -252,8 +259,8 @@ part_torch() { # the same training by PyTorch, where it is here, beside ours on 
         part "bench, batch $batch" 300 ram_dist bench --json --device cuda --set train.batch=$batch || return
         ours=$(awk -v rate="$(figure train_images_per_second)" 'BEGIN { print 54000 / rate }')
         for compile in '' --compile; do
-            timeout -k 10 600 "${python[@]}" "$here/torch_ram.py" "$data" --vector --device cuda --batch $batch --epochs 3 \
-                $compile >"$work/out" 2>&1 </dev/null || {
+            limited 600 "${python[@]}" "$here/torch_ram.py" "$data" --vector --device cuda --batch $batch --epochs 3 \
+                $compile >"$work/out" 2>&1 || {
                 tail -n 5 "$work/out" | sed 's/^/    /'
                 result "PyTorch $compile, batch $batch" "SKIPPED: it failed"
                 continue
@@ -277,7 +284,7 @@ run() { # PART...
     root=$(cd "$here/.." && pwd)
     work=$(mktemp -d) || return 74
     trap table EXIT
-    trap 'exit 143' TERM
+    trap 'kill $child; exit 143' TERM
     export PATH="$root/bin:$PATH"
     libraries_before=${LD_LIBRARY_PATH-}
     # cuBLAS and NCCL where the system does not know them: the toolkit's, and those that come with PyTorch
@@ -291,7 +298,7 @@ run() { # PART...
         [ -e "$name" ] || echo "gpu.sh: MNIST is not in ${RAM_DATA:-data/mnist}: only the parts that train nothing can pass"
     done
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || echo "gpu.sh: nvidia-smi does not answer"
-    timeout 60 ram_dist doctor --device cuda
+    limited 60 ram_dist doctor --device cuda
     for name; do "part_$name"; done
     [ $failures -eq 0 ] || echo "FAIL: $failures"
     [ $failures -gt 0 ] || echo PASS

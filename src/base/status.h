@@ -9,7 +9,7 @@
 /* Exit codes (sysexits where they exist); they are part of the user's contract. */
 typedef enum {
     RAM_OK = 0,
-    RAM_USAGE = 64,       /* wrong arguments or configuration */
+    RAM_USAGE = 64,       /* wrong arguments or configuration, or too little memory for them */
     RAM_DATA = 65,        /* bad data or checkpoint */
     RAM_UNAVAILABLE = 69, /* a demanded device, library or peer is missing */
     RAM_INTERNAL = 70,

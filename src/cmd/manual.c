@@ -86,7 +86,7 @@ static void end_page(void) {
         ExitCode code;
         const char *meaning;
     } codes[] = {{RAM_OK, "done"},
-                 {RAM_USAGE, "wrong arguments or configuration"},
+                 {RAM_USAGE, "wrong arguments or configuration, or too little memory for them"},
                  {RAM_DATA, "bad data or checkpoint"},
                  {RAM_UNAVAILABLE, "a demanded device, library or peer is missing"},
                  {RAM_INTERNAL, "internal error"},

@@ -109,7 +109,6 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     TRY(saved_model_check_images(model->checkpoint, model->path, &model->experiment));
     TRY(look_at_data(session, model));
     model->values = backend_floats(model->experiment.backend, (int64_t)model->experiment.ram.parameters.layout.total);
-    TRY(comm_agree(comm, backend_room(model->experiment.backend)));
     return saved_state_load_parameters(&model->experiment, model->checkpoint, model->values);
 }
 

@@ -129,7 +129,7 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
         return false;
     }
     Status status = arguments_parse(&session->arguments, spec, argc, argv);
-    if (!status_failed(&status)) status = check_stack();
+    if (!status_failed(&status) && !session->arguments.help) status = check_stack();
     *code = -1;
     if (!status_failed(&status) && session->arguments.help) *code = RAM_OK;
     if (!status_failed(&status) && *code < 0)

@@ -137,7 +137,8 @@ static Status restore(const char *folder, int64_t step) {
     TRY(atomic_file_join(path, folder, aside));
     TRY(atomic_file_join(plain, folder, name));
     const Status verified = checkpoint_verify(path);
-    return status_failed(&verified) ? status_ok() : atomic_file_rename(path, plain);
+    if (verified.code == RAM_DATA) return status_ok();
+    return status_failed(&verified) ? verified : atomic_file_rename(path, plain);
 }
 
 /* The sets of `latest` and before, and nothing else, are this run's from now on. */

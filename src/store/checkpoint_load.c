@@ -30,9 +30,7 @@ static Status open_shards(Comm *comm, Checkpoint *checkpoint) {
         const ManifestFile *file = &checkpoint->manifest.file[i];
         HdfImage image = {.bytes = file->bytes};
         TRY(manifest_read_file(checkpoint->path, file, &image.data));
-        Status status = hdf_open(checkpoint->path, file->name, image, &checkpoint->shard[i]);
-        free(image.data);
-        TRY(status);
+        TRY(hdf_open(checkpoint->path, file->name, image, &checkpoint->shard[i]));
     }
     return status_ok();
 }
@@ -55,9 +53,7 @@ static Status share_index(Comm *comm, Checkpoint *checkpoint) {
     TRY(comm_agree(comm, leads ? manifest_read_file(checkpoint->path, file, &image.data) : status_ok()));
     if (!leads) image.data = memory_new(file->bytes, 1);
     comm_broadcast(comm, image.data, file->bytes, 0);
-    Status status = hdf_open(checkpoint->path, file->name, image, &checkpoint->index);
-    free(image.data);
-    return comm_agree(comm, status);
+    return comm_agree(comm, hdf_open(checkpoint->path, file->name, image, &checkpoint->index));
 }
 
 static Status open_parts(Comm *comm, Checkpoint *checkpoint) {

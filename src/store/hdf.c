@@ -1,5 +1,4 @@
 #include "store/hdf.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/partition.h"
@@ -287,27 +286,57 @@ Status hdf_finish(HdfWriter *writer, HdfImage *image) {
     return status_ok();
 }
 
-static herr_t find_want_of_memory(unsigned depth, const H5E_error2_t *error, void *found) {
-    (void)depth;
-    if (error->maj_num == H5E_RESOURCE) *(bool *)found = true;
+/* --- reading: HDF5 works on the image itself, where by itself it would hold two copies more */
+
+typedef struct {
+    HdfImage image; /* no data: freed */
+    bool open;      /* from then on this is freed with the file */
+} HdfSource;
+
+static void *lend_image(size_t bytes, H5FD_file_image_op_t operation, void *context) {
+    HdfSource *source = context;
+    (void)operation;
+    return bytes == source->image.bytes ? source->image.data : NULL;
+}
+
+static void *copy_nothing(void *to, const void *from, size_t bytes, H5FD_file_image_op_t operation, void *context) {
+    (void)bytes, (void)operation, (void)context;
+    return to == from ? to : NULL;
+}
+
+static herr_t take_back(void *data, H5FD_file_image_op_t operation, void *context) {
+    HdfSource *source = context;
+    if (operation != H5FD_FILE_IMAGE_OP_FILE_CLOSE) return 0;
+    free(data);
+    source->image.data = NULL;
+    if (source->open) free(source);
     return 0;
 }
 
 Status hdf_open(const char *folder, const char *name, HdfImage image, hid_t *file) {
     silence();
-    /* HDF5 takes two open in-memory files of one name for the same file, so the content is the name */
-    char content[HASH_TEXT];
-    bool lacks_memory = false;
-    hash_memory(image.data, image.bytes, content);
+    HdfSource *source = memory_new(1, sizeof *source);
+    source->image = image;
+    H5FD_file_image_callbacks_t callbacks = {.image_malloc = lend_image,
+                                             .image_memcpy = copy_nothing,
+                                             .image_free = take_back,
+                                             .udata_copy = share_context,
+                                             .udata_free = keep_context,
+                                             .udata = source};
+    char unique[32]; /* HDF5 takes two open in-memory files of one name for the same file */
+    snprintf(unique, sizeof unique, "%p", (void *)source);
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     *file = -1;
-    if (H5Pset_fapl_core(access, 1 << 16, false) >= 0 && H5Pset_file_image(access, image.data, image.bytes) >= 0)
-        *file = H5Fopen(content, H5F_ACC_RDONLY, access);
-    if (*file < 0) H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, find_want_of_memory, &lacks_memory);
+    if (H5Pset_fapl_core(access, 1 << 16, false) >= 0 && H5Pset_file_image_callbacks(access, &callbacks) >= 0 &&
+        H5Pset_file_image(access, image.data, image.bytes) >= 0)
+        *file = H5Fopen(unique, H5F_ACC_RDONLY, access);
     H5Pclose(access);
-    if (*file >= 0) return status_ok();
-    if (lacks_memory)
-        return status_error(RAM_USAGE, "out of memory: HDF5 has too little to open %.400s/%s", folder, name);
+    if (*file >= 0) {
+        source->open = true;
+        return status_ok();
+    }
+    free(source->image.data);
+    free(source);
     return status_error(RAM_DATA, "%.400s/%s is whole, but HDF5 cannot open it; was it made by a newer ram_dist?",
                         folder, name);
 }

@@ -57,8 +57,8 @@ void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char 
 /* Closes the file and takes its bytes; frees all but them. */
 Status hdf_finish(HdfWriter *writer, HdfImage *image);
 
-/* Opens the image of the whole file folder/name read-only (the bytes are copied); H5Fclose() it. Where HDF5 refuses it:
- * RAM_USAGE for want of memory, else RAM_DATA. */
+/* Opens the image of the whole file folder/name read-only; H5Fclose() it. Takes the image's data, which are freed with
+ * the file, or at once where HDF5 refuses it: RAM_DATA. */
 Status hdf_open(const char *folder, const char *name, HdfImage image, hid_t *file);
 
 typedef enum { HDF_READ, HDF_ABSENT, HDF_WRONG } HdfOutcome;

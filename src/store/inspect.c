@@ -220,12 +220,10 @@ static Status open_index(const char *path, ManifestKind kind, int *shards, hid_t
     TRY(manifest_read(path, kind, &manifest));
     *shards = manifest.shards;
     image.bytes = manifest.file[manifest.shards].bytes;
-    Status status = manifest_read_file(path, &manifest.file[manifest.shards], &image.data);
+    const Status status = manifest_read_file(path, &manifest.file[manifest.shards], &image.data);
     manifest_free(&manifest);
     TRY(status);
-    status = hdf_open(path, MANIFEST_INDEX, image, index);
-    free(image.data);
-    return status;
+    return hdf_open(path, MANIFEST_INDEX, image, index);
 }
 
 Status inspect_trace(const char *path, InspectTrace *trace) {
@@ -265,14 +263,14 @@ static Status find_newest(const char *folder, char path[FILE_PATH]) {
     char older[FILE_PATH] = "";
     Status status = atomic_file_join(path, folder, list.folder[0].name);
     if (!status_failed(&status)) status = checkpoint_verify(path);
-    bool good = !status_failed(&status);
+    bool good = status.code != RAM_DATA; /* or not to be judged: no memory */
     for (int i = 1; i < list.count && !good; i++) {
         const Status joined = atomic_file_join(older, folder, list.folder[i].name);
         const Status verified = status_failed(&joined) ? joined : checkpoint_verify(older);
         good = !status_failed(&verified);
     }
     free(list.folder);
-    if (!status_failed(&status)) return status;
+    if (status.code != RAM_DATA) return status;
     return status_error(RAM_DATA, "%.300s; %s%.150s", status.message,
                         good ? "the newest good one is " : "no older one is good in ", good ? older : folder);
 }

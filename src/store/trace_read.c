@@ -1,4 +1,5 @@
 #include "store/trace_read.h"
+#include "base/memory.h"
 #include "base/partition.h"
 #include "store/hdf.h"
 #include "store/manifest.h"
@@ -51,9 +52,7 @@ static Status read_shard(const char *path, const Manifest *manifest, int i, cons
     HdfImage image = {.bytes = file->bytes};
     TRY(manifest_read_file(path, file, &image.data));
     hid_t shard;
-    const Status opened = hdf_open(path, file->name, image, &shard);
-    free(image.data);
-    TRY(opened);
+    TRY(hdf_open(path, file->name, image, &shard));
     const char *wrong = trace_parts_read_shard(shard, shape, partition_begin(shape->samples, i, manifest->shards),
                                                partition_count(shape->samples, i, manifest->shards), &content->rows);
     H5Fclose(shard);
@@ -76,6 +75,9 @@ Status trace_read(const char *path, TraceContent *content) {
     *content = (TraceContent){0};
     Status status = inspect_trace(path, &content->facts);
     if (!status_failed(&status)) status = check_shape(path, &content->facts.shape);
+    if (!status_failed(&status))
+        status = memory_room((size_t)(content->facts.shape.samples * trace_parts_row_bytes(&content->facts.shape)),
+                             "reading %s", path);
     if (!status_failed(&status)) {
         content->rows = trace_parts_rows_new(&content->facts.shape, content->facts.shape.samples);
         content->rows.rows = content->facts.shape.samples;

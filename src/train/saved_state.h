@@ -64,7 +64,8 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state);
 Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same);
 
 /* Reads the parameters that are to be evaluated (the average where the set has one) into values (layout.total) and
- * makes them the experiment's. RAM_DATA. @collective */
+ * makes them the experiment's. RAM_DATA; RAM_USAGE where there is no memory, also none for what was opened before.
+ * @collective */
 Status saved_state_load_parameters(Experiment *experiment, const Checkpoint *checkpoint, DevFloats values);
 
 #endif

@@ -354,13 +354,14 @@ static Status load_best(Training *t, DevFloats values) {
 }
 
 /* The best model on the test set, once, at the end. Where no saved epoch of this run is the best, or its set is
- * damaged, the last model takes its place. */
+ * damaged, the last model takes its place; where it only cannot be read now (no memory), another start measures it. */
 static Status measure_best(Training *t) {
     SavedState *s = &t->state;
     Evaluation learned;
     Status loaded = status_ok();
     bool last = s->best_step == s->step || s->best_step == 0;
     if (!last) loaded = load_best(t, t->best);
+    if (status_failed(&loaded) && loaded.code != RAM_DATA) return loaded;
     if (status_failed(&loaded)) log_warning("%s; the last model takes the place of the best", loaded.message);
     last = last || status_failed(&loaded);
     const bool instead = last && s->best_step != s->step;
