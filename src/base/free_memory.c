@@ -67,13 +67,10 @@ static int64_t left_by_groups(const char *root, const char *path, const GroupFil
     }
 }
 
-/* Of "cpuset,memory" or the like. */
-static bool lists_memory(const char *controllers) {
-    static const char name[] = "memory";
-    for (const char *at = controllers; (at = strstr(at, name)); at++) {
-        const char end = at[sizeof name - 1];
-        if ((at == controllers || at[-1] == ',') && (end == '\0' || end == ',')) return true;
-    }
+/* Cuts up a list like "cpuset,memory". */
+static bool lists_memory(char *controllers) {
+    for (char *name; (name = strsep(&controllers, ","));)
+        if (strcmp(name, "memory") == 0) return true;
     return false;
 }
 
