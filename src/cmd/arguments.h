@@ -42,8 +42,9 @@ typedef struct {
     const char *operand; /* its name in --help, e.g. "CHECKPOINT"; NULL: the command takes none */
     int most_operands;   /* 2 to MOST_OPERANDS; 0: one */
     unsigned takes;
-    const Config *base;            /* what values start from; NULL: the defaults */
-    const struct argp_option *own; /* NULL: none */
+    Status (*check)(const Arguments *, int ranks); /* what can be refused before ranks are started; NULL: nothing */
+    const Config *base;                            /* what values start from; NULL: the defaults */
+    const struct argp_option *own;                 /* NULL: none */
     Status (*take)(void *input, int key, const char *value);
     void *input;
 } ArgumentsSpec;

@@ -202,7 +202,7 @@ static bool judge_folder(Page *page, char path[FILE_PATH]) {
     provenance_hdf5(hdf5);
     tell(FINE, "store", "%s; a run needs neither parallel nor thread-safe", hdf5);
     Status status = arguments_run_path(&page->session->arguments, path);
-    if (!status_failed(&status)) status = comm_agree(comm, run_start_check(page->session, path));
+    if (!status_failed(&status)) status = run_start_agree(page->session, path);
     if (!status_failed(&status)) status = folder_check(comm, path, &facts);
     if (!passed(page, "run folder", status)) return false;
     if (!log_is_first()) return true;

@@ -30,9 +30,8 @@ static bool may_be_checkpoint(const char *path) {
     return manifest_exists(folder);
 }
 
-Status run_start_check(const Session *session, const char *path) {
-    const char *resume = session->arguments.resume;
-    if (comm_rank(session->comm) != 0) return status_ok();
+static Status check(const Arguments *arguments, int ranks, const char *path) {
+    const char *resume = arguments->resume;
     const bool exists = holds_run(path);
     if (exists && !resume)
         return status_error(RAM_USAGE,
@@ -52,5 +51,16 @@ Status run_start_check(const Session *session, const char *path) {
                             "or the path of one",
                             resume, path);
     }
-    return experiment_check_ranks(&session->arguments.config, comm_size(session->comm));
+    return experiment_check_ranks(&arguments->config, ranks);
+}
+
+Status run_start_check(const Arguments *arguments, int ranks) {
+    char path[FILE_PATH];
+    TRY(arguments_run_path(arguments, path));
+    return check(arguments, ranks, path);
+}
+
+Status run_start_agree(const Session *session, const char *path) {
+    const bool looks = comm_rank(session->comm) == 0;
+    return comm_agree(session->comm, looks ? check(&session->arguments, comm_size(session->comm), path) : status_ok());
 }

@@ -1,12 +1,14 @@
-/* RunStart: what can be said of a run folder before a training opens it. Must not know how a training goes. Nothing
- * here is collective. */
+/* RunStart: what can be said of a run folder before a training opens it. Must not know how a training goes. */
 #ifndef RAM_CMD_RUN_START_H
 #define RAM_CMD_RUN_START_H
 
 #include "cmd/session.h"
 
-/* What can be refused before the run folder is made: without --resume a folder that holds a run is not touched, and a
- * run that starts anew needs a lane for each rank. Rank 0 looks. RAM_USAGE, RAM_DATA. */
-Status run_start_check(const Session *session, const char *path);
+/* What can be refused before the run folder is made, and before the ranks are: without --resume a folder that holds a
+ * run is not touched, and a run that starts anew needs a lane for each rank. RAM_USAGE, RAM_DATA. */
+Status run_start_check(const Arguments *arguments, int ranks);
+
+/* The same of the run folder `path`, with the ranks there are: rank 0 looks. @collective */
+Status run_start_agree(const Session *session, const char *path);
 
 #endif

@@ -132,6 +132,8 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
     if (!status_failed(&status) && !session->arguments.help) status = check_stack();
     *code = -1;
     if (!status_failed(&status) && session->arguments.help) *code = RAM_OK;
+    if (!status_failed(&status) && *code < 0 && session->launch.kind == LAUNCH_ALONE && spec->check)
+        status = spec->check(&session->arguments, session->arguments.np ? session->arguments.np : 1);
     if (!status_failed(&status) && *code < 0)
         status = restart_ranks(&session->launch, &session->arguments, session->line, code);
     if (*code >= 0) {

@@ -21,6 +21,7 @@ static const ArgumentsSpec SPEC = {
     .summary = "Trains a model, keeps checkpoints and figures in the run folder, and measures the best model on the "
                "test set at the end.",
     .takes = TAKES_NP | TAKES_RESUME | TAKES_DEVICE,
+    .check = run_start_check,
 };
 
 /* The resolved configuration beside the results: running it again repeats the run. Rank 0 writes. */
@@ -117,8 +118,7 @@ static Status tell_finished(const Session *session, const RunFolder *folder, con
 static Status train_in(Session *session, const RunFolder *folder) {
     Resume resume = {0};
     Comm *comm = session->comm;
-    TRY(comm_agree(comm,
-                   run_start_check(session, folder->path))); /* again: another run may have held the folder till now */
+    TRY(run_start_agree(session, folder->path)); /* again: another run may have held the folder till now */
     TRY(comm_agree(comm, open_log(folder)));
     Status status = comm_agree(comm, resume_open(&resume, session, &SPEC, folder->path));
     if (!status_failed(&status) && resume.finished)
@@ -140,7 +140,7 @@ int command_train(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); /* who read the output has gone: run.log has it all */
     if (!session_open(&session, &SPEC, argc, argv, &code)) return code;
     Status status = arguments_run_path(&session.arguments, path);
-    if (!status_failed(&status)) status = comm_agree(session.comm, run_start_check(&session, path));
+    if (!status_failed(&status)) status = run_start_agree(&session, path);
     if (!status_failed(&status)) status = run_folder_open(session.comm, path, &folder);
     if (!status_failed(&status)) {
         status = train_in(&session, &folder);

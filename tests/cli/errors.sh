@@ -174,13 +174,15 @@ done
 refuses 64 "comm.backend" --np 2 "${small[@]}" --set comm.backend=self
 [ ! -e bad/checkpoints/latest ] || fail "a run that was refused trained"
 
-# More ranks than lanes: refused before anything is made.
+# More ranks than lanes: refused before anything is made, and by `--np` before a rank is started.
 rm -rf logs
+mkdir no_ranks && printf '#!/bin/sh\nexit 70\n' >no_ranks/mpirun && chmod +x no_ranks/mpirun
 for resume in "" "--resume auto"; do
     # shellcheck disable=SC2086 # words
-    refuses 64 "9 ranks share 8 lanes" --np 9 "${small[@]}" $resume
+    PATH="$PWD/no_ranks:$PATH" refuses 64 "1000 ranks share 8 lanes" --np 1000 "${small[@]}" $resume
     # shellcheck disable=SC2086
-    refuses 64 "3 ranks share 2 lanes" --np 3 "${small[@]}" --set train.lanes=2 $resume
+    command_run 64 "$mpirun" 3 "$ram_dist" "${small[@]}" --set train.lanes=2 $resume
+    error_has "3 ranks share 2 lanes"
 done
 [ ! -e logs ] || fail "a refused run left a folder"
 
