@@ -42,7 +42,7 @@ typedef struct {
     const char *operand; /* its name in --help, e.g. "CHECKPOINT"; NULL: the command takes none */
     int most_operands;   /* 2 to MOST_OPERANDS; 0: one */
     unsigned takes;
-    Status (*check)(const Arguments *, int ranks); /* what can be refused before ranks are started; NULL: nothing */
+    Status (*check)(const Arguments *, int ranks); /* what --np refuses before it starts ranks; NULL: nothing */
     const Config *base;                            /* what values start from; NULL: the defaults */
     const struct argp_option *own;                 /* NULL: none */
     Status (*take)(void *input, int key, const char *value);

@@ -7,13 +7,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bool has_file(const char *folder, const char *name) {
+    char path[FILE_PATH];
+    const Status joined = atomic_file_join(path, folder, name);
+    return !status_failed(&joined) && access(path, F_OK) == 0; /* a failure is told when the folder is opened */
+}
+
 /* Whether there is something in the folder that a new run would destroy. */
 static bool holds_run(const char *path) {
-    char metrics[FILE_PATH], checkpoints[FILE_PATH];
-    const Status joined[] = {atomic_file_join(metrics, path, "metrics.jsonl"),
-                             atomic_file_join(checkpoints, path, "checkpoints")};
-    if (status_failed(&joined[0]) || status_failed(&joined[1])) return false; /* told when the folder is opened */
-    return access(metrics, F_OK) == 0 || checkpoint_any(checkpoints);
+    char checkpoints[FILE_PATH];
+    const Status joined = atomic_file_join(checkpoints, path, "checkpoints");
+    return has_file(path, "metrics.jsonl") || (!status_failed(&joined) && checkpoint_any(checkpoints));
 }
 
 /* Whether `path` may be a checkpoint or a file of one, or a folder of sets or a run folder that has any. */
@@ -51,6 +55,7 @@ static Status check(const Arguments *arguments, int ranks, const char *path) {
                             "or the path of one",
                             resume, path);
     }
+    if (resume && !arguments->config_path && has_file(path, "config.yaml")) return status_ok(); /* its lanes count */
     return experiment_check_ranks(&arguments->config, ranks);
 }
 

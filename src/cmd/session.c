@@ -121,6 +121,21 @@ static Status check_request(const Session *session) {
     return experiment_compare_configs(session->comm, &session->arguments.config);
 }
 
+/* The part that needs no communicator. *code: of what is over with it, help or ranks that it started; -1: go on. */
+static Status begin(Session *session, const ArgumentsSpec *spec, int *code) {
+    const Arguments *arguments = &session->arguments;
+    *code = -1;
+    TRY(arguments_parse(&session->arguments, spec, session->argc, session->argv));
+    if (arguments->help) {
+        *code = RAM_OK;
+        return status_ok();
+    }
+    TRY(check_stack());
+    if (session->launch.kind == LAUNCH_ALONE && arguments->np > 1 && spec->check)
+        TRY(spec->check(arguments, arguments->np));
+    return restart_ranks(&session->launch, arguments, session->line, code);
+}
+
 bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code) {
     *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv), .started = clock_now()};
     Status launched = launch_detect(&session->launch);
@@ -128,14 +143,7 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
         *code = end_alone(session, launched);
         return false;
     }
-    Status status = arguments_parse(&session->arguments, spec, argc, argv);
-    if (!status_failed(&status) && !session->arguments.help) status = check_stack();
-    *code = -1;
-    if (!status_failed(&status) && session->arguments.help) *code = RAM_OK;
-    if (!status_failed(&status) && *code < 0 && session->launch.kind == LAUNCH_ALONE && spec->check)
-        status = spec->check(&session->arguments, session->arguments.np ? session->arguments.np : 1);
-    if (!status_failed(&status) && *code < 0)
-        status = restart_ranks(&session->launch, &session->arguments, session->line, code);
+    Status status = begin(session, spec, code);
     if (*code >= 0) {
         end_alone(session, status_ok());
         return false;

@@ -1,6 +1,7 @@
-/* Session: what every command that computes does before and after: find out how it was launched, parse, start ranks,
- * open the communicator, compare what the ranks were asked for, and agree on the outcome, so that an error is printed
- * once and every rank ends with its code. Must not know what the command does. Collective. */
+/* Session: what every command that computes does before and after: find out how it was launched, parse, refuse what
+ * needs no ranks to be refused, start them, open the communicator, compare what the ranks were asked for, and agree on
+ * the outcome, so that an error is printed once and every rank ends with its code. Must not know what the command does.
+ * Collective. */
 #ifndef RAM_CMD_SESSION_H
 #define RAM_CMD_SESSION_H
 

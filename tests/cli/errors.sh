@@ -183,6 +183,7 @@ for resume in "" "--resume auto"; do
     # shellcheck disable=SC2086
     command_run 64 "$mpirun" 3 "$ram_dist" "${small[@]}" --set train.lanes=2 $resume
     error_has "3 ranks share 2 lanes"
+    [ ! -s out ] || fail "an error printed to stdout"
 done
 [ ! -e logs ] || fail "a refused run left a folder"
 
