@@ -530,7 +530,7 @@ static void test_name(void **state) {
 /* The files that users start from. */
 static void test_shipped_files(void **state) {
     (void)state;
-    const char *const names[] = {"mnist", "quick"};
+    const char *const names[] = {"quick", "mnist", "mnist_augmented", "translated", "cluttered60", "cluttered100"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char shipped[512];
         snprintf(shipped, sizeof shipped, "%s/configs/%s.yaml", SOURCE_DIR, names[i]);
