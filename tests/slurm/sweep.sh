@@ -8,7 +8,7 @@ small=(--config small.yaml --set train.epochs=2)
 sweep=$clone/logs/small-sweep
 
 array_ends() { # TASKS: all tasks of the array have ended well
-    for _ in {1..600}; do
+    for _ in {1..2400}; do
         squeue -h | grep -q . || break
         sleep 0.1
     done
@@ -81,7 +81,7 @@ PYTHON
 
 # --- runs of other settings are no part of a row
 submitted "$clone/jobs/reproduce.sh" tiny --seeds 3 --set train.epochs=1
-for _ in {1..600}; do
+for _ in {1..2400}; do
     squeue -h | grep -q . || break
     sleep 0.1
 done
