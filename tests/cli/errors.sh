@@ -185,7 +185,10 @@ for resume in "" "--resume auto"; do
     error_has "3 ranks share 2 lanes"
     [ ! -s out ] || fail "an error printed to stdout"
 done
+PATH="$PWD/no_ranks:$PATH" refuses 65 "--resume absent" --np 2 "${small[@]}" --resume absent
 [ ! -e logs ] || fail "a refused run left a folder"
+mkdir -p logs/held && touch logs/held/metrics.jsonl
+PATH="$PWD/no_ranks:$PATH" refuses 64 "logs/held holds a run already" --np 2 "${small[@]}" --run-dir logs/held
 
 # --- folders that cannot be written
 

@@ -119,8 +119,10 @@ check same whole early
 
 # With its lanes too, of which there may be more than the ranks would find without it.
 RAM_FAULT=kill:12 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir lanes --set train.lanes=16 >out 2>err </dev/null
+rm lanes/metrics.jsonl # the kill came before it
 run 0 --np 9 --run-dir lanes --resume auto
 says out "9 ranks"
+says out "starting from the beginning"
 
 # So does one that began with another run's checkpoint: with that, not with random weights.
 run 0 --resume whole/checkpoints/latest --run-dir warm --set train.epochs=9

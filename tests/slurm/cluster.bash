@@ -58,7 +58,7 @@ ends() {
 trains() {
     local lines
     lines=$(rows "$1")
-    for _ in {1..2400}; do
+    for _ in {1..600}; do
         [ "$(rows "$1")" -le "$lines" ] || return 0
         sleep 0.05
     done

@@ -7,11 +7,15 @@ cluster -g 0 -c 32
 small=(--config small.yaml --set train.epochs=2)
 sweep=$clone/logs/small-sweep
 
-array_ends() { # TASKS: all tasks of the array have ended well
-    for _ in {1..2400}; do
+queue_empties() { # or a minute has passed
+    for _ in {1..600}; do
         squeue -h | grep -q . || break
         sleep 0.1
     done
+}
+
+array_ends() { # TASKS: all tasks of the array have ended well
+    queue_empties
     [ "$(scontrol -o show job "$job" | grep -c 'JobState=COMPLETED.* ExitCode=0:0')" -eq "$1" ] ||
         fail "not $1 tasks of the array have ended well"
 }
@@ -81,10 +85,7 @@ PYTHON
 
 # --- runs of other settings are no part of a row
 submitted "$clone/jobs/reproduce.sh" tiny --seeds 3 --set train.epochs=1
-for _ in {1..2400}; do
-    squeue -h | grep -q . || break
-    sleep 0.1
-done
+queue_empties
 cat sweep-"${job}"_*.out >out
 says out "as_configured-seed-1 was made with other settings (augment.shift=1 train.epochs=2)"
 grep -qE '^\| tiny, train.epochs=1 \| 1 \| [0-9.]+ \| ' "$clone/logs/tiny-sweep/rows.md" || fail "not a row of the third seed alone"
