@@ -160,6 +160,7 @@ part_precision() { # two runs of each: the same figures; the last validation err
                 --set train.epochs=3 --set train.precision=$precision || return
         done
         expect "$precision: the same figures" same_facts "$work/$precision-one" "$work/$precision-two"
+        [ $precision = fp32 ] || expect "$precision: other figures than fp32's" refused 1 "" same_facts "$work/$precision-one" "$work/fp32-one"
         echo "    $precision: epoch and validation error $(curve "$work/$precision-one" | tail -n 1)"
     done
 }
@@ -299,6 +300,7 @@ run() { # PART...
     done
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || echo "gpu.sh: nvidia-smi does not answer"
     limited 60 ram_dist doctor --device cuda
+    [ $? -ne 69 ] || exit 69 # no part can pass
     for name; do "part_$name"; done
     [ $failures -eq 0 ] || echo "FAIL: $failures"
     [ $failures -gt 0 ] || echo PASS

@@ -35,6 +35,7 @@ struct CudaBlas {
     void *workspace; /* borrowed */
     size_t workspace_bytes;
     cublasComputeType_t compute;
+    bool lacks_precision; /* told once */
     Plan *plans;
     __typeof__(cublasLtCreate) *create;
     __typeof__(cublasLtDestroy) *destroy;
@@ -205,11 +206,21 @@ static bool find_algorithm(CudaBlas *blas, Plan *plan) {
     return status == CUBLAS_STATUS_SUCCESS && found == 1 && best.state == CUBLAS_STATUS_SUCCESS;
 }
 
-/* A shape that tensor cores cannot read (columns that are not aligned) keeps float32 operands. */
+static bool is_aligned(const Shape *shape) {
+    return shape->align_a == ALIGNMENT_MOST && shape->align_b == ALIGNMENT_MOST && shape->align_c == ALIGNMENT_MOST;
+}
+
+/* A shape that tensor cores cannot read (columns that are not aligned) keeps float32 operands. Where they could, the
+ * log tells: train.precision is less than it says then. */
 static void choose_algorithm(CudaBlas *blas, Plan *plan) {
     const Shape *s = &plan->shape;
     describe_product(blas, plan, s->exact ? CUBLAS_COMPUTE_32F : blas->compute);
     if (find_algorithm(blas, plan)) return;
+    if (is_aligned(s) && !blas->lacks_precision) {
+        blas->lacks_precision = true;
+        log_warning("cuBLAS has no product of %lld x %lld x %lld in train.precision: such are computed in fp32",
+                    (long long)s->m, (long long)s->k, (long long)s->n);
+    }
     CUBLAS_TRY(blas, desc_destroy(plan->product));
     describe_product(blas, plan, CUBLAS_COMPUTE_32F);
     if (!find_algorithm(blas, plan))
