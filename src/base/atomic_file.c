@@ -70,6 +70,8 @@ static Status io_error(const char *what, const char *path, int error) {
     if (error == ENOSPC || error == EDQUOT) advice = "free some space or choose another folder";
     if (error == EFBIG) advice = "raise the limit on the size of a file (ulimit -f) or choose another folder";
     if (error == EACCES || error == EPERM || error == EROFS) advice = "make it writable or choose another folder";
+    if (error == ENOENT) advice = "make its folder first, or choose another";
+    if (error == ENAMETOOLONG) advice = "choose a shorter name";
     if (error == EEXIST || error == ENOTDIR) advice = "something else has that name; move it or choose another folder";
     return status_error(RAM_IO, "cannot %s %.400s: %s; %s", what, path, strerror(error), advice);
 }
@@ -79,6 +81,12 @@ Status atomic_file_join(char out[FILE_PATH], const char *folder, const char *nam
     if (length < 0 || length >= FILE_PATH)
         return status_error(RAM_USAGE, "the path %.200s.../%.100s is too long; choose a shorter folder", folder, name);
     return status_ok();
+}
+
+bool atomic_file_is_in(const char *folder, const char *name) {
+    char path[FILE_PATH];
+    const Status joined = atomic_file_join(path, folder, name);
+    return !status_failed(&joined) && access(path, F_OK) == 0;
 }
 
 /* Length of the folder's part of `path`, without the slash before the name; 0: the working folder. */
@@ -173,7 +181,8 @@ static Status open_temporary(const char *path, const char *temporary, int *file)
     for (;;) {
         struct stat opened, named;
         *file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-        if (*file < 0) return io_error("create", temporary, errno);
+        if (*file < 0) /* what is wrong with the temporary's own name is told of it */
+            return io_error("create", errno == ENOENT || errno == ENAMETOOLONG ? path : temporary, errno);
         if (flock(*file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
             close(*file);
             return status_error(RAM_IO, "another process is writing %.400s: wait for it, or choose another name", path);
@@ -197,7 +206,7 @@ Status atomic_file_write(const char *path, const void *data, size_t bytes) {
     TRY(prefixed(path, ".tmp-", temporary));
     TRY(open_temporary(path, temporary, &file));
     const int error = write_and_sync(file, data, bytes);
-    Status status = error ? io_error("write", temporary, error) : rename_unsynced(temporary, path);
+    Status status = error ? io_error("write", path, error) : rename_unsynced(temporary, path);
     if (status_failed(&status)) unlink_one(temporary); /* best effort: the first error is the one to tell */
     close(file); /* not before the rename, since it gives up the lock; what could fail did so in fsync */
     return status_failed(&status) ? status : sync_parent(path);

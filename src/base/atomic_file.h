@@ -14,6 +14,9 @@ enum { FILE_PATH = 4096 };
 /* out = folder/name; RAM_USAGE where that is too long. */
 Status atomic_file_join(char out[FILE_PATH], const char *folder, const char *name);
 
+/* Whether `folder` has something of that name. Where it cannot be looked into it has nothing: who opens it tells. */
+bool atomic_file_is_in(const char *folder, const char *name);
+
 /* Replaces `path` in one step: a temporary beside it, fsync, rename, fsync of the folder. A failure or a crash leaves
  * the old content. RAM_IO; also where `path` is something else than a regular file, a device for one, and where another
  * process is writing it. */

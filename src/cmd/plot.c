@@ -92,12 +92,17 @@ static Status plot_recording(const Arguments *arguments, const Wanted *wanted, W
 
 /* The best trace of a run. */
 static Status plot_run(const Arguments *arguments, const Wanted *wanted, What what) {
+    char difference[1000];
     Run run;
     TRY(run_open(arguments->operand, &run));
     Status status = run_read_traces(&run);
     if (!status_failed(&status) && !run.has_recording)
         status = status_error(RAM_DATA, "there is no trace in %.400s: record one with `ram_dist trace RUN`", run.path);
-    if (!status_failed(&status)) status = plot_recording(arguments, wanted, what, &run.recording);
+    if (!status_failed(&status)) {
+        run_tell_difference(&run, difference, sizeof difference);
+        if (*difference) log_warning("%s: %s", recording_name(&run.recording), difference);
+        status = plot_recording(arguments, wanted, what, &run.recording);
+    }
     run_close(&run);
     return status;
 }

@@ -7,17 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool has_file(const char *folder, const char *name) {
-    char path[FILE_PATH];
-    const Status joined = atomic_file_join(path, folder, name);
-    return !status_failed(&joined) && access(path, F_OK) == 0; /* a failure is told when the folder is opened */
-}
-
 /* Whether there is something in the folder that a new run would destroy. */
 static bool holds_run(const char *path) {
     char checkpoints[FILE_PATH];
     const Status joined = atomic_file_join(checkpoints, path, "checkpoints");
-    return has_file(path, "metrics.jsonl") || (!status_failed(&joined) && checkpoint_any(checkpoints));
+    return atomic_file_is_in(path, "metrics.jsonl") || (!status_failed(&joined) && checkpoint_any(checkpoints));
 }
 
 /* Whether `path` may be a checkpoint or a file of one, or a folder of sets or a run folder that has any. */
@@ -55,7 +49,8 @@ static Status check(const Arguments *arguments, int ranks, const char *path) {
                             "or the path of one",
                             resume, path);
     }
-    if (resume && !arguments->config_path && has_file(path, "config.yaml")) return status_ok(); /* its lanes count */
+    if (resume && !arguments->config_path && atomic_file_is_in(path, "config.yaml"))
+        return status_ok(); /* its lanes count */
     return experiment_check_ranks(&arguments->config, ranks);
 }
 

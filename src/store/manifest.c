@@ -134,11 +134,7 @@ static Status read_text(const char *folder, char path[FILE_PATH], void **text, s
     return atomic_file_read(path, (size_t)MANIFEST_SHARDS * LINE, text, bytes);
 }
 
-bool manifest_exists(const char *folder) {
-    char path[FILE_PATH];
-    const Status joined = atomic_file_join(path, folder, "MANIFEST");
-    return !status_failed(&joined) && access(path, F_OK) == 0;
-}
+bool manifest_exists(const char *folder) { return atomic_file_is_in(folder, "MANIFEST"); }
 
 bool manifest_claims(const char *folder, ManifestKind kind) {
     char path[FILE_PATH];

@@ -59,6 +59,11 @@ Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const E
                                 "low", e->low, "high", e->high, "loss", e->loss, "reward", e->reward));
 }
 
+Status metrics_measured_anew(Metrics *metrics, int64_t step) {
+    if (!metrics->file) return status_ok();
+    return write_line(metrics, json_pack("{ss sI}", "kind", "measured_anew", "step", (json_int_t)step));
+}
+
 /* Whether the open file is the one of that path. Someone may have moved or deleted it. */
 static bool has_its_name(const Metrics *metrics) {
     struct stat open_file, named;

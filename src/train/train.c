@@ -60,6 +60,7 @@ static Status open_metrics(Training *t) {
     else if (access(path, F_OK) == 0)
         TRY(metrics_cut(path, lost, 0, nothing));
     TRY(metrics_open(&t->metrics, path));
+    if (t->options->own && t->options->judged_anew) TRY(metrics_measured_anew(&t->metrics, t->state.step));
     return atomic_file_sync_folder(folder);
 }
 

@@ -93,13 +93,22 @@ static void draw_picture(Canvas *canvas, const Digits *digits, const Sheet *shee
     free(picture.pixels);
 }
 
-/* In the corner of the largest box, on a ground of its own: what lies below may be as bright. */
+/* In the corner of a box, on a ground of its own: what lies below may be as bright. */
 static void draw_number(Canvas *canvas, Box box, int number, Paint ink) {
     char text[16];
     snprintf(text, sizeof text, "%d", number);
     canvas->operations->fill(canvas, (Box){box.x, box.y, number < 10 ? 9 : 15, 11}, ink);
     canvas->operations->text(canvas, (Point){box.x + 2, box.y + 9},
                              (TextStyle){.size = 9, .paint = {INK_BLACK, ink.opacity}, .bold = true}, text);
+}
+
+/* The largest box whose corner is on the sheet; else the smallest. */
+static Box numbered_box(const Digits *digits, const Sheet *sheet, Point corner, int64_t sample, int t) {
+    for (int scale = scales_of(digits) - 1; scale > 0; scale--) {
+        const Box box = glimpse_box(digits, sheet, corner, sample, t, scale);
+        if (box.x >= corner.x && box.y >= corner.y) return box;
+    }
+    return glimpse_box(digits, sheet, corner, sample, t, 0);
 }
 
 /* The boxes of glimpse t and the way there from the one before. `strength`: 1, or less where it is past. */
@@ -121,8 +130,7 @@ static void draw_glimpse(Canvas *canvas, const Digits *digits, const Sheet *shee
         draw->fill(canvas, (Box){centre.x - 4, centre.y - 4, 8, 8}, (Paint){INK_WHITE, strength});
         draw->fill(canvas, (Box){centre.x - 3, centre.y - 3, 6, 6}, (Paint){(Ink)(INK_SERIES + 1), strength});
     }
-    if (glimpses <= NUMBERED_MOST)
-        draw_number(canvas, glimpse_box(digits, sheet, corner, sample, t, scales_of(digits) - 1), t + 1, ink);
+    if (glimpses <= NUMBERED_MOST) draw_number(canvas, numbered_box(digits, sheet, corner, sample, t), t + 1, ink);
 }
 
 /* --- what it thought */
@@ -232,10 +240,23 @@ static void draw_digit(Canvas *canvas, const Digits *digits, const Sheet *sheet,
 /* Above several digits; one alone has its caption elsewhere. */
 static double title_height(const Digits *digits) { return digits->count > 1 ? TITLE_ROOM : 0; }
 
-static void draw_title(Canvas *canvas, const Digits *digits, const char *title, const char *below) {
-    char text[160];
-    snprintf(text, sizeof text, "%s", below);
-    digits_tell_rollouts(digits->recording, text, sizeof text);
+enum { LINE = 160 /* bytes of the line below the title */ };
+
+static void write_line(const Digits *digits, const char *what, char text[LINE]) {
+    snprintf(text, LINE, "%s", what);
+    digits_tell_rollouts(digits->recording, text, LINE);
+}
+
+/* A figure with a title is at least as wide as the line below it. */
+static double title_width(const Digits *digits, const char *what) {
+    char text[LINE];
+    write_line(digits, what, text);
+    return ceil(stroke_font_width(text, FONT)) + GAP;
+}
+
+static void draw_title(Canvas *canvas, const Digits *digits, const char *title, const char *what) {
+    char text[LINE];
+    write_line(digits, what, text);
     canvas->operations->text(canvas, (Point){GAP, GAP + 10},
                              (TextStyle){.size = 12, .paint = paint(INK_TEXT), .bold = true}, title);
     canvas->operations->text(canvas, (Point){GAP, GAP + 25}, (TextStyle){.size = FONT, .paint = paint(INK_MUTED)},
@@ -249,17 +270,19 @@ static Point cell_size(const Digits *digits, const Sheet *sheet) {
                    sheet->height + LABEL + strip_height(digits)};
 }
 
+static const char *line_of_digits(const Digits *digits) {
+    return digits_have_bars(digits->recording)
+               ? "Numbered boxes: glimpses. Bars: class probabilities after each glimpse."
+               : "Numbered boxes: glimpses.";
+}
+
 static void draw_digits(Canvas *canvas, const void *data, int frame) {
     const Digits *digits = data;
     const Sheet sheet = find_sheet(digits);
     const Point size = cell_size(digits, &sheet);
     const int columns = columns_of(digits);
     const double top = GAP + title_height(digits);
-    if (digits->count > 1)
-        draw_title(canvas, digits, "Where it looks",
-                   digits_have_bars(digits->recording)
-                       ? "Numbered boxes: glimpses. Bars: class probabilities after each glimpse."
-                       : "Numbered boxes: glimpses.");
+    if (digits->count > 1) draw_title(canvas, digits, "Where it looks", line_of_digits(digits));
     for (int i = 0; i < digits->count; i++) {
         const Point corner = {GAP + i % columns * (size.x + GAP), top + i / columns * (size.y + GAP)};
         draw_digit(canvas, digits, &sheet, corner, digits->sample[i], frame);
@@ -284,7 +307,8 @@ Figure digits_figure(const Digits *digits) {
     const Sheet sheet = find_sheet(digits);
     const Point size = cell_size(digits, &sheet);
     const int columns = columns_of(digits), rows = (digits->count + columns - 1) / columns;
-    Figure figure = {.width = GAP + columns * (size.x + GAP),
+    const double title = digits->count > 1 ? title_width(digits, line_of_digits(digits)) : 0;
+    Figure figure = {.width = GAP + fmax(columns * (size.x + GAP), title),
                      .height = GAP + title_height(digits) + rows * (size.y + GAP),
                      .frames = shape_of(digits)->glimpses,
                      .draw = draw_digits,
@@ -299,7 +323,8 @@ Figure digits_figure(const Digits *digits) {
 
 /* --- retina */
 
-enum { PATCH_ROOM = 84, RETINA_HEAD = 30, NAME_SIDE = 58 };
+enum { PATCH_ROOM = 84, RETINA_HEAD = 30, NAME_SIDE = 58, SIZE_TEXT = 48 };
+static const char RETINA_LINE[] = "The picture, and the patch of each scale.";
 
 static int patch_zoom(const Digits *digits) {
     const int zoom = PATCH_ROOM / (int)digits->recording->config.model_patch;
@@ -308,6 +333,19 @@ static int patch_zoom(const Digits *digits) {
 
 static double patch_side(const Digits *digits) {
     return (double)digits->recording->config.model_patch * patch_zoom(digits);
+}
+
+static void write_size(char text[SIZE_TEXT], const Digits *digits, int scale) {
+    int side = (int)digits->recording->config.model_patch;
+    for (int k = 0; k < scale; k++) side *= (int)digits->recording->config.model_scale;
+    snprintf(text, SIZE_TEXT, "%d x %d px", side, side);
+}
+
+/* From one scale's patch to the next: its size is written above. */
+static double patch_step(const Digits *digits) {
+    char text[SIZE_TEXT];
+    write_size(text, digits, scales_of(digits) - 1);
+    return fmax(patch_side(digits), ceil(stroke_font_width(text, FONT))) + GAP;
 }
 
 static double retina_row(const Digits *digits, const Sheet *sheet) {
@@ -321,7 +359,7 @@ static void draw_patches(Canvas *canvas, const Digits *digits, Point corner, int
     for (int scale = 0; scale < scales_of(digits); scale++) {
         const Window window = gallery_window(digits->gallery, digits->recording, location, scale);
         const Bitmap patch = gallery_patch(digits->gallery, digits->recording, &picture, window);
-        const Box box = {corner.x + scale * (side + GAP), corner.y, side, side};
+        const Box box = {corner.x + scale * patch_step(digits), corner.y, side, side};
         canvas->operations->bitmap(canvas, box, &patch);
         canvas->operations->frame(canvas, (Box){box.x - 2, box.y - 2, side + 4, side + 4}, 2,
                                   paint(ink_of_step(t, shape_of(digits)->glimpses)));
@@ -332,15 +370,12 @@ static void draw_patches(Canvas *canvas, const Digits *digits, Point corner, int
 
 static void draw_retina_head(Canvas *canvas, const Digits *digits, const Sheet *sheet, Point corner, int64_t sample) {
     const TextStyle style = {.size = FONT, .paint = paint(INK_MUTED)};
-    const Config *config = &digits->recording->config;
-    int covered = (int)config->model_patch;
     draw_label(canvas, digits, corner, sample, shape_of(digits)->glimpses - 1);
-    for (int scale = 0; scale < scales_of(digits); scale++, covered *= (int)config->model_scale) {
-        char text[48];
-        snprintf(text, sizeof text, "%d x %d px", covered, covered);
+    for (int scale = 0; scale < scales_of(digits); scale++) {
+        char text[SIZE_TEXT];
+        write_size(text, digits, scale);
         canvas->operations->text(
-            canvas,
-            (Point){corner.x + NAME_SIDE + sheet->width + GAP + scale * (patch_side(digits) + GAP), corner.y + 26},
+            canvas, (Point){corner.x + NAME_SIDE + sheet->width + GAP + scale * patch_step(digits), corner.y + 26},
             style, text);
     }
 }
@@ -351,7 +386,7 @@ static void draw_retina(Canvas *canvas, const void *data, int frame) {
     const int glimpses = shape_of(digits)->glimpses;
     const double row = retina_row(digits, &sheet), block = RETINA_HEAD + glimpses * row;
     (void)frame;
-    draw_title(canvas, digits, "What the retina sees", "The picture, and the patch of each scale.");
+    draw_title(canvas, digits, "What the retina sees", RETINA_LINE);
     for (int i = 0; i < digits->count; i++) {
         const Point top = {GAP, GAP + TITLE_ROOM + i * (block + GAP)};
         draw_retina_head(canvas, digits, &sheet, top, digits->sample[i]);
@@ -373,7 +408,8 @@ static void draw_retina(Canvas *canvas, const void *data, int frame) {
 Figure retina_figure(const Digits *digits) {
     const Sheet sheet = find_sheet(digits);
     const double block = RETINA_HEAD + shape_of(digits)->glimpses * retina_row(digits, &sheet);
-    Figure figure = {.width = GAP + NAME_SIDE + sheet.width + GAP + scales_of(digits) * (patch_side(digits) + GAP),
+    const double patches = scales_of(digits) * patch_step(digits);
+    Figure figure = {.width = GAP + fmax(NAME_SIDE + sheet.width + GAP + patches, title_width(digits, RETINA_LINE)),
                      .height = GAP + TITLE_ROOM + digits->count * (block + GAP),
                      .frames = 1,
                      .draw = draw_retina,

@@ -25,18 +25,10 @@ static void tell_error(const EvalRow *row, char text[FACT_TEXT]) {
              row->error, row->low, row->high, row->wrong, row->images, row->rollouts);
 }
 
-static void tell_test_sample(const Run *run, char text[FACT_TEXT]) {
-    tell_error(run_last_eval(run, "test", "sample"), text);
-}
-static void tell_test_mean(const Run *run, char text[FACT_TEXT]) {
-    tell_error(run_last_eval(run, "test", "mean"), text);
-}
-static void tell_test_random(const Run *run, char text[FACT_TEXT]) {
-    tell_error(run_last_eval(run, "test", "random"), text);
-}
-static void tell_test_center(const Run *run, char text[FACT_TEXT]) {
-    tell_error(run_last_eval(run, "test", "center"), text);
-}
+static void tell_test_sample(const Run *run, char text[FACT_TEXT]) { tell_error(run_test(run, "sample"), text); }
+static void tell_test_mean(const Run *run, char text[FACT_TEXT]) { tell_error(run_test(run, "mean"), text); }
+static void tell_test_random(const Run *run, char text[FACT_TEXT]) { tell_error(run_test(run, "random"), text); }
+static void tell_test_center(const Run *run, char text[FACT_TEXT]) { tell_error(run_test(run, "center"), text); }
 
 static void tell_validation(const Run *run, char text[FACT_TEXT]) {
     const EvalRow *row = run_best_eval(run);

@@ -134,18 +134,20 @@ static void put_pictures(FILE *out, const Recording *recording, const Gallery *g
     put_mistakes(out, recording, gallery);
 }
 
-static void put_description(FILE *out, const Recording *recording) {
-    char text[400];
-    recording_describe(recording, text, sizeof text);
-    fputs("<p class=\"muted\">", out);
-    markup_text(out, text);
-    fputs("</p>\n", out);
-}
-
 static void put_note(FILE *out, const char *before, const char *text) {
     fprintf(out, "<p class=\"note\">%s", before);
     markup_text(out, text);
     fputs("</p>\n", out);
+}
+
+static void put_description(FILE *out, const Run *run) {
+    char text[1000];
+    recording_describe(&run->recording, text, sizeof text);
+    fputs("<p class=\"muted\">", out);
+    markup_text(out, text);
+    fputs("</p>\n", out);
+    run_tell_difference(run, text, sizeof text);
+    if (*text) put_note(out, "", text);
 }
 
 Status report_trace(FILE *out, const ReportPlan *plan, const Run *run) {
@@ -158,13 +160,18 @@ Status report_trace(FILE *out, const ReportPlan *plan, const Run *run) {
         markup_text(out, run->name);
     }
     fputs("</h2>\n", out);
+    if (run->passed_over > 0) {
+        char before[64];
+        snprintf(before, sizeof before, "%d trace%s passed over: ", run->passed_over, run->passed_over > 1 ? "s" : "");
+        put_note(out, before, run->why_passed_over);
+    }
     if (!run->has_recording) {
         put_note(out, "", "No trace has been recorded: `ram_dist trace RUN` records one.");
         fputs("</section>\n", out);
         return status_ok();
     }
     TRY(digits_choose(&digits, plan->images, plan->image, GALLERY));
-    put_description(out, recording);
+    put_description(out, run);
     put_cells(out, run);
     put_glimpse_errors(out, recording);
     const Status opened =

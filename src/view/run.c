@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -82,6 +81,7 @@ static bool take_line(Run *run, json_t *line, const char **lacks) {
         run->eval = grow(run->eval, run->evals, sizeof *run->eval);
         return take_eval(line, &run->eval[run->evals++], lacks);
     }
+    if (strcmp(kind, "measured_anew") == 0) run->comparable = run->evals;
     return true;
 }
 
@@ -120,13 +120,19 @@ static Status read_metrics(Run *run) {
 
 /* --- the run */
 
-static bool lies_in(const char *folder, const char *name) {
-    char path[FILE_PATH];
-    const Status joined = atomic_file_join(path, folder, name);
-    return !status_failed(&joined) && access(path, F_OK) == 0;
+bool run_is(const char *path) {
+    return atomic_file_is_in(path, "metrics.jsonl") || atomic_file_is_in(path, "config.yaml");
 }
 
-bool run_is(const char *path) { return lies_in(path, "metrics.jsonl") || lies_in(path, "config.yaml"); }
+/* Why there is no run at `path`. */
+static Status refuse(const char *path) {
+    if (access(path, X_OK) != 0 && errno == EACCES)
+        return status_error(RAM_IO, "cannot look into %.400s: %s; make it readable", path, strerror(EACCES));
+    return status_error(RAM_DATA,
+                        "there is no run in %.400s: neither metrics.jsonl nor config.yaml lies there; give the folder "
+                        "of a run",
+                        path);
+}
 
 /* Without slashes at its end; the name is what comes after the last, also for "." and "..". */
 static Status set_path(Run *run, const char *path) {
@@ -179,11 +185,7 @@ static Status read_config(Run *run) {
 
 Status run_open(const char *path, Run *run) {
     *run = (Run){.path = ""};
-    if (!run_is(path))
-        return status_error(RAM_DATA,
-                            "there is no run in %.400s: neither metrics.jsonl nor config.yaml lies there; give "
-                            "the folder of a run",
-                            path);
+    if (!run_is(path)) return refuse(path);
     TRY(set_path(run, path));
     Status status = read_config(run);
     if (!status_failed(&status)) status = read_metrics(run);
@@ -199,126 +201,13 @@ void run_close(Run *run) {
     *run = (Run){.path = ""};
 }
 
-/* --- traces */
-
-/* Hidden names are traces that are being written. */
-static int is_shown(const struct dirent *entry) { return entry->d_name[0] != '.'; }
-
-static bool is_trace(const char *path) { return lies_in(path, "MANIFEST") || lies_in(path, "index.h5"); }
-
-/* The run's own policy of evaluation (eval.policy): "sample", ... Without config.yaml the default. */
-static void own_policy(const Run *run, char policy[16]) {
-    config_get_text(&run->config, config_find_key("eval.policy"), policy, 16);
-}
-
-/* Whether it shows the run's result better than what is there: it is of the test set, of the run's own policy, newer,
- * or of more images, in this order. */
-static bool tells_more(const Run *run, const Recording *recording) {
-    const Recording *than = &run->recording;
-    const bool test = recording->split == SPLIT_TEST, than_test = than->split == SPLIT_TEST;
-    char policy[16];
-    own_policy(run, policy);
-    const bool own = strcmp(recording->policy, policy) == 0, than_own = strcmp(than->policy, policy) == 0;
-    if (test != than_test) return test;
-    if (own != than_own) return own;
-    if (recording->step != than->step) return recording->step > than->step;
-    return recording->content.facts.shape.samples >= than->content.facts.shape.samples;
-}
-
-static void add_policy(Run *run, const Recording *recording) {
-    run->policy = grow(run->policy, run->policies, sizeof *run->policy);
-    PolicyRow *row = &run->policy[run->policies++];
-    const int glimpses = recording->content.facts.shape.glimpses;
-    *row = (PolicyRow){.epoch = recording->epoch,
-                       .error = recording_error(recording, glimpses - 1),
-                       .movement = recording_movement(recording)};
-    for (int t = 1; t < glimpses; t++) recording_add_heat(recording, t, &row->heat);
-}
-
-static void take_facts(Run *run, int scalars, const InspectScalar *scalar) {
-    static const char *const NAMES[RUN_FACTS] = {
-        [FACT_PROGRAM] = "provenance/program",  [FACT_REVISION] = "provenance/revision",
-        [FACT_RANKS] = "provenance/ranks",      [FACT_DEVICE] = "provenance/device",
-        [FACT_PRODUCTS] = "provenance/libxsmm", [FACT_MESSAGES] = "provenance/mpi",
-        [FACT_HOST] = "provenance/host",        [FACT_JOB] = "provenance/slurm_job",
-        [FACT_COMMAND] = "provenance/command"};
-    for (RunFact fact = 0; fact < RUN_FACTS; fact++)
-        snprintf(run->fact[fact], sizeof run->fact[fact], "%s", inspect_text(scalars, scalar, NAMES[fact]));
-}
-
-/* The newest checkpoint tells where the training ran, if it is good; else a trace of the training may. */
-static void ask_checkpoint(Run *run) {
-    char checkpoints[FILE_PATH], path[FILE_PATH];
-    InspectScalar *scalar;
-    int scalars;
-    Status status = atomic_file_join(checkpoints, run->path, "checkpoints");
-    if (!status_failed(&status)) status = atomic_file_join(path, checkpoints, "latest");
-    if (!status_failed(&status)) status = inspect_index(path, &scalars, &scalar);
-    if (status_failed(&status)) return;
-    take_facts(run, scalars, scalar);
-    free(scalar);
-}
-
-/* Takes over what the trace has to tell. */
-static void take_recording(Run *run, Recording *recording) {
-    const bool probe = strncmp(recording_name(recording), "epoch-", 6) == 0;
-    if (probe) {
-        add_policy(run, recording);
-        take_facts(run, recording->content.facts.scalars, recording->content.facts.scalar);
-    }
-    if (!run->has_recording || tells_more(run, recording)) {
-        const Recording old = run->recording;
-        run->recording = *recording;
-        *recording = old;
-        run->has_recording = true;
-    }
-    recording_close(recording);
-}
-
-static int by_epoch(const void *a, const void *b) {
-    const PolicyRow *first = a, *second = b;
-    return (first->epoch > second->epoch) - (first->epoch < second->epoch);
-}
-
-static Status read_one(Run *run, const char *folder, const char *name) {
-    char path[FILE_PATH];
-    Recording recording;
-    TRY(atomic_file_join(path, folder, name));
-    if (!is_trace(path)) return status_ok();
-    TRY(recording_open(path, &recording));
-    take_recording(run, &recording);
-    return status_ok();
-}
-
-static Status read_all(Run *run) {
-    char folder[FILE_PATH];
-    struct dirent **entry;
-    TRY(atomic_file_join(folder, run->path, "traces"));
-    const int entries = scandir(folder, &entry, is_shown, alphasort);
-    if (entries < 0 && errno == ENOENT) return status_ok();
-    if (entries < 0) return status_error(RAM_IO, "cannot list %.400s: %s", folder, strerror(errno));
-    Status status = status_ok();
-    for (int i = 0; i < entries; i++) {
-        if (!status_failed(&status)) status = read_one(run, folder, entry[i]->d_name);
-        free(entry[i]);
-    }
-    free(entry);
-    if (run->policies) qsort(run->policy, (size_t)run->policies, sizeof *run->policy, by_epoch);
-    return status;
-}
-
-Status run_read_traces(Run *run) {
-    const Status status = read_all(run);
-    ask_checkpoint(run);
-    return status;
-}
-
 /* --- figures */
 
-const EvalRow *run_last_eval(const Run *run, const char *split, const char *policy) {
+static bool is_of(const Run *run, int i, const char *split) { return strcmp(run->eval[i].split, split) == 0; }
+
+const EvalRow *run_last_validation(const Run *run) {
     for (int i = run->evals - 1; i >= 0; i--)
-        if (strcmp(run->eval[i].split, split) == 0 && (!policy || strcmp(run->eval[i].policy, policy) == 0))
-            return &run->eval[i];
+        if (is_of(run, i, "validation")) return &run->eval[i];
     return NULL;
 }
 
@@ -326,9 +215,9 @@ const EvalRow *run_best_eval(const Run *run) {
     const EvalRow *best = NULL;
     double average = 0, least = 0;
     int64_t seen = 0;
-    for (int i = 0; i < run->evals; i++) {
+    for (int i = run->comparable; i < run->evals; i++) {
         const EvalRow *row = &run->eval[i];
-        if (strcmp(row->split, "validation") != 0) continue;
+        if (!is_of(run, i, "validation")) continue;
         average = average_take(average, row->error, ++seen, run_average(run));
         if (!best || average < least) best = row, least = average;
     }
@@ -337,14 +226,12 @@ const EvalRow *run_best_eval(const Run *run) {
 
 int64_t run_average(const Run *run) { return run->has_config ? run->config.eval_average : 1; }
 
-static bool is_test(const Run *run, int i) { return strcmp(run->eval[i].split, "test") == 0; }
-
 /* The rows first <= i < end are those of the last time that the test set was measured. */
 static int find_test(const Run *run, int *end) {
     *end = run->evals;
-    while (*end > 0 && !is_test(run, *end - 1)) --*end;
+    while (*end > 0 && !is_of(run, *end - 1, "test")) --*end;
     int first = *end;
-    while (first > 0 && is_test(run, first - 1) && run->eval[first - 1].step == run->eval[*end - 1].step) first--;
+    while (first > 0 && is_of(run, first - 1, "test") && run->eval[first - 1].step == run->eval[*end - 1].step) first--;
     return first;
 }
 
@@ -354,11 +241,21 @@ static const EvalRow *find_policy(const Run *run, int first, int end, const char
     return NULL;
 }
 
+const EvalRow *run_test(const Run *run, const char *policy) {
+    int end;
+    const int first = find_test(run, &end);
+    return find_policy(run, first, end, policy);
+}
+
+void run_own_policy(const Run *run, char policy[16]) {
+    config_get_text(&run->config, config_find_key("eval.policy"), policy, 16);
+}
+
 const EvalRow *run_result(const Run *run) {
     char policy[16];
     int end;
     const int first = find_test(run, &end);
-    own_policy(run, policy);
+    run_own_policy(run, policy);
     const EvalRow *row = find_policy(run, first, end, policy);
     return row || first == end ? row : &run->eval[first];
 }
@@ -369,7 +266,7 @@ bool run_is_finished(const Run *run) {
     int end;
     const int first = find_test(run, &end);
     if (first == end || end < run->evals || run->epochs == 0) return false;
-    own_policy(run, policy);
+    run_own_policy(run, policy);
     if (run->has_config && !find_policy(run, first, end, policy)) return false;
     if (!find_policy(run, first, end, "random") || !find_policy(run, first, end, "center")) return false;
     const double epoch = run->epoch[run->epochs - 1].value[EPOCH_EPOCH];

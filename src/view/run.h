@@ -64,9 +64,13 @@ typedef struct {
     int epochs, evals; /* rows */
     EpochRow *epoch;
     EvalRow *eval;
+    int comparable; /* the first evaluation of what the run measures now: it may have gone on with other data */
     bool has_recording;
-    /* of the test set, of the run's policy, the newest, the largest: as far as there is such a one */
+    /* of the test set, of the run's configuration, policy and checkpoints, the newest, the largest: as far as there is
+     * such a one */
     Recording recording;
+    int passed_over;           /* traces that cannot be read */
+    char why_passed_over[512]; /* the first of them */
     char fact[RUN_FACTS][512]; /* of the training, by RunFact, from its newest checkpoint or a trace; "": not known */
     int policies;
     PolicyRow *policy; /* by epoch */
@@ -82,12 +86,20 @@ Status run_open(const char *path, Run *run);
 /* Gives different names to different runs. */
 void run_tell_apart(int runs, Run *run);
 
-/* Reads the traces as well, and where the run ran. RAM_DATA names a damaged one. */
+/* Reads the traces as well, and where the run ran. A trace that cannot be read is warned of and passed over. RAM_IO. */
 Status run_read_traces(Run *run);
+
+/* In what the pictured trace is not of the run as it is now, in one sentence; "": it is. */
+void run_tell_difference(const Run *run, char *text, size_t size);
 void run_close(Run *run); /* a zeroed one is allowed */
 
-/* The last evaluation of the split with the policy (NULL: any); NULL: there is none. */
-const EvalRow *run_last_eval(const Run *run, const char *split, const char *policy);
+/* The run's own policy of evaluation (eval.policy): "sample", ... Without config.yaml the default. */
+void run_own_policy(const Run *run, char policy[16]);
+
+/* The last evaluation of the validation set; NULL: there is none. */
+const EvalRow *run_last_validation(const Run *run);
+/* The evaluation with the policy when the test set was last measured; NULL: there is none. */
+const EvalRow *run_test(const Run *run, const char *policy);
 /* The epochs over which the run averages the error of validation to choose its best model (eval.average). */
 int64_t run_average(const Run *run);
 /* The evaluation of the validation set after the best epoch, as training chooses it; NULL: there is none. */

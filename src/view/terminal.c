@@ -155,7 +155,7 @@ static void put_figures(FILE *out, const Run *run) {
     fprintf(out, ", step %.0f\n", last[EPOCH_STEP]);
     fprintf(out, "training         total loss %.4f, error %.2f %%, reward %.4f, lr %.2e\n", last[EPOCH_LOSS],
             last[EPOCH_ERROR], last[EPOCH_REWARD], last[EPOCH_LR]);
-    put_error(out, "validation", run_last_eval(run, "validation", NULL));
+    put_error(out, "validation", run_last_validation(run));
     put_error(out, "best validation", run_best_eval(run));
     put_error(out, "test", run_result(run));
     put_time(out, run);

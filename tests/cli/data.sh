@@ -98,5 +98,5 @@ refuses 64 "needs a file" data --task cluttered
 refuses 64 "data.task" data --task jumbled --export none.h5
 refuses 64 "--count is '0'" data --count 0 --export none.h5
 refuses 64 "data.canvas" data --task translated --set data.canvas=11 --export none.h5
-refuses 74 "no/.tmp-such" data --export no/such.h5
+refuses 74 "cannot create no/such.h5: No such file or directory; make its folder first" data --export no/such.h5
 finish

@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     if (file < 0 || ftruncate(file, 0) || pwrite(file, data, bytes, 0) != (ssize_t)bytes) abort();
     const Status status = run_open(folder, &run);
     if (status_failed(&status)) return 0;
-    run_last_eval(&run, "test", NULL);
+    run_last_validation(&run);
+    run_test(&run, "sample");
     run_best_eval(&run);
     run_is_finished(&run);
     run_close(&run);

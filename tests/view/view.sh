@@ -53,6 +53,17 @@ look heat "$trace" heatmap.svg
 run 0 "${settings[@]}" --set model.scales=1 --set data.task=cluttered --set data.canvas=30 --run-dir canvas
 run 0 trace canvas --rollouts 3 --limit 9
 for kind in svg png gif; do run 0 plot canvas --what glimpses --output canvas.$kind; done
+# The line above is not cut off.
+run 0 plot canvas --what glimpses --images 0,1 --output narrow.png
+run 0 plot canvas --what retina --images 0 --output retina.png
+"$python" - <<'PYTHON' >out 2>&1 || fail "the line above the pictures reaches their edge"
+import numpy as np
+from PIL import Image
+for path in ("narrow.png", "retina.png"):
+    line = np.array(Image.open(path).convert("L")).astype(int)[40:72]  # two pixels a unit
+    inked = np.flatnonzero((abs(line - line[0, 0]) > 40).any(axis=0))
+    assert len(inked) and line.shape[1] // 2 < inked[-1] < line.shape[1] - 10, (path, inked[-1], line.shape)
+PYTHON
 look boxes canvas/traces/test-* canvas.svg canvas.png canvas.gif 0 1 2 3 4 5 6 7 8
 look digits canvas/traces/test-* canvas.svg
 
@@ -181,6 +192,62 @@ sed -i 's/^  policy: sample$/  policy: random/' traced/config.yaml
 run 0 report traced
 says traced/report.html '<p class="muted">zz-random: 203 test images, policy random,'
 
+# Nor of another configuration or a checkpoint that the run has not, while there is one of its own; else it is told.
+cp -r one others
+run 0 trace others --name zz-two --set model.glimpses=2 --set data.task=translated --set data.canvas=28
+run 0 report others
+says others/report.html '<p class="muted">test-step-'
+lacks others/report.html "of another configuration"
+rm -r others/traces/test-*
+run 0 report others
+says others/report.html "This trace is of another configuration: data.task is translated here (mnist in the run), data.canvas is"
+says others/report.html "model.glimpses is 2 here (4 in the run). </p>"
+run 0 plot others --what heatmap --output others.png
+says err "zz-two: This trace is of another configuration: data.task is translated here (mnist in the run), "
+cp -r one left
+first=$(basename "$(readlink -f left/checkpoints/best)")
+run 0 report left
+lacks left/report.html "the run has no longer"
+mv "left/checkpoints/$first" "left/checkpoints/.bad-$first"
+run 0 report left
+says left/report.html "This trace is of a checkpoint that the run has no longer."
+
+# What a user calls epoch-N, or traces under the name of a probe, is no probe.
+cp -r one named
+run 0 trace named --name epoch-test --split train --limit 30
+run 0 trace named --name epoch-0007
+run 0 report named
+"$python" - <<'PYTHON' >out 2>&1 || fail "traces that are no probes count as some"
+import re
+maps = [re.search(r"How the policy changed.*", open(f"{run}/report.html").read(), re.S).group() for run in ("one", "named")]
+epochs = [re.findall(r">epoch (\d+)", text) for text in maps]
+assert epochs[0] == epochs[1] and len(epochs[0]) >= 4, epochs
+PYTHON
+
+# Where a run goes on and measures something else, the best is the best of that, and the table has one model's figures.
+run 0 --config small.yaml --set train.epochs=6 --run-dir anew
+run 0 --run-dir anew --resume auto --set train.epochs=8 --set eval.policy=center
+says anew/metrics.jsonl '{"kind":"measured_anew","step":'
+"$python" - <<'PYTHON' >expected || fail "the rows of a run that measures anew"
+import json
+rows = [json.loads(line) for line in open("anew/metrics.jsonl")]
+at = [row["kind"] for row in rows].index("measured_anew")
+after = [row for row in rows[at:] if row.get("split") == "validation"]
+assert [row["epoch"] for row in after] == [7, 8] and {row["policy"] for row in after} == {"center"}, after
+before = min(row["error"] for row in rows[:at] if row.get("split") == "validation")
+best = min(after, key=lambda row: row["error"])
+assert best["error"] > before, (best, before)  # or this shows nothing
+print("%.2f %% after epoch %d" % (best["error"], best["epoch"]))
+PYTHON
+run 0 report anew
+says anew/report.html "<th scope=\"row\">Best validation error</th><td>$(cat expected)"
+says anew/report.html '<th scope="row">Test error, centre alone</th>'
+lacks anew/report.html '<th scope="row">Test error</th>'
+run 0 watch anew
+says out "best validation  $(sed 's/ after.*//' expected)"
+run 0 --run-dir anew --resume auto --set train.epochs=9
+[ "$(grep -c measured_anew anew/metrics.jsonl)" -eq 1 ] || fail "the same measured anew twice"
+
 # The result is of the policy that the run measures with; the others come after it.
 run 0 "${settings[@]}" --set eval.policy=mean --run-dir mean
 "$python" - <<'PYTHON' || fail "rows of the test set"
@@ -241,20 +308,32 @@ blobs other 500 100
 refuses 65 "are not those that" plot one --what glimpses --set "data.dir=$work/other" --output x.png
 refuses 64 "no file train-images" plot one --what glimpses --set "data.dir=$work/nowhere" --output x.png
 
-# Damage is named, and nothing is written.
+# A damaged trace is named and passed over, or refused where it was asked for.
 cp -r one hurt
 for file in "$trace"/shard-* "$trace/index.h5" "$trace/MANIFEST"; do
     at=hurt/${file#one/}
     cp "$at" kept
     "$python" -c 'import sys; f = open(sys.argv[1], "r+b"); f.seek(100); f.write(b"?")' "$at"
-    rm -f hurt/report.html
-    refuses 65 "$at is damaged" report hurt
-    [ ! -e hurt/report.html ] || fail "a report of a damaged trace"
+    run 0 report hurt
+    says err "passed over: $at is damaged"
+    says hurt/report.html "<p class=\"note\">1 trace passed over: $at is damaged"
+    says hurt/report.html '<p class="muted">epoch-0003: 20 validation images'
+    run 0 plot hurt --what heatmap --output passed.png
     refuses 65 "$at" plot "${at%/*}" --what heatmap --output x.png
     rm "$at"
-    refuses 65 "$at" report hurt
+    run 0 report hurt
+    says err "passed over: "
+    says err "$at"
     mv kept "$at"
 done
+for file in hurt/traces/*/MANIFEST; do echo more >>"$file"; done
+run 0 report hurt
+says hurt/report.html "<p class=\"note\">5 traces passed over: "
+says hurt/report.html "No trace has been recorded"
+code=0
+"$ram_dist" plot hurt --what heatmap --output x.png >out 2>err || code=$?
+[ $code -eq 65 ] || fail "exit code $code of a plot without a good trace"
+says err "there is no trace in hurt"
 cp one/metrics.jsonl hurt/metrics.jsonl
 for line in 'not json' '[1]' '{"no":"kind"}' '{"kind":"epoch","epoch":1}' '{"kind":"eval","split":"test"}'; do
     { head -n 2 one/metrics.jsonl && echo "$line"; } >hurt/metrics.jsonl
