@@ -11,6 +11,8 @@
 static const char *const FIRST_LINE[] = {
     [MANIFEST_CHECKPOINT] = "ram_dist checkpoint format 1\n", [MANIFEST_TRACE] = "ram_dist trace format 1\n"};
 static const char LAST_WORD[] = "manifest ";
+#define REMEDY "restore the whole folder from a copy, or do without it"
+
 enum {
     LINE = MANIFEST_NAME + 24 + HASH_TEXT,
     LAST_LINE = sizeof LAST_WORD - 1 + HASH_TEXT, /* the hash's end makes room for the newline */
@@ -110,7 +112,7 @@ static bool ends_with_hash(const char *text, size_t bytes) {
 
 static Status check_text(const char *path, const char *text, size_t bytes, Manifest *manifest) {
     if (!ends_with_hash(text, bytes))
-        return status_error(RAM_DATA, "%.400s is damaged: it does not end with its own hash", path);
+        return status_error(RAM_DATA, "%.400s is damaged: it does not end with its own hash; " REMEDY, path);
     if (strncmp(text, FIRST_LINE[manifest->kind], strlen(FIRST_LINE[manifest->kind])) != 0)
         return status_error(RAM_DATA,
                             "%.300s is of another format ('%.*s', not '%.*s'); give another path, or use the ram_dist "
@@ -171,7 +173,7 @@ Status manifest_read_file(const char *folder, const ManifestFile *file, void **d
     ManifestFile found = manifest_describe(file->name, *data, bytes);
     if (found.bytes == file->bytes && strcmp(found.hash, file->hash) == 0) return status_ok();
     free(*data);
-    return status_error(RAM_DATA, "%.400s is damaged: it is not what MANIFEST says was written", path);
+    return status_error(RAM_DATA, "%.400s is damaged: it is not what MANIFEST says was written; " REMEDY, path);
 }
 
 Status manifest_verify(const char *folder, ManifestKind kind) {
