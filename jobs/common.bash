@@ -5,6 +5,7 @@
 # REQUEUES, DEVICE, GPU_CODE.
 # shellcheck disable=SC2034,SC2153,SC2154 # those, and what is set here for the scripts
 set -euo pipefail
+unset CDPATH # with it `cd` prints where it went
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build/release
@@ -18,6 +19,15 @@ tell() { echo "$script: $1"; }
 
 help() { # FILE: its head, up to what is not for people
     sed -n '1d; /^#SBATCH\|^# shellcheck\|^[^#]/q; s/^#\( \|$\)//p' "$1"
+}
+
+help_if_asked() { # FILE ARGUMENTS...
+    local argument
+    for argument in "${@:2}"; do
+        case $argument in
+        -h | --help) help "$1" && exit ;;
+        esac
+    done
 }
 
 quietly() { # WHAT COMMAND...: shows the output only when the command fails
@@ -47,7 +57,7 @@ configured() { # SECTION FILE: the folder `dir` of the section data or run in a 
         inside && /(^ +|[{,] *)dir:/ { sub(/.*dir:/, ""); sub(/,.*/, ""); print value($0); exit }' "$2"
 }
 read_arguments() {
-    local option value
+    local option value whole
     while [ $# -gt 0 ]; do
         option=${1%%=*} value=${1#*=}
         case $1 in
@@ -57,6 +67,10 @@ read_arguments() {
             shift
             ;;
         esac
+        for whole in --np --config --run-dir --resume --device --set; do # ram_dist takes what begins so, too
+            [[ $option != --?* || $option = "$whole" || $whole != "$option"* ]] ||
+                fail 64 "$option is not clear: write all of the option, $whole"
+        done
         case $option in
         --np | -np | -n) np=$value ;;
         --config) config=$value ;;
@@ -205,9 +219,7 @@ choose_program() {
 
 # job_begin ARGUMENTS...: in the job: all is checked, built and chosen; elsewhere: checked and submitted.
 job_begin() {
-    case ${1-} in
-    -h | --help) help "$jobs/$script" && exit ;;
-    esac
+    help_if_asked "$jobs/$script" "$@"
     read_arguments "$@"
     [ -n "$config" ] || { config=$root/configs/mnist.yaml && ours+=(--config "$config"); }
     [ -n "$device" ] || { device=$DEVICE && ours+=(--device "$device"); }
@@ -277,10 +289,15 @@ train() {
 # --- a sweep: an array of jobs over seeds and variants
 
 variants='' seeds='' measuring='' rest=()
+check_seeds() { [[ $1 =~ ^[1-9][0-9]{0,3}$ ]] || fail 64 "--seeds is '$1': give a number from 1 on"; }
 read_sweep() { # takes the options of a sweep out of the arguments
     while [ $# -gt 0 ]; do
         case $1 in
         --variants | --seeds) [ $# -ge 2 ] || fail 64 "$1 needs a value" ;;
+        esac
+        case $1 in
+        --seeds=*) check_seeds "${1#*=}" ;;
+        --seeds) check_seeds "$2" ;;
         esac
         case $1 in
         --variants) variants=$2 && shift ;;
@@ -303,7 +320,7 @@ read_sweep() { # takes the options of a sweep out of the arguments
         for line in "${lines[@]}"; do read_variant "$line"; done
     fi
     if ! in_job; then
-        [[ ${seeds:=3} =~ ^[1-9][0-9]{0,4}$ ]] || fail 64 "--seeds is '$seeds': give a number from 1 on"
+        seeds=${seeds:-3}
         array=("--array=1-$((seeds * ${#lines[@]}))")
         again=(--seeds "$seeds")
         [ -z "$variants" ] || again+=(--variants "$variants")
@@ -315,7 +332,7 @@ read_variant() { # LINE: sets variant_name, variant (arguments)
     local words word
     read -ra words <<<"$1"
     variant_name=${words[0]} variant=()
-    [[ $variant_name =~ ^[A-Za-z0-9._-]+$ ]] || fail 64 "'$variant_name' in $variants is no name: take letters and digits"
+    [[ $variant_name =~ ^[A-Za-z0-9_][A-Za-z0-9._-]*$ ]] || fail 64 "'$variant_name' in $variants is no name: take letters and digits"
     for word in "${words[@]:1}"; do
         [[ $word != seed=* ]] || fail 64 "the variant $variant_name in $variants sets the seed, which --seeds does: leave $word out"
         variant+=(--set "$word")
@@ -326,28 +343,44 @@ choose_variant() { # of this task: sets seed, variant (arguments), run_dir
     local task=${SLURM_ARRAY_TASK_ID-}
     [ "${task:-0}" -ge 1 ] || fail 64 "this is no task of an array from 1 on: submit it with --array=1-N"
     sweep=${run_dir:-$logs/$name-sweep}
+    [[ $sweep = /* ]] || sweep=./$sweep # awk takes a=b/file for an assignment
     read_variant "${lines[(task - 1) % ${#lines[@]}]}"
     seed=$((1 + (task - 1) / ${#lines[@]}))
     seeds=${seeds:-$(((SLURM_ARRAY_TASK_MAX + ${#lines[@]} - 1) / ${#lines[@]}))}
     run_dir=$sweep/$variant_name-seed-$seed
+    [ "$SLURM_ARRAY_TASK_MAX" -ge $((seeds * ${#lines[@]})) ] || tell "this array ends with task $SLURM_ARRAY_TASK_MAX, \
+but $seeds seeds of ${#lines[@]} variants are $((seeds * ${#lines[@]})) tasks: jobs/$script submits them all"
 }
 
 sweep_task() { # ARGUMENTS...
     choose_variant
-    [ -z "$measuring" ] || { check_policy && check_made_so; }
+    if [ -n "$measuring" ]; then
+        check_policy
+        check_made_so
+    else
+        check_made_so train.epochs # more of them go on
+    fi
     train "$@" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir"
     [ -z "$measuring" ] || measure run_ranks "${launch[@]}"
     print_table
 }
 
 print_table() { # of the runs that have ended so far; under a lock, since tasks may end together
-    local lock
+    local lock line seed names=() files=()
     exec {lock}>"$sweep/.lock"
     flock "$lock"
     if [ -n "$measuring" ]; then
         print_rows
     else
-        awk -f "$jobs/sweep_table.awk" "$sweep"/*-seed-*/metrics.jsonl >"$sweep/table.txt"
+        for line in "${lines[@]}"; do
+            read_variant "$line"
+            names+=("$variant_name")
+            for ((seed = 1; seed <= seeds; seed++)); do
+                [ ! -e "$sweep/$variant_name-seed-$seed/metrics.jsonl" ] || files+=("$sweep/$variant_name-seed-$seed/metrics.jsonl")
+            done
+        done
+        awk -v planned=$((seeds * ${#lines[@]})) -v names="${names[*]}" -f "$jobs/sweep_table.awk" "${files[@]}" \
+            </dev/null >"$sweep/table.txt"
         cat "$sweep/table.txt"
     fi
     exec {lock}>&-
@@ -373,10 +406,10 @@ differences() { # RUN SEED: what its configuration has other than these settings
         sed -n 's/^< //p' | xargs
 }
 
-check_made_so() { # the run in run_dir, if there is one, by these settings: others would make a row that says what is not so
+check_made_so() { # [KEY THAT MAY DIFFER]: the run in run_dir, if there is one, by these settings: others would make a row that says what is not so
     local differ
     [ -e "$run_dir/config.yaml" ] || return 0
-    differ=$(differences "$run_dir" "$seed") || true
+    differ=$(differences "$run_dir" "$seed" | xargs -n 1 | grep -v "^${1:-none}=" | xargs) || true
     [ -z "$differ" ] || fail 64 "$run_dir was made with other settings ($differ): remove it, or ask for the same"
 }
 
@@ -409,9 +442,9 @@ print_row() { # of the variant, over those of its runs that were made so and hav
         run=$sweep/$variant_name-seed-$seed
         [ ! -e "$run/errors.txt" ] || [ -n "$(differences "$run" "$seed")" ] || errors+=("$run/errors.txt")
     done
-    [ ${#errors[@]} -gt 0 ] || return 0
     [ -z "$variants" ] || title+=", $variant_name"
     for setting in "${settings[@]}"; do [ "$setting" = --set ] || title+=", $setting"; done
+    [ ${#errors[@]} -gt 0 ] || { echo "| $title | 0 | not run | not run | not run | not run |" && return; }
     augmented=$(resolve "${errors[0]%/*}/config.yaml" | awk -F = 'sub(/^augment\./, "") && $2 != 0 { print $1, $2 }' | paste -sd ,)
     cat "${errors[@]}" | awk -v name="$title${augmented:+ (augmented: ${augmented//,/, })}" '
         { for (i = 1; i <= 4; i++) { sum[i] += $i; square[i] += $i * $i } }

@@ -9,15 +9,10 @@
 #   jobs/local.sh --set seed=2 --run-dir logs/seed2
 # shellcheck disable=SC2034,SC1091,SC2154 # jobs/common.bash reads it, and sets what is used below
 script=local.sh
-. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/common.bash" || exit 64
 
-case ${1-} in
--h | --help)
-    help "${BASH_SOURCE[0]}"
-    exit 0
-    ;;
-train) shift ;;
-esac
+[ "${1-}" != train ] || shift
+help_if_asked "$root/jobs/$script" "$@"
 read_arguments "$@"
 
 "$root/jobs/install.sh"

@@ -13,7 +13,7 @@
 #   jobs/reproduce.sh mnist --variants configs/glimpses.variants --seeds 1
 #   jobs/reproduce.sh cluttered60 --seeds 1
 # shellcheck disable=SC2034,SC1091,SC2154 # jobs/common.bash reads it, and sets what is used below
-script=reproduce.sh jobs=$(dirname "${BASH_SOURCE[0]}")
+script=reproduce.sh jobs=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 [ -e "$jobs/common.bash" ] || {
     echo "$script: error: it is no job: start it where you are, it submits an array of jobs" >&2
     exit 64
@@ -21,10 +21,10 @@ script=reproduce.sh jobs=$(dirname "${BASH_SOURCE[0]}")
 . "$jobs/common.bash"
 
 here=''
+help_if_asked "$jobs/$script" "$@"
 for argument; do
     shift
     case $argument in
-    -h | --help) help "$jobs/$script" && exit ;;
     --here) here=yes ;;
     *) set -- "$@" "$argument" ;;
     esac
@@ -35,7 +35,6 @@ task=${1-}
 shift
 name=${task%.yaml} seeds=5
 read_sweep "$@"
-[[ $seeds =~ ^[1-9][0-9]{0,3}$ ]] || fail 64 "--seeds is '$seeds': give a number from 1 on"
 read_arguments "${rest[@]}"
 [ -z "$config$run_dir$resume" ] || fail 64 "--config, --run-dir and --resume are decided by TASK: leave them out"
 config=$root/configs/$name.yaml sweep=$root/logs/$name-sweep

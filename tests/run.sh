@@ -6,7 +6,8 @@
 # Parts go on after one has failed; the exit status is 1 when any has.
 set -uo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 74
+unset CDPATH
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." || exit 74
 jobs=$(nproc)
 slow=no quick=no
 for argument; do

@@ -14,4 +14,9 @@ export PMIX_PKGLIBDIR="$root/lib/pmix" PMIX_PKGDATADIR="$root/share/pmix"
 export HWLOC_PLUGINS_PATH="$root/lib/hwloc"
 # Without ssh mpirun ends at once, though one host needs none.
 command -v ssh >/dev/null || command -v rsh >/dev/null || export OMPI_MCA_plm="${OMPI_MCA_plm-^rsh}"
-exec "$root/lib/bin/${0##*/}" "$@"
+name=$0 # a link of another name to one of the three
+while [ ! -e "$root/lib/bin/${name##*/}" ] && [ -h "$name" ]; do
+    link=$(readlink "$name")
+    case $link in /*) name=$link ;; *) name=$(dirname "$name")/$link ;; esac
+done
+exec "$root/lib/bin/${name##*/}" "$@"
