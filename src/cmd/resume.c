@@ -44,6 +44,14 @@ static bool is_inside(const char *path, const char *folder) {
     return inside;
 }
 
+/* Reads the line once more, over a saved configuration. The run folder is chosen already, and may not be the one that
+ * was saved. */
+static Status parse_over(Session *session, const ArgumentsSpec *spec, const Config *saved) {
+    Config base = *saved;
+    memcpy(base.run_dir, session->arguments.config.run_dir, sizeof base.run_dir);
+    return session_parse_again(session, *spec, &base);
+}
+
 /* A run that was killed before its first checkpoint begins again as it was configured, unless --config says otherwise.
  */
 static Status take_saved_config(Session *session, const ArgumentsSpec *spec, const char *folder) {
@@ -53,17 +61,17 @@ static Status take_saved_config(Session *session, const ArgumentsSpec *spec, con
     if (session->arguments.config_path || access(path, F_OK) != 0) return status_ok();
     config_default(&saved);
     TRY(config_read_file(&saved, path));
-    return session_parse_again(session, *spec, &saved);
+    return parse_over(session, spec, &saved);
 }
 
 /* Where no epoch is to come: a change that could only matter in an epoch to come would be a false label. */
-static Status check_finished(const Config *saved, const Config *config) {
+static Status check_finished(const Config *saved, const Config *config, const SavedState *state) {
     for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;)
         if (config_key(key)->change == CHANGE_EPOCH)
             return status_error(RAM_USAGE,
                                 "this run is finished, so %.64s cannot change any more: start a new run with --run-dir "
-                                "DIR, or raise train.epochs to go on",
-                                config_key(key)->name);
+                                "DIR, or raise %s to go on",
+                                config_key(key)->name, train_ended_by(config, state));
     return status_ok();
 }
 
@@ -79,7 +87,7 @@ static bool is_judged_anew(const Config *saved, const Config *config) {
 
 /* The configuration of what goes on from a checkpoint: its own, unless --config says otherwise. */
 static Status settle(Session *session, const ArgumentsSpec *spec, const Config *saved) {
-    if (!session->arguments.config_path) return session_parse_again(session, *spec, saved);
+    if (!session->arguments.config_path) return parse_over(session, spec, saved);
     config_settle_auto(&session->arguments.config, saved);
     return status_ok();
 }
@@ -151,14 +159,16 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
                             folder);
     TRY(saved_state_read_config(resume->checkpoint, &saved));
     TRY(saved_state_read(resume->checkpoint, &resume->state));
+    if (!resume->own) resume->state.schedule = schedule_forget_errors(&resume->state.schedule);
     TRY(settle(session, spec, &saved));
     /* collective, so asked before anything that one rank alone may find */
     const bool newest = checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
     if (!resume->own && strcmp(session->arguments.resume, "auto") == 0) TRY(take_saved_config(session, spec, folder));
     TRY(check_changes(&saved, config, resume->state.batch > 0));
     resume->judged_anew = is_judged_anew(&saved, config);
+    resume->rate_anew = saved.train_lr != config->train_lr;
     if (train_is_finished(config, &resume->state)) {
-        TRY(check_finished(&saved, config));
+        TRY(check_finished(&saved, config, &resume->state));
         resume->finished = train_is_finished(&saved, &resume->state) || !newest;
     }
     if (resume->finished && !resume->own)

@@ -15,6 +15,7 @@ typedef struct {
     bool own;               /* it is one of this run's */
     bool finished;          /* the run is, or has gone further than it is asked to */
     bool judged_anew;       /* validation errors from before do not compare with those to come */
+    bool rate_anew;         /* another learning rate is asked for */
 } Resume;
 
 /* Finds and opens the checkpoint that --resume asks for, if any, for the run folder `folder`, and settles the session's

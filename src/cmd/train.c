@@ -94,6 +94,7 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
             .resume = resume->checkpoint,
             .own = resume->own,
             .judged_anew = resume->judged_anew,
+            .rate_anew = resume->rate_anew,
             .provenance = &provenance,
             .stop = {folder->path, session->started, session->arguments.config.train_time_limit, launch_job_end()},
             .fault = session->fault};
@@ -107,8 +108,9 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
  * changes nothing. @collective */
 static Status tell_finished(const Session *session, const RunFolder *folder, const Resume *resume) {
     const SavedState *state = &resume->state;
-    log_info("this run is finished: nothing is left to train (epoch %lld of %lld)", (long long)state->epoch - 1,
-             (long long)session->arguments.config.train_epochs);
+    log_info("this run is finished: nothing is left to train (epoch %lld of %lld); raise %s to go on",
+             (long long)state->epoch - 1, (long long)session->arguments.config.train_epochs,
+             train_ended_by(&session->arguments.config, state));
     if (comm_rank(session->comm) == 0) stop_forget(folder->path);
     if (!resume->own || !checkpoint_is_newest(session->comm, folder->checkpoints, state->step)) return status_ok();
     return checkpoint_take_up(session->comm, folder->checkpoints, state->step, state->best_step);

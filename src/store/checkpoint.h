@@ -55,6 +55,9 @@ Status checkpoint_take_up(Comm *comm, const char *folder, int64_t latest, int64_
 /* Whether no set in use is later than `step`. @collective */
 bool checkpoint_is_newest(Comm *comm, const char *folder, int64_t step);
 
+/* Whether there is a set of `step` in use, good or not. @collective */
+bool checkpoint_has(Comm *comm, const char *folder, int64_t step);
+
 /* Whether there is any set, good or not. */
 bool checkpoint_any(const char *folder);
 

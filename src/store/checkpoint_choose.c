@@ -168,6 +168,14 @@ bool checkpoint_is_newest(Comm *comm, const char *folder, int64_t step) {
     return newest;
 }
 
+bool checkpoint_has(Comm *comm, const char *folder, int64_t step) {
+    char name[STEP_NAME];
+    step_folder_name(name, step);
+    bool has = comm_rank(comm) == 0 && holds_folder(folder, name);
+    comm_broadcast(comm, &has, sizeof has, 0);
+    return has;
+}
+
 bool checkpoint_any(const char *folder) {
     StepList list = {0};
     const Status listed = step_folder_list(folder, &list);

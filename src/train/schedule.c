@@ -5,6 +5,12 @@
 
 ScheduleState schedule_start(void) { return (ScheduleState){.factor = 1, .best_error = 101}; }
 
+ScheduleState schedule_forget_errors(const ScheduleState *state) {
+    ScheduleState start = schedule_start();
+    start.factor = state->factor;
+    return start;
+}
+
 double schedule_rate(const Config *config, const ScheduleState *state, double progress) {
     const double warmup = config->schedule_warmup, length = (double)config->train_epochs - warmup;
     if (progress < warmup) return config->train_lr * progress / warmup;

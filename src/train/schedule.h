@@ -16,6 +16,8 @@ typedef struct {
 } ScheduleState;
 
 ScheduleState schedule_start(void);
+/* At the rate reached so far; errors from before no longer count. */
+ScheduleState schedule_forget_errors(const ScheduleState *state);
 
 /* Learning rate at `progress` epochs (fractional, 0 at the start of training). */
 double schedule_rate(const Config *config, const ScheduleState *state, double progress);

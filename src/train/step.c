@@ -68,7 +68,9 @@ Step *step_new(Experiment *experiment, Optimizer *optimizer) {
     const Config *config = &experiment->config;
     Backend *backend = experiment->backend;
     Step *step = memory_new(1, sizeof *step);
-    const Span lanes = experiment_training_lanes(experiment, config->train_batch, (int)config->train_samples);
+    const int64_t images = experiment->dataset.count[SPLIT_TRAIN];
+    const Span lanes = experiment_training_lanes(
+        experiment, config->train_batch < images ? config->train_batch : images, (int)config->train_samples);
     const int64_t rows = span_lane_rows_most(lanes.batch, lanes.lanes, 1) * lanes.samples;
     const int64_t total = (int64_t)experiment->ram.parameters.layout.total;
     step->experiment = experiment;

@@ -36,10 +36,15 @@ typedef struct {
     double rate;     /* learning rate of the last step */
     double saved_at; /* clock_now() of the last checkpoint */
     int64_t begun;   /* steps begun */
+    bool best_gone;  /* the best set that the state names is not there: the best is chosen anew */
 } Training;
 
 bool train_is_finished(const Config *config, const SavedState *state) {
     return state->batch == 0 && (state->epoch > config->train_epochs || schedule_exhausted(config, &state->schedule));
+}
+
+const char *train_ended_by(const Config *config, const SavedState *state) {
+    return state->epoch > config->train_epochs ? "train.epochs" : "train.patience";
 }
 
 static bool finished(const Training *t) { return train_is_finished(&t->experiment->config, &t->state); }
@@ -60,8 +65,14 @@ static Status open_metrics(Training *t) {
     else if (access(path, F_OK) == 0)
         TRY(metrics_cut(path, lost, 0, nothing));
     TRY(metrics_open(&t->metrics, path));
-    if (t->options->own && t->options->judged_anew) TRY(metrics_measured_anew(&t->metrics, t->state.step));
+    if (t->options->own && (t->options->judged_anew || t->best_gone))
+        TRY(metrics_measured_anew(&t->metrics, t->state.step));
     return atomic_file_sync_folder(folder);
+}
+
+static void forget_best(SavedState *state) {
+    state->best_step = state->best_epoch = 0;
+    state->best_saved_error = schedule_start().best_error;
 }
 
 static Status open_state(Training *t) {
@@ -75,12 +86,14 @@ static Status open_state(Training *t) {
     if (t->state.batch >= t->batches) /* the set was saved by a run with smaller batches */
         return status_error(RAM_DATA, "the checkpoint stands at batch %lld of an epoch of %lld batches",
                             (long long)t->state.batch, (long long)t->batches);
-    if (t->options->judged_anew) {
-        t->state.schedule = schedule_start();
-        t->state.best_saved_error = t->state.schedule.best_error;
+    if (!t->options->own || t->options->judged_anew) { /* not of this run, or no longer comparable */
+        t->state.schedule = schedule_forget_errors(&t->state.schedule);
+        forget_best(&t->state);
     }
-    if (!t->options->own || t->options->judged_anew) /* that set is not in this run's folder, or no longer comparable */
-        t->state.best_step = t->state.best_epoch = 0;
+    if (t->options->rate_anew) t->state.schedule.factor = 1;
+    if (!t->options->own || t->options->rate_anew) t->state.rate_factor = 1;
+    if (t->state.rate_factor < 1)
+        log_info("going on at %g of the learning rate, after numerical faults", t->state.rate_factor);
     return status_ok();
 }
 
@@ -102,6 +115,20 @@ static Status take_up(const Training *t) {
     const Status status = trace_take_up(comm, folder->traces, t->options->own ? t->state.epoch - 1 : -1);
     if (status_failed(&status)) log_warning("%s; traces of a course that is left may stay", status.message);
     return status_ok();
+}
+
+/* An older set may name a best one that a later best has replaced: then the best is chosen from what comes. What the
+ * schedule remembers stays, since a course that comes again is to come to the same bits. @collective */
+static void look_for_best(Training *t) {
+    const int64_t best = t->state.best_step;
+    if (!t->options->own || best == 0 || best == t->state.step) return;
+    if (checkpoint_has(t->experiment->comm, t->options->folder->checkpoints, best)) return;
+    log_info(
+        "the best checkpoint so far, of step %lld, is not there any more: the best model is chosen from the epochs "
+        "from here on",
+        (long long)best);
+    forget_best(&t->state);
+    t->best_gone = true;
 }
 
 /* Whether there is room for all that was asked for and for what comes later: checkpoints, and on a GPU what the first
@@ -127,6 +154,7 @@ static Status open_training(Training *t) {
     t->test = evaluator_new(experiment, SPLIT_TEST);
     TRY(find_room(experiment, &t->optimizer)); /* before anything is written */
     TRY(take_up(t));
+    look_for_best(t);
     TRY(comm_agree(experiment->comm, open_metrics(t)));
     t->progress = progress_start((t->state.epoch - 1) * samples + t->state.batch * batch);
     t->stop = stop_open(&t->options->stop, comm_rank(experiment->comm));
@@ -416,9 +444,13 @@ static Status train_on(Training *t) {
             t->state.best_saved_error = before.best_saved_error;
         }
     }
-    if (t->stop.looks) stop_forget(t->options->folder->path); /* what came too late is not for the next start */
+    if (schedule_exhausted(&t->experiment->config, &t->state.schedule))
+        log_info("early stop after epoch %lld: no better validation error for %lld epochs (train.patience)",
+                 (long long)t->state.epoch - 1, (long long)t->experiment->config.train_patience);
     TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
-    return save(t);
+    TRY(save(t));
+    if (t->stop.looks) stop_forget(t->options->folder->path); /* what came too late is not for the next start */
+    return status_ok();
 }
 
 /* One course of the training, from `options->resume` on. */
@@ -452,6 +484,7 @@ static Status go_back(Comm *comm, const TrainOptions *first, TrainOptions *next,
     next->resume = *opened;
     next->own = true;
     next->judged_anew = first->judged_anew && same;
+    next->rate_anew = first->rate_anew && same;
     return status_ok();
 }
 

@@ -18,6 +18,7 @@ typedef struct {
     const Checkpoint *resume; /* NULL: from the start */
     bool own;                 /* `resume` is one of this run's, so that metrics.jsonl goes on where it was saved */
     bool judged_anew;         /* validation errors from before `resume` do not compare with those to come */
+    bool rate_anew;           /* the learning rate is the configured one, whatever `resume` had come to */
     Provenance *provenance;
     StopRules stop;
     TrainFault fault; /* that a test wants */
@@ -25,6 +26,8 @@ typedef struct {
 
 /* Whether nothing is left to train: all epochs are done, or early stopping has decided. */
 bool train_is_finished(const Config *config, const SavedState *state);
+/* The key that has ended a training that is finished: "train.epochs" or "train.patience". */
+const char *train_ended_by(const Config *config, const SavedState *state);
 
 /* Trains to the end, where that is not reached yet, then measures the best model on the test set. RAM_STOPPED: asked to
  * stop, a checkpoint is saved. RAM_IO: the run folder cannot be written, what was committed is intact. RAM_DATA: the

@@ -101,6 +101,19 @@ mirrors=$good
 run 0 "$work/ended"
 complete "$work/ended"
 
+# .gz files that lie there already are as good, and a damaged one is not taken.
+mkdir "$work/packed"
+for name in {train,t10k}-{images-idx3,labels-idx1}-ubyte; do gzip -1 -c "$mnist/$name" >"$work/packed/$name.gz"; done
+mirrors="file://$work/nowhere"
+run 0 "$work/packed"
+complete "$work/packed"
+rm "$work"/packed/*-ubyte
+printf x >>"$work/packed/t10k-labels-idx1-ubyte.gz"
+printf x | dd of="$work/packed/train-labels-idx1-ubyte.gz" bs=1 seek=200 conv=notrunc status=none
+run 69 "$work/packed"
+[ ! -e "$work/packed/train-labels-idx1-ubyte" ] || fail "a damaged .gz was taken"
+no_rest "$work/packed"
+
 # What cannot work is said.
 run 64 --nonsense
 says "usage"

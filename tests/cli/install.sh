@@ -23,6 +23,21 @@ load() (
 load >out
 says out "$prefix/bin/ram_dist"
 says out "$prefix/share/ram_dist/jobs $prefix/share/ram_dist/configs"
+prefix="$work/pre fix"
+command_run 0 cmake --install "$2" --prefix "$prefix"
+load >out
+says out "$prefix/share/ram_dist/jobs $prefix/share/ram_dist/configs"
+(
+    unset XDG_DATA_DIRS MANPATH
+    # shellcheck disable=SC1090 # what modulecmd prints
+    . <(MODULEPATH=$prefix/share/ram_dist/modulefiles modulecmd bash load "ram_dist/$version")
+    echo "${XDG_DATA_DIRS-} ${MANPATH-none}"
+) >out
+says out "$prefix/share:/usr/local/share:/usr/share none"
+(cd "$work" && cmake --install "$2" --prefix relative >/dev/null)
+says "$work/relative/share/ram_dist/modulefiles/ram_dist/$version" "set prefix {$work/relative}"
+rm -r "$prefix" relative
+prefix=$work/prefix
 
 # --- the man page: no warning, and all that the tables hold
 page=$prefix/share/man/man1/ram_dist.1

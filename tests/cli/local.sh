@@ -105,6 +105,15 @@ code=0
 [ $code -eq 64 ] || fail "a seed among the settings is taken, which would count one run as several"
 says "reproduce.sh: error: seed=4 contradicts --seeds, which trains the seeds from 1 on: leave it out"
 
+# Through a link, from a shell with CDPATH; its help is its own; a short option would be taken for none.
+ln -s "$tree/jobs/local.sh" "$work/link.sh"
+(cd "$work" && CDPATH=/ ./link.sh) >"$work/output" 2>&1 || fail "local.sh through a link"
+says "eval --np $cores $tree/logs/quick"
+run 0 --set train.lr=1 --help
+lacks "train --np"
+run 64 --run-di mine
+says "local.sh: error: --run-di is not clear: write all of the option, --run-dir"
+
 # Failures are the program's own, or shown.
 run 75 --stop
 says "stopped early; the same command goes on from there"

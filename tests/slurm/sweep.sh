@@ -60,6 +60,19 @@ for variant in learned moving_average none; do
     says "mine/$variant-seed-2/config.yaml" "seed: 2"
 done
 
+# --- what failed or is missing is counted, and has its line; one seed has no deviation; runs of other settings are no part
+printf '%s\n' 'good train.lr=0.002' 'bad train.nope=3' >some.variants
+submitted "$clone/jobs/sweep.slurm" --seeds 1 --variants some.variants "${small[@]}" --run-dir lr=0.1
+queue_empties
+says lr=0.1/table.txt "1 of 2 runs have ended"
+grep -qE '^good +1 +[0-9.]+ +[0-9.]+ *$' lr=0.1/table.txt || fail "not a row of one seed"
+grep -qE '^bad +0 +- +-$' lr=0.1/table.txt || fail "a variant that failed has no row"
+submitted sbatch --mem=1G --array=1 "$clone/jobs/sweep.slurm" --seeds 2 "${small[@]}" --set train.lr=0.1
+queue_empties
+cat sweep-"${job}"_*.out >out
+says out "this array ends with task 1, but 2 seeds of 1 variants are 2 tasks"
+says out "as_configured-seed-1 was made with other settings (train.lr=0.003)"
+
 # --- reproduce.sh hands the same to an array, whose tasks measure their models; the last prints the row
 cp small.yaml "$clone/configs/tiny.yaml"
 submitted "$clone/jobs/reproduce.sh" tiny --seeds 2 --set train.epochs=2 --set augment.shift=1
@@ -95,6 +108,13 @@ command_run 64 "$clone/jobs/sweep.slurm" --seeds none "${small[@]}"
 says err "sweep.slurm: error: --seeds is 'none'"
 command_run 64 "$clone/jobs/sweep.slurm" --variants missing "${small[@]}"
 says err "cannot read missing"
+command_run 64 "$clone/jobs/sweep.slurm" --seeds= "${small[@]}"
+says err "--seeds is ''"
+# through a link it finds its folder, though Slurm has a record of the job of another's
+mkdir link
+ln -s "$clone/jobs/sweep.slurm" link
+command_run 0 link/sweep.slurm --seeds 1 --help
+says out "one task per seed and variant"
 echo "../up train.lr=1" >bad.variants
 job=$(sbatch --parsable --array=2 --output=bad-%A.out "$clone/jobs/sweep.slurm" --variants bad.variants "${small[@]}")
 ends FAILED 64 0
