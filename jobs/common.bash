@@ -59,9 +59,10 @@ configured() { # SECTION FILE: the folder `dir` of the section data or run in a 
 read_arguments() {
     local option value whole
     while [ $# -gt 0 ]; do
+        [[ $1 != -[!-]?* ]] || set -- "-$1" "${@:2}" # ram_dist takes -set, too
         option=${1%%=*} value=${1#*=}
         case $1 in
-        --np | -np | -n | --config | --run-dir | --resume | --device | --set)
+        --np | -n | --config | --run-dir | --resume | --device | --set)
             [ $# -ge 2 ] || fail 64 "$1 needs a value"
             value=$2
             shift
@@ -72,7 +73,7 @@ read_arguments() {
                 fail 64 "$option is not clear: write all of the option, $whole"
         done
         case $option in
-        --np | -np | -n) np=$value ;;
+        --np | -n) np=$value ;;
         --config) config=$value ;;
         --run-dir) run_dir=$value ;;
         --resume) resume=$value ;;
@@ -366,7 +367,7 @@ sweep_task() { # ARGUMENTS...
 }
 
 print_table() { # of the runs that have ended so far; under a lock, since tasks may end together
-    local lock line seed names=() files=()
+    local lock line seed run names=() files=()
     exec {lock}>"$sweep/.lock"
     flock "$lock"
     if [ -n "$measuring" ]; then
@@ -376,7 +377,8 @@ print_table() { # of the runs that have ended so far; under a lock, since tasks 
             read_variant "$line"
             names+=("$variant_name")
             for ((seed = 1; seed <= seeds; seed++)); do
-                [ ! -e "$sweep/$variant_name-seed-$seed/metrics.jsonl" ] || files+=("$sweep/$variant_name-seed-$seed/metrics.jsonl")
+                run=$sweep/$variant_name-seed-$seed
+                [ ! -e "$run/metrics.jsonl" ] || [ -n "$(differences "$run" "$seed")" ] || files+=("$run/metrics.jsonl")
             done
         done
         awk -v planned=$((seeds * ${#lines[@]})) -v names="${names[*]}" -f "$jobs/sweep_table.awk" "${files[@]}" \
@@ -391,7 +393,7 @@ print_table() { # of the runs that have ended so far; under a lock, since tasks 
 resolve() { # CONFIG SETTINGS...: what decides the figures of a run, a key a line
     "$program" config --resolved --config "$@" |
         awk -F ': *' '/^[^ ]/ { section = $1 }
-            section !~ /^(device|threads|run|checkpoint|trace|check|comm)$/ && !/^  (dir|time_limit|graph):/ && $2 != "" {
+            section !~ /^(device|threads|run|checkpoint|trace|check|comm)$/ && !/^  (dir|time_limit|graph|classes):/ && $2 != "" {
                 sub(/^ */, "", $1); print ($1 == section ? "" : section ".") $1 "=" $2 }'
 }
 
@@ -406,7 +408,8 @@ differences() { # RUN SEED: what its configuration has other than these settings
         sed -n 's/^< //p' | xargs
 }
 
-check_made_so() { # [KEY THAT MAY DIFFER]: the run in run_dir, if there is one, by these settings: others would make a row that says what is not so
+check_made_so() { # [KEY THAT MAY DIFFER]: the run in run_dir, if there is one, by these settings: others would make a row
+    # that says what is not so
     local differ
     [ -e "$run_dir/config.yaml" ] || return 0
     differ=$(differences "$run_dir" "$seed" | xargs -n 1 | grep -v "^${1:-none}=" | xargs) || true

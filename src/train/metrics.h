@@ -31,7 +31,7 @@ void metrics_close(Metrics *metrics); /* a zeroed one is allowed */
 /* Each line is written whole and flushed. RAM_IO. On a closed Metrics: nothing. */
 Status metrics_epoch(Metrics *metrics, const EpochFigures *figures);
 Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const Evaluation *evaluation);
-/* A line that says: the evaluations from here on do not compare with those before. */
+/* A line that says: the best model is chosen from the evaluations from here on. */
 Status metrics_measured_anew(Metrics *metrics, int64_t step);
 
 /* Syncs the file, and writes it anew where it was deleted; its length and XXH3-128 of its content are what a checkpoint

@@ -91,7 +91,7 @@ static Status open_state(Training *t) {
         forget_best(&t->state);
     }
     if (t->options->rate_anew) t->state.schedule.factor = 1;
-    if (!t->options->own || t->options->rate_anew) t->state.rate_factor = 1;
+    if (t->options->rate_anew) t->state.rate_factor = 1;
     if (t->state.rate_factor < 1)
         log_info("going on at %g of the learning rate, after numerical faults", t->state.rate_factor);
     return status_ok();
@@ -118,7 +118,7 @@ static Status take_up(const Training *t) {
 }
 
 /* An older set may name a best one that a later best has replaced: then the best is chosen from what comes. What the
- * schedule remembers stays, since a course that comes again is to come to the same bits. @collective */
+ * schedule remembers stays, since a course that comes again is to come to the same weights. @collective */
 static void look_for_best(Training *t) {
     const int64_t best = t->state.best_step;
     if (!t->options->own || best == 0 || best == t->state.step) return;
@@ -128,6 +128,8 @@ static void look_for_best(Training *t) {
         "from here on",
         (long long)best);
     forget_best(&t->state);
+    t->state.schedule.observed = 0; /* the average too */
+    t->state.schedule.mean_error = 0;
     t->best_gone = true;
 }
 
@@ -444,7 +446,7 @@ static Status train_on(Training *t) {
             t->state.best_saved_error = before.best_saved_error;
         }
     }
-    if (schedule_exhausted(&t->experiment->config, &t->state.schedule))
+    if (t->state.epoch <= t->experiment->config.train_epochs)
         log_info("early stop after epoch %lld: no better validation error for %lld epochs (train.patience)",
                  (long long)t->state.epoch - 1, (long long)t->experiment->config.train_patience);
     TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */

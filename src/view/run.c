@@ -126,7 +126,7 @@ bool run_is(const char *path) {
 
 /* Why there is no run at `path`. */
 static Status refuse(const char *path) {
-    if (access(path, X_OK) != 0 && errno == EACCES)
+    if (atomic_file_is_folder(path) && access(path, X_OK) != 0 && errno == EACCES)
         return status_error(RAM_IO, "cannot look into %.400s: %s; make it readable", path, strerror(EACCES));
     return status_error(RAM_DATA,
                         "there is no run in %.400s: neither metrics.jsonl nor config.yaml lies there; give the folder "

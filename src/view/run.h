@@ -64,7 +64,7 @@ typedef struct {
     int epochs, evals; /* rows */
     EpochRow *epoch;
     EvalRow *eval;
-    int comparable; /* the first evaluation of what the run measures now: it may have gone on with other data */
+    int comparable; /* the first evaluation that the best model is chosen from */
     bool has_recording;
     /* of the test set, of the run's configuration, policy and checkpoints, the newest, the largest: as far as there is
      * such a one */
@@ -89,7 +89,7 @@ void run_tell_apart(int runs, Run *run);
 /* Reads the traces as well, and where the run ran. A trace that cannot be read is warned of and passed over. RAM_IO. */
 Status run_read_traces(Run *run);
 
-/* In what the pictured trace is not of the run as it is now, in one sentence; "": it is. */
+/* In what the pictured trace is not of the run as it is now, in whole sentences; "": it is. */
 void run_tell_difference(const Run *run, char *text, size_t size);
 void run_close(Run *run); /* a zeroed one is allowed */
 

@@ -83,9 +83,9 @@ void run_tell_difference(const Run *run, char *text, size_t size) {
         add_text(text, size, "%s%s is %.64s here (%.64s in the run)",
                  *text ? ", " : "This trace is of another configuration: ", config_key(key)->name, here, there);
     }
-    if (*text) add_text(text, size, ". ");
+    if (*text) add_text(text, size, ".");
     if (!is_held(run, recording))
-        add_text(text, size, "%s is of a checkpoint that the run has no longer.", *text ? "It" : "This trace");
+        add_text(text, size, "%s is of a checkpoint that the run has no longer.", *text ? " It" : "This trace");
 }
 
 /* --- the traces of a folder */

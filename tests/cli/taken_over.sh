@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# taken_over.sh RAM_DIST: what a run takes over from the checkpoint that it goes on from, and what it does not: the folder,
-# the best model, early stopping, the learning rate.
+# taken_over.sh RAM_DIST: what a run takes over from the checkpoint that it goes on from (the rate that it has come to), and
+# what it does not (another's folder, best model and patience).
 # shellcheck disable=SC1091,SC2154 # checks.bash sets work, ram_dist, here and python
 . "$(dirname "$0")/checks.bash"
 blobs data 600 200
@@ -9,11 +9,10 @@ export RAM_DATA=$work/data
 
 # A run that begins with another's checkpoint names its own folder in config.yaml, also without --run-dir.
 run 0 --config small.yaml --set train.epochs=2 --run-dir parent
-rm -rf logs/default
+fingerprint parent >before
 run 0 --resume parent/checkpoints/latest --set train.epochs=3
 lacks logs/default/config.yaml "parent"
-fingerprint parent >before
-run 0 --config logs/default/config.yaml --resume auto --set train.epochs=4 --run-dir logs/default
+run 0 --config logs/default/config.yaml --resume auto --set train.epochs=4
 fingerprint parent | diff before - >/dev/null || fail "the run that it began with was changed"
 
 # Its patience is its own as well.

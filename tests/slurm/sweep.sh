@@ -67,11 +67,12 @@ queue_empties
 says lr=0.1/table.txt "1 of 2 runs have ended"
 grep -qE '^good +1 +[0-9.]+ +[0-9.]+ *$' lr=0.1/table.txt || fail "not a row of one seed"
 grep -qE '^bad +0 +- +-$' lr=0.1/table.txt || fail "a variant that failed has no row"
-submitted sbatch --mem=1G --array=1 "$clone/jobs/sweep.slurm" --seeds 2 "${small[@]}" --set train.lr=0.1
+submitted sbatch --mem=1G --array=3-4 "$clone/jobs/sweep.slurm" --seeds 5 "${small[@]}" --set train.lr=0.1
 queue_empties
 cat sweep-"${job}"_*.out >out
-says out "this array ends with task 1, but 2 seeds of 1 variants are 2 tasks"
-says out "as_configured-seed-1 was made with other settings (train.lr=0.003)"
+says out "this array ends with task 4, but 5 seeds of 1 variants are 5 tasks"
+says out "as_configured-seed-3 was made with other settings (train.lr=0.003)"
+says out "1 of 5 runs have ended"
 
 # --- reproduce.sh hands the same to an array, whose tasks measure their models; the last prints the row
 cp small.yaml "$clone/configs/tiny.yaml"
@@ -110,11 +111,14 @@ command_run 64 "$clone/jobs/sweep.slurm" --variants missing "${small[@]}"
 says err "cannot read missing"
 command_run 64 "$clone/jobs/sweep.slurm" --seeds= "${small[@]}"
 says err "--seeds is ''"
-# through a link it finds its folder, though Slurm has a record of the job of another's
-mkdir link
+# through a link it finds its folder; a copy of it does not take that of some job that Slurm has a record of
+mkdir link copy
 ln -s "$clone/jobs/sweep.slurm" link
 command_run 0 link/sweep.slurm --seeds 1 --help
 says out "one task per seed and variant"
+cp "$clone/jobs/sweep.slurm" copy
+command_run 64 copy/sweep.slurm --seeds 1
+says err "its folder is not known"
 echo "../up train.lr=1" >bad.variants
 job=$(sbatch --parsable --array=2 --output=bad-%A.out "$clone/jobs/sweep.slurm" --variants bad.variants "${small[@]}")
 ends FAILED 64 0

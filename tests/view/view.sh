@@ -201,7 +201,7 @@ lacks others/report.html "of another configuration"
 rm -r others/traces/test-*
 run 0 report others
 says others/report.html "This trace is of another configuration: data.task is translated here (mnist in the run), data.canvas is"
-says others/report.html "model.glimpses is 2 here (4 in the run). </p>"
+says others/report.html "model.glimpses is 2 here (4 in the run).</p>"
 run 0 plot others --what heatmap --output others.png
 says err "zz-two: This trace is of another configuration: data.task is translated here (mnist in the run), "
 cp -r one left
@@ -360,6 +360,7 @@ done
 refuses 64 "report needs" report
 refuses 65 "there is no run in nothing" report nothing
 refuses 65 "there is no run in data" watch data
+refuses 65 "there is no run in one/metrics.jsonl" report one/metrics.jsonl
 refuses 64 "more than 8 of RUN" report 1 2 3 4 5 6 7 8 9
 refuses 64 "watch needs" watch
 refuses 64 "plot needs the path" plot

@@ -216,7 +216,7 @@ static void choose_algorithm(CudaBlas *blas, Plan *plan) {
     const Shape *s = &plan->shape;
     describe_product(blas, plan, s->exact ? CUBLAS_COMPUTE_32F : blas->compute);
     if (find_algorithm(blas, plan)) return;
-    if (is_aligned(s) && !blas->lacks_precision) {
+    if (!s->exact && blas->compute != CUBLAS_COMPUTE_32F && is_aligned(s) && !blas->lacks_precision) {
         blas->lacks_precision = true;
         log_warning("cuBLAS has no product of %lld x %lld x %lld in train.precision: such are computed in fp32",
                     (long long)s->m, (long long)s->k, (long long)s->n);
