@@ -220,7 +220,7 @@ part_host() { # what the host does for the GPU: pictures that it draws, a step a
     done
     expect "recorded or not: the same figures" same_facts "$work/cluttered-true" "$work/cluttered-false"
     expect "too large a batch is refused" refused 64 "out of GPU memory" ram_dist --device cuda \
-        --set train.batch=1048576 --set model.hidden=4096 --run-dir "$work/large"
+        --set train.batch=54000 --set train.samples=64 --set model.hidden=4096 --run-dir "$work/large"
 }
 
 figure() { sed -n "s/^ *\"$1\": \([0-9.e+-]*\),*$/\1/p" "$work/out"; }

@@ -77,9 +77,9 @@ if [ "$device" = cuda ]; then
         # A batch that the GPU has no room for: no rank begins.
         export EMULATED_MEMORY=$((164 << 20))
         for np in 1 2 3; do
-            run 64 --np $np --config small.yaml --set train.batch=100000 --run-dir large$np --device cuda
+            run 64 --np $np --config small.yaml --set train.batch=100000 --set train.samples=160 --run-dir large$np --device cuda
             error_has "out of GPU memory: " " MiB more were asked for" "train.batch"
-            EMULATED_NCCL=yes run 64 --np $np --config small.yaml --set train.batch=100000 --set train.reduction=tree \
+            EMULATED_NCCL=yes run 64 --np $np --config small.yaml --set train.batch=100000 --set train.samples=160 --set train.reduction=tree \
                 --comm nccl --run-dir large$np --device cuda
             error_has "out of GPU memory: "
         done
