@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* Seconds that the last run may still hold its folder: a lost node's lock lasts as long as its file server's lease. */
@@ -32,14 +33,55 @@ static int64_t newest_step(const char *checkpoints) {
     return step;
 }
 
+/* A set is known by its step and its folder's inode, which it keeps when it is put aside. */
+typedef struct {
+    int count;
+    struct {
+        int64_t step;
+        ino_t inode;
+    } * set;
+} KnownSets;
+
+static KnownSets known_sets(const char *checkpoints) {
+    KnownSets known = {0};
+    StepList list = {0};
+    const Status listed = step_folder_list(checkpoints, &list);
+    if (!status_failed(&listed)) known.set = memory_new((size_t)list.count + 1, sizeof *known.set);
+    for (int i = 0; i < list.count && !status_failed(&listed); i++) {
+        char path[FILE_PATH];
+        struct stat facts;
+        const Status joined = atomic_file_join(path, checkpoints, list.folder[i].name);
+        if (status_failed(&joined) || stat(path, &facts) != 0) continue;
+        known.set[known.count].step = list.folder[i].step;
+        known.set[known.count++].inode = facts.st_ino;
+    }
+    free(list.folder);
+    return known;
+}
+
+/* Whether there is a set that was not there before. */
+static bool has_new_set(const char *checkpoints, const KnownSets *before) {
+    KnownSets now = known_sets(checkpoints);
+    bool found = false;
+    for (int i = 0; i < now.count && !found; i++) {
+        int j = 0;
+        while (j < before->count &&
+               (now.set[i].step != before->set[j].step || now.set[i].inode != before->set[j].inode))
+            j++;
+        found = j == before->count;
+    }
+    free(now.set);
+    return found;
+}
+
 static void wait_for_release(const char *run) {
     const struct timespec pause = {.tv_nsec = 100000000};
     for (double waited = 0; waited < RELEASE && run_folder_in_use(run) && !stop_requested(); waited += 0.1)
         nanosleep(&pause, NULL);
 }
 
-/* The line with `--resume auto` at its end, where the last word counts; free() it. Without a checkpoint of the run's
- * own a start from another's begins there again. */
+/* The line with `--resume auto` at its end, where the last word counts; free() it. Without a checkpoint that these
+ * ranks have saved a start from a certain one begins there again. */
 static char **line_again(char **line, const Arguments *arguments, bool saved) {
     size_t words = 0;
     while (line[words]) words++;
@@ -56,8 +98,7 @@ static char **line_again(char **line, const Arguments *arguments, bool saved) {
 static void tell(const Folders *folders, const char *cause, int failures, int most) {
     const Status attached = log_attach(folders->log);
     (void)attached; /* a run that died before it had a folder has no log */
-    log_warning("%s; starting all ranks again from the newest checkpoint (%d of at most %d times without progress)",
-                cause, failures, most);
+    log_warning("%s; starting all ranks again (%d of at most %d times without progress)", cause, failures, most);
     log_detach();
 }
 
@@ -82,12 +123,14 @@ static Status run_watched(const Launch *launch, const Arguments *arguments, char
     int failures = 0;
     TRY(find_folders(arguments, &folders));
     int64_t newest = newest_step(folders.checkpoints);
+    KnownSets before = known_sets(folders.checkpoints);
     Status status = launch_ranks(launch, np, true, line, stop_requested, end);
     while (try_again(&folders, end, most, &failures, &newest)) {
-        char **again = line_again(line, arguments, newest >= 0);
+        char **again = line_again(line, arguments, has_new_set(folders.checkpoints, &before));
         status = launch_ranks(launch, np, true, again, stop_requested, end);
         free(again);
     }
+    free(before.set);
     return status;
 }
 

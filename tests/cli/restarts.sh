@@ -66,6 +66,13 @@ RAM_FAULT=kill:9@0 run 69 --np 2 --max-restarts 2 "${short[@]}" --run-dir stuck
 says err "(2 of at most 2 times without progress)"
 says err "gave up after 2 restarts without a newer checkpoint"
 tail -n 1 err | grep -q '^ram_dist: error: rank 0 on .* was ended by signal 9' || fail "the last line is no error"
+# Asked for a certain set it begins with that one again, as long as no other has been saved since.
+run 0 "${short[@]}" --set train.epochs=4 --set checkpoint.keep=9 --run-dir asked
+set=$(find asked/checkpoints -name 'step-*' | sort | head -n 1)
+for operation in 2 6; do
+    RAM_FAULT=kill:$operation@0 run 69 --np 2 --max-restarts 2 --run-dir asked --resume "$set" --set train.epochs=5 --set train.lr=0.05
+    [ "$(grep -c "going on from" out) $(grep -c "going on from $set" out)" = "3 3" ] || fail "going on from another set than $set"
+done
 RAM_FAULT=kill:9 run 69 --np 1 --max-restarts 1 "${short[@]}" --run-dir one
 says err "a rank was ended by signal 9 (Killed); starting all ranks again"
 run 0 --np 1 --max-restarts 1 "${short[@]}" --run-dir one --resume auto
