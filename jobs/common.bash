@@ -290,21 +290,20 @@ train() {
 # --- a sweep: an array of jobs over seeds and variants
 
 variants='' seeds='' measuring='' rest=()
-check_seeds() { [[ $1 =~ ^[1-9][0-9]{0,3}$ ]] || fail 64 "--seeds is '$1': give a number from 1 on"; }
+take_seeds() {
+    [[ $1 =~ ^[1-9][0-9]{0,3}$ ]] || fail 64 "--seeds is '$1': give a number from 1 on"
+    seeds=$1
+}
 read_sweep() { # takes the options of a sweep out of the arguments
     while [ $# -gt 0 ]; do
         case $1 in
         --variants | --seeds) [ $# -ge 2 ] || fail 64 "$1 needs a value" ;;
         esac
         case $1 in
-        --seeds=*) check_seeds "${1#*=}" ;;
-        --seeds) check_seeds "$2" ;;
-        esac
-        case $1 in
         --variants) variants=$2 && shift ;;
         --variants=*) variants=${1#*=} ;;
-        --seeds) seeds=$2 && shift ;;
-        --seeds=*) seeds=${1#*=} ;;
+        --seeds) take_seeds "$2" && shift ;;
+        --seeds=*) take_seeds "${1#*=}" ;;
         --measure) measuring=yes ;;
         seed=* | --set=seed=*) fail 64 "${1#--set=} contradicts --seeds, which trains the seeds from 1 on: leave it out" ;;
         *) rest+=("$1") ;;
@@ -367,7 +366,7 @@ sweep_task() { # ARGUMENTS...
 }
 
 print_table() { # of the runs that have ended so far; under a lock, since tasks may end together
-    local lock line seed run names=() files=()
+    local lock line names=() files=() found
     exec {lock}>"$sweep/.lock"
     flock "$lock"
     if [ -n "$measuring" ]; then
@@ -376,10 +375,8 @@ print_table() { # of the runs that have ended so far; under a lock, since tasks 
         for line in "${lines[@]}"; do
             read_variant "$line"
             names+=("$variant_name")
-            for ((seed = 1; seed <= seeds; seed++)); do
-                run=$sweep/$variant_name-seed-$seed
-                [ ! -e "$run/metrics.jsonl" ] || [ -n "$(differences "$run" "$seed")" ] || files+=("$run/metrics.jsonl")
-            done
+            find_made metrics.jsonl
+            files+=("${found[@]}")
         done
         awk -v planned=$((seeds * ${#lines[@]})) -v names="${names[*]}" -f "$jobs/sweep_table.awk" "${files[@]}" \
             </dev/null >"$sweep/table.txt"
@@ -439,17 +436,23 @@ measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on 
     mv "$run_dir/errors.new" "$run_dir/errors.txt"
 }
 
-print_row() { # of the variant, over those of its runs that were made so and have been measured
-    local seed run setting augmented title=$name errors=()
+find_made() { # FILE: sets found: it, of those runs of the variant that have it and were made so
+    local seed run
+    found=()
     for ((seed = 1; seed <= seeds; seed++)); do
         run=$sweep/$variant_name-seed-$seed
-        [ ! -e "$run/errors.txt" ] || [ -n "$(differences "$run" "$seed")" ] || errors+=("$run/errors.txt")
+        [ ! -e "$run/$1" ] || [ -n "$(differences "$run" "$seed")" ] || found+=("$run/$1")
     done
+}
+
+print_row() { # of the variant, over those of its runs that were made so and have been measured
+    local setting augmented title=$name found
+    find_made errors.txt
     [ -z "$variants" ] || title+=", $variant_name"
     for setting in "${settings[@]}"; do [ "$setting" = --set ] || title+=", $setting"; done
-    [ ${#errors[@]} -gt 0 ] || { echo "| $title | 0 | not run | not run | not run | not run |" && return; }
-    augmented=$(resolve "${errors[0]%/*}/config.yaml" | awk -F = 'sub(/^augment\./, "") && $2 != 0 { print $1, $2 }' | paste -sd ,)
-    cat "${errors[@]}" | awk -v name="$title${augmented:+ (augmented: ${augmented//,/, })}" '
+    [ ${#found[@]} -gt 0 ] || { echo "| $title | 0 | not run | not run | not run | not run |" && return; }
+    augmented=$(resolve "${found[0]%/*}/config.yaml" | awk -F = 'sub(/^augment\./, "") && $2 != 0 { print $1, $2 }' | paste -sd ,)
+    cat "${found[@]}" | awk -v name="$title${augmented:+ (augmented: ${augmented//,/, })}" '
         { for (i = 1; i <= 4; i++) { sum[i] += $i; square[i] += $i * $i } }
         function entry(i) {
             if (NR == 1) return sprintf("%.2f", sum[i])

@@ -73,6 +73,8 @@ static Status open_metrics(Training *t) {
 static void forget_best(SavedState *state) {
     state->best_step = state->best_epoch = 0;
     state->best_saved_error = schedule_start().best_error;
+    state->schedule.observed = 0; /* the average that chooses it */
+    state->schedule.mean_error = 0;
 }
 
 static Status open_state(Training *t) {
@@ -90,8 +92,7 @@ static Status open_state(Training *t) {
         t->state.schedule = schedule_forget_errors(&t->state.schedule);
         forget_best(&t->state);
     }
-    if (t->options->rate_anew) t->state.schedule.factor = 1;
-    if (t->options->rate_anew) t->state.rate_factor = 1;
+    if (t->options->rate_anew) t->state.schedule.factor = t->state.rate_factor = 1;
     if (t->state.rate_factor < 1)
         log_info("going on at %g of the learning rate, after numerical faults", t->state.rate_factor);
     return status_ok();
@@ -128,8 +129,6 @@ static void look_for_best(Training *t) {
         "from here on",
         (long long)best);
     forget_best(&t->state);
-    t->state.schedule.observed = 0; /* the average too */
-    t->state.schedule.mean_error = 0;
     t->best_gone = true;
 }
 
