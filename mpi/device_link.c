@@ -6,7 +6,7 @@
 #include <string.h>
 
 Status device_link_wish(CommChoice backend, ReductionChoice reduction, DeviceChoice device, int ranks, LinkWish *wish) {
-    const bool on_cpu = device == DEVICE_CPU;
+    const bool on_cpu = device != DEVICE_CUDA;
     *wish = LINK_MPI;
     if (on_cpu && backend == COMM_NCCL)
         return status_error(RAM_UNAVAILABLE,

@@ -67,6 +67,12 @@ const Gpu *devices_gpu(const Devices *devices, int rank) {
     return &devices->view[rank].seen.gpu[devices->gpu[rank]];
 }
 
+bool devices_any(const Devices *devices) {
+    for (int rank = 0; rank < devices->ranks; rank++)
+        if (devices->gpu[rank] != DEVICE_NONE) return true;
+    return false;
+}
+
 int devices_without(const Devices *devices) {
     for (int rank = 0; rank < devices->ranks; rank++)
         if (devices->gpu[rank] == DEVICE_NONE) return rank;

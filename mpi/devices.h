@@ -35,6 +35,8 @@ void devices_free(Devices *devices); /* NULL is allowed */
 /* The GPU of a rank that has one. Borrowed. */
 const Gpu *devices_gpu(const Devices *devices, int rank);
 
+bool devices_any(const Devices *devices); /* whether a rank has one */
+
 /* The lowest rank that sees no GPU, or DEVICE_NONE. */
 int devices_without(const Devices *devices);
 

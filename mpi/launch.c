@@ -70,22 +70,20 @@ Status launch_detect(Launch *launch) {
 
 bool launch_is_watched(void) { return getenv(MPIRUN_MARK) != NULL; }
 
-Status launch_ranks(const Launch *launch, int64_t np, bool watched, char **argv, StopAsked *asked, RanksEnd *end) {
+Status launch_ranks(const Launch *launch, int np, bool watched, char **argv, StopAsked *asked, RanksEnd *end) {
     *end = (RanksEnd){.code = -1};
     if (np == LAUNCH_NP_NONE) return status_ok();
-    if (np < 1 || np > LAUNCH_NP_MOST)
-        return status_error(RAM_USAGE, "--np %lld is out of range: give 1 to %d ranks", (long long)np, LAUNCH_NP_MOST);
     if (launch->kind != LAUNCH_ALONE) {
         if (np == launch->size) return status_ok();
-        return status_error(RAM_USAGE, "--np %lld disagrees with the launcher, which started %d rank%s: leave --np out",
-                            (long long)np, launch->size, launch->size == 1 ? "" : "s");
+        return status_error(RAM_USAGE, "--np %d disagrees with the launcher, which started %d rank%s: leave --np out",
+                            np, launch->size, launch->size == 1 ? "" : "s");
     }
     if (np == 1 && (!watched || launch_is_watched())) return status_ok();
     if (launch_is_watched())
         return status_error(RAM_UNAVAILABLE,
                             "mpirun in PATH is not that of Open MPI: it started a rank without telling it its number. "
                             "Put Open MPI's mpirun first in PATH (Debian: openmpi-bin)");
-    return mpirun_run((int)np, argv, launch_terminal(launch), asked, end);
+    return mpirun_run(np, argv, launch_terminal(launch), asked, end);
 }
 
 /* --- communicator and threads */

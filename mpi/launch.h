@@ -35,13 +35,14 @@ Status launch_detect(Launch *launch);
 
 enum { LAUNCH_NP_NONE = 0, LAUNCH_NP_MOST = 1024 /* no run has more lanes */ };
 
-/* Obeys `--np N`; LAUNCH_NP_NONE where it was not given. Outside a launcher N > 1 runs N ranks of this program with the
- * same arguments (the option itself included) under mpirun, waits for them, and says in *end how they ended; with
- * `watched` also one rank runs as a child. Where this process is itself what should run, end->code is -1 and the caller
- * goes on. Where `asked` tells of a request to stop that has come already, no rank is started (end->too_early).
- * RAM_USAGE: N out of range, or not the launcher's size. RAM_UNAVAILABLE: no mpirun, it failed, or a rank was killed.
+/* Obeys `--np N`, N from 1 to LAUNCH_NP_MOST; LAUNCH_NP_NONE where it was not given. Outside a launcher N > 1 runs N
+ * ranks of this program with the same arguments (the option itself included) under mpirun, waits for them, and says in
+ * *end how they ended; with `watched` also one rank runs as a child. Where this process is itself what should run,
+ * end->code is -1 and the caller goes on. Where `asked` tells of a request to stop that has come already, no rank is
+ * started (end->too_early). RAM_USAGE: N is not the launcher's size. RAM_UNAVAILABLE: no mpirun, it failed, or a rank
+ * was killed.
  */
-Status launch_ranks(const Launch *launch, int64_t np, bool watched, char **argv, StopAsked *asked, RanksEnd *end);
+Status launch_ranks(const Launch *launch, int np, bool watched, char **argv, StopAsked *asked, RanksEnd *end);
 
 /* Whether a watching process of this program started this one. */
 bool launch_is_watched(void);

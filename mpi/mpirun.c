@@ -78,7 +78,7 @@ static sigset_t watched_signals(void) {
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     for (int i = 0; i < STOP_SIGNALS_COUNT; i++)
-        if (!stop_signal_ignored(STOP_SIGNALS[i])) sigaddset(&set, STOP_SIGNALS[i]);
+        if (!stop_signal_ignored(STOP_SIGNALS[i].number)) sigaddset(&set, STOP_SIGNALS[i].number);
     return set;
 }
 

@@ -7,12 +7,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-static const int STOP_SIGNALS[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+static const struct {
+    int number;
+    const char *name;
+} STOP_SIGNALS[] = {
+    {SIGINT, "SIGINT"}, {SIGTERM, "SIGTERM"}, {SIGHUP, "SIGHUP"}, {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}};
 enum { STOP_SIGNALS_COUNT = sizeof STOP_SIGNALS / sizeof *STOP_SIGNALS };
 
 static inline bool stop_signal_ignored(int number) {
     struct sigaction action;
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static inline const char *stop_signal_name(int number) {
+    for (int i = 0; i < STOP_SIGNALS_COUNT; i++)
+        if (STOP_SIGNALS[i].number == number) return STOP_SIGNALS[i].name;
+    return "a signal";
 }
 
 #endif

@@ -367,6 +367,7 @@ void watch_start(Watch *watch, double seconds) {
 }
 
 void watch_free(Watch *watch) {
+    if (!watch) return;
     watch_close(watch);
     pthread_cond_destroy(&watch->wake);
     pthread_mutex_destroy(&watch->lock);

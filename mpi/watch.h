@@ -23,6 +23,7 @@ typedef enum {
     COLLECTIVES
 } Collective;
 
+/* Owned by the caller; never NULL. */
 Watch *watch_new(int rank, int size);
 
 /* Of the main thread, around each collective. */
@@ -46,6 +47,6 @@ void watch_start(Watch *watch, double seconds);
 /* From now on so many seconds more; of the main thread, outside of a collective. */
 void watch_grace(Watch *watch, double seconds);
 
-void watch_free(Watch *watch);
+void watch_free(Watch *watch); /* NULL is allowed */
 
 #endif

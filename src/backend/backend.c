@@ -47,6 +47,11 @@ void backend_range(Backend *backend, const char *name) {
 
 void backend_range_end(Backend *backend) { backend_range(backend, NULL); }
 
+int span_stacked_rows(const Span *span, int glimpses) {
+    require(span->lane_count == 1);
+    return glimpses * (int)span_rows(span);
+}
+
 bool backend_span(const Backend *backend, const Span *lanes, int lanes_most, int worker, int first, Span *span) {
     const int count = lanes->lane_count, workers = backend->workers;
     const int begin = lanes->first_lane + (int)partition_begin(count, worker, workers);

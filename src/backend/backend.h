@@ -46,6 +46,11 @@ typedef struct {
     DevFloats packed; /* NULL where the backend does not pack */
 } Weight;
 
+/* A layer with fewer inputs or outputs than these is a narrow one: its products stay plain, in float32, on every
+ * backend and with every train.precision. */
+enum { PRODUCT_NARROW = 16 };
+static inline bool product_is_narrow(int in, int out) { return in < PRODUCT_NARROW || out < PRODUCT_NARROW; }
+
 /* A contiguous run of lanes of one batch (DESIGN 4). Rows are (image, roll-out), the roll-outs of one image side by
  * side. Forward and backward kernels take one lane at a time; the gradients of the parameters take the lanes of a whole
  * span, a complete subtree of the lane tree, and leave its sum. */
@@ -64,6 +69,8 @@ static inline int64_t span_images(const Span *span) {
     return partition_begin(span->batch, span->first_lane + span->lane_count, span->lanes) - span_first_image(span);
 }
 static inline int64_t span_rows(const Span *span) { return span_images(span) * span->samples; }
+/* Rows of a stacked matrix of one lane; the bounds of the configuration keep them in an int. */
+int span_stacked_rows(const Span *span, int glimpses);
 
 /* Lane `lane` of the span, counted from its first, as a span of its own. */
 static inline Span span_lane(const Span *span, int lane) {
@@ -274,8 +281,8 @@ typedef struct {
     /* --- evaluation: probability (rows, classes) += exp(log_prob). */
     void (*add_probability)(Backend *, const Span *, int classes, DevFloats log_prob, DevFloats probability);
 
-    /* --- losses and their gradients; each adds its sums to sums (span's lanes, SUMS). Gradients may be absent (NULL).
-     */
+    /* --- losses and their gradients, of a span of one lane; each adds its sums to sums (SUMS). Gradients may be absent
+     * (NULL). */
 
     /* b (glimpses, rows): in the learned baseline, out the baseline used. d_baseline (glimpses, rows); d_location
      * (glimpses, rows, 2): gradient before the locator's tanh. reward (rows) is only summed. */
@@ -312,8 +319,7 @@ typedef struct {
     void (*pack)(Backend *, int count, const Packing *work); /* NULL where the backend does not pack */
     void (*add)(Backend *, int64_t count, DevFloats a, DevFloats b, DevFloats out); /* out = a + b; out may be a */
     /* out (count) = the sum of the nodes' vectors in the order of the lane tree. */
-    void (*tree_sum)(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
-                     DevFloats out);
+    void (*tree_sum)(Backend *, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count, DevFloats out);
     /* sum (1): of squares in double, in an order that depends on count alone. */
     void (*sum_squares)(Backend *, int64_t count, DevFloats values, DevDoubles sum);
 

@@ -7,7 +7,7 @@
 
 enum { GUARD = 256 /* bytes before and behind an array */, FILL = 0xff /* each byte of a NaN */ };
 
-/* Added to addresses: outside of what any process can map, on x86-64 and AArch64. */
+/* Added to addresses: outside of what any process can map on x86-64. */
 static const uintptr_t DISGUISE = (uintptr_t)1 << 54;
 
 typedef struct {
@@ -334,12 +334,12 @@ static void checked_add(Backend *backend, int64_t count, DevFloats a, DevFloats 
     PASS_ON(add, count, floats(backend, a, count), floats(backend, b, count), floats(backend, out, count));
 }
 
-static void checked_tree_sum(Backend *backend, int lanes, int nodes, const LaneNode *node, const DevFloats *vector,
-                             int64_t count, DevFloats out) {
+static void checked_tree_sum(Backend *backend, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
+                             DevFloats out) {
     DevFloats revealed[LANES_MOST];
     require(nodes <= LANES_MOST);
     for (int i = 0; i < nodes; i++) revealed[i] = floats(backend, vector[i], count);
-    PASS_ON(tree_sum, lanes, nodes, node, revealed, count, floats(backend, out, count));
+    PASS_ON(tree_sum, nodes, node, revealed, count, floats(backend, out, count));
 }
 
 static void checked_sum_squares(Backend *backend, int64_t count, DevFloats values, DevDoubles sum) {

@@ -96,7 +96,7 @@ static size_t parent_length(const char *path) {
     return slash == path ? 1 : (size_t)(slash - path);
 }
 
-static Status parent_of(const char *path, char parent[FILE_PATH]) {
+Status atomic_file_parent(const char *path, char parent[FILE_PATH]) {
     size_t length = parent_length(path);
     if (length >= FILE_PATH) return status_error(RAM_USAGE, "the path %.300s... is too long", path);
     memcpy(parent, length ? path : ".", length ? length : 1);
@@ -124,7 +124,7 @@ Status atomic_file_sync_folder(const char *path) {
 
 static Status sync_parent(const char *path) {
     char parent[FILE_PATH];
-    TRY(parent_of(path, parent));
+    TRY(atomic_file_parent(path, parent));
     return atomic_file_sync_folder(parent);
 }
 
@@ -229,7 +229,7 @@ Status atomic_file_make_temporary(const char *path) {
 Status atomic_file_make_folder(const char *path) {
     char parent[FILE_PATH];
     if (atomic_file_is_folder(path)) return status_ok();
-    TRY(parent_of(path, parent));
+    TRY(atomic_file_parent(path, parent));
     if (strcmp(parent, path) != 0) TRY(atomic_file_make_folder(parent));
     TRY(atomic_file_make_temporary(path));
     return sync_parent(path);

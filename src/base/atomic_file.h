@@ -14,6 +14,10 @@ enum { FILE_PATH = 4096 };
 /* out = folder/name; RAM_USAGE where that is too long. */
 Status atomic_file_join(char out[FILE_PATH], const char *folder, const char *name);
 
+/* The folder that `path` lies in: "." where it names none, "/" for what is in the root. RAM_USAGE where it is too long.
+ */
+Status atomic_file_parent(const char *path, char parent[FILE_PATH]);
+
 /* Whether `folder` has something of that name. Where it cannot be looked into it has nothing: who opens it tells. */
 bool atomic_file_is_in(const char *folder, const char *name);
 

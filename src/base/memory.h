@@ -1,4 +1,5 @@
-/* Host memory: zeroed, aligned to 64 bytes, freed with free(). */
+/* Memory of the host: zeroed, aligned to 64 bytes, owned by the caller, who frees it with free(). Must not know what it
+ * is for. Nothing is collective. */
 #ifndef RAM_BASE_MEMORY_H
 #define RAM_BASE_MEMORY_H
 

@@ -1,5 +1,6 @@
 /* How n things are cut into parts: part v of V holds [floor(v n / V), floor((v+1) n / V)), possibly none.
- * The one rule for images to lanes, lanes to ranks, lanes to threads and rows to shards. */
+ * The one rule for images to lanes, lanes to ranks, lanes to threads and rows to shards. Owns nothing, knows no things.
+ * Nothing is collective. */
 #ifndef RAM_BASE_PARTITION_H
 #define RAM_BASE_PARTITION_H
 

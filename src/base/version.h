@@ -1,4 +1,4 @@
-/* What this build is: for --version and provenance. */
+/* Version: what this build is, for --version and provenance. The texts are static. Nothing is collective. */
 #ifndef RAM_BASE_VERSION_H
 #define RAM_BASE_VERSION_H
 

@@ -4,6 +4,7 @@
 #include "cmd/manual.h"
 #include "config/nearest.h"
 #include "config/text.h"
+#include "mpi/launch.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +32,8 @@ static const struct {
     {{"set", OPTION_SET, "KEY=VALUE", 0, "Set one key, as often as needed; `ram_dist config` lists all keys", 0}, 0},
     {{"run-dir", OPTION_RUN_DIR, "DIR", 0, "Folder of the run: the same as --set run.dir=DIR", 0}, 0},
     {{"device", OPTION_DEVICE, "auto|cpu|cuda", 0, "Where to compute: the same as --set device=...", 0}, TAKES_DEVICE},
-    {{"comm", OPTION_COMM, "auto|mpi|nccl", 0, "How ranks talk: the same as --set comm.backend=...", 0}, TAKES_DEVICE},
+    {{"comm", OPTION_COMM, "auto|mpi|nccl|self", 0, "How ranks talk: the same as --set comm.backend=...", 0},
+     TAKES_DEVICE},
     {{"np", OPTION_NP, "N", 0, "Start N ranks on this machine; not under mpirun or srun, which set the number", 0},
      TAKES_NP},
     {{"resume", OPTION_RESUME, "auto|latest|best|PATH", 0,
@@ -63,9 +65,9 @@ typedef struct {
 
 static Status take_np(Arguments *arguments, const char *text) {
     int64_t np;
-    if (!text_parse_int(text, &np) || np < 1 || np > MOST_RANKS)
+    if (!text_parse_int(text, &np) || np < 1 || np > LAUNCH_NP_MOST)
         return status_error(RAM_USAGE, "--np is '%s', not a number of ranks; give 1 to %d", text_excerpt(text).text,
-                            MOST_RANKS);
+                            LAUNCH_NP_MOST);
     arguments->np = (int)np;
     return status_ok();
 }

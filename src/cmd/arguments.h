@@ -10,7 +10,7 @@
 #include <argp.h>
 #include <stdbool.h>
 
-enum { MOST_RANKS = 1024, MOST_RESTARTS = 1000000, MOST_OPERANDS = 8 };
+enum { MOST_RESTARTS = 1000000, MOST_OPERANDS = 8 };
 
 typedef struct {
     Config config;                       /* resolved and checked */
@@ -20,7 +20,7 @@ typedef struct {
     const char *operand;                 /* the first argument that is no option; NULL: not given */
     const char *operands[MOST_OPERANDS]; /* all of them */
     int operand_count;
-    int np;                  /* --np, 1 to MOST_RANKS; 0: not given */
+    int np;                  /* --np, 1 to LAUNCH_NP_MOST; 0: not given */
     int max_restarts;        /* --max-restarts; 0: not given */
     bool may_stop;           /* the command obeys a request to stop: what TAKES_RESUME says */
     int overrides;           /* how many --set and flags stand on the line */

@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cmd/commands.h"
+#include "cmd/option_values.h"
 #include "cmd/session.h"
 #include "config/text.h"
 #include "store/checkpoint.h"
@@ -31,10 +32,7 @@ static Status take(void *input, int key, const char *value) {
         wanted->json = true;
         return status_ok();
     }
-    if (!text_parse_int(value, &wanted->steps) || wanted->steps < 1 || wanted->steps > STEPS_MOST)
-        return status_error(RAM_USAGE, "--steps is '%s': give a number from 1 to %d", text_excerpt(value).text,
-                            STEPS_MOST);
-    return status_ok();
+    return option_take_count("steps", value, STEPS_MOST, &wanted->steps);
 }
 
 /* --- derived figures */

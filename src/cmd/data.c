@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cmd/commands.h"
+#include "cmd/option_values.h"
 #include "cmd/saved_model.h"
 #include "config/text.h"
 #include "store/samples.h"
@@ -29,12 +30,6 @@ static const struct argp_option OWN_OPTIONS[] = {
     {0},
 };
 
-static Status take_number(const char *option, const char *text, int64_t *number) {
-    if (text_parse_int(text, number) && *number >= 1 && *number <= INT32_MAX) return status_ok();
-    return status_error(RAM_USAGE, "--%s is '%s', not a whole number from 1 to %d", option, text_excerpt(text).text,
-                        INT32_MAX);
-}
-
 static Status take(void *input, int key, const char *value) {
     Wanted *wanted = input;
     switch (key) {
@@ -45,21 +40,18 @@ static Status take(void *input, int key, const char *value) {
         wanted->output = value;
         return status_ok();
     case OPTION_COUNT:
-        return take_number("count", value, &wanted->count);
+        return option_take_count("count", value, INT32_MAX, &wanted->count);
     case OPTION_SPLIT:
         return saved_model_take_split(value, &wanted->split);
     default:
-        return take_number("epoch", value, &wanted->epoch);
+        return option_take_count("epoch", value, INT32_MAX, &wanted->epoch);
     }
 }
 
 static Status check_line(const Wanted *wanted) {
     if (!wanted->output || !*wanted->output)
         return status_error(RAM_USAGE, "data needs a file to write: ram_dist data --task cluttered --export FILE.h5");
-    if (access(wanted->output, F_OK) == 0)
-        return status_error(RAM_USAGE, "--export %.400s exists already: give another name, or remove it first",
-                            wanted->output);
-    return status_ok();
+    return option_check_new("export", wanted->output);
 }
 
 /* --task wins over --config, as every option does, but has no place in an order with --set. */
@@ -74,7 +66,8 @@ static Status take_task(const Arguments *arguments, const Wanted *wanted, Config
 /* Pictures and file are held in memory. */
 static Status check_room(const Task *task, int64_t count) {
     const int64_t most = (int64_t)2 << 30, bytes = (int64_t)task->height * task->width * task->channels;
-    if (count * bytes <= most) return status_ok();
+    if (count * bytes <= most)
+        return memory_room((size_t)(3 * count * bytes), "drawing %" PRId64 " pictures (--count)", count);
     return status_error(RAM_USAGE,
                         "%" PRId64 " pictures of %d x %d pixels take %.1f GiB, more than the 2 GiB that a file may "
                         "take: give --count %" PRId64 " or less%s",

@@ -90,12 +90,22 @@ static void judge_devices(const HostFacts *facts, int ranks) {
         tell(FINE, "GPUs", "one for each rank");
 }
 
-/* Whether this program could compute on GPUs at all. */
-static void judge_cuda(const HostFacts *facts, int threads) {
-    Backend *backend;
-    const BackendOptions options = {.device = DEVICE_CUDA, .threads = threads, .precision = PRECISION_FP32};
-    const Status status = backend_open(&options, &backend);
-    backend_close(backend);
+/* Where CUDA shows GPUs, the ones that a training would take, in place of what the environment lets expect. Returns
+ * whether every rank can compute on its own. @collective */
+static Status find_gpus(Comm *comm, HostFacts *facts) {
+    GpuList seen;
+    backend_gpus(&seen);
+    Devices *devices = devices_new(comm, &seen);
+    for (int rank = 0; devices_any(devices) && rank < devices->ranks; rank++) {
+        *facts[rank].device = '\0';
+        if (devices->gpu[rank] != DEVICE_NONE) devices_uuid_text(devices_gpu(devices, rank), facts[rank].device);
+    }
+    const int own = devices->gpu[comm_rank(comm)];
+    devices_free(devices);
+    return comm_agree(comm, backend_probe(own == DEVICE_NONE ? 0 : own));
+}
+
+static void judge_cuda(const HostFacts *facts, Status status) {
     if (!status_failed(&status)) {
         tell(FINE, "CUDA", "works");
         return;
@@ -263,10 +273,11 @@ static Status judge_all(Session *session) {
     HostFacts mine, *facts = memory_new((size_t)ranks, sizeof *facts);
     host_facts(comm_local_rank(comm), &mine);
     comm_gather(comm, &mine, sizeof mine, facts);
+    const Status usable = find_gpus(comm, facts);
     judge_launcher(session);
     print_ranks(facts, ranks, threads);
     judge_devices(facts, ranks);
-    judge_cuda(facts, threads);
+    judge_cuda(facts, usable);
     judge_messages(&page, comm);
     judge_clocks(comm);
     judge_limits(facts, ranks);

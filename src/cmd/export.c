@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "cmd/commands.h"
+#include "cmd/option_values.h"
 #include "cmd/saved_model.h"
 #include "config/text.h"
 #include "store/inspect.h"
@@ -98,10 +99,7 @@ static Status export_checkpoint(const Session *session, const Wanted *wanted, co
 
 static Status check_output(const Wanted *wanted) {
     if (!wanted->output) return status_error(RAM_USAGE, "export needs --output FILE");
-    if (access(wanted->output, F_OK) == 0)
-        return status_error(RAM_USAGE, "--output %.400s exists already: give another name, or remove it first",
-                            wanted->output);
-    return status_ok();
+    return option_check_new("output", wanted->output);
 }
 
 /* @collective */

@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cmd/commands.h"
+#include "cmd/option_values.h"
 #include "cmd/saved_model.h"
 #include "config/text.h"
 #include "model/infer.h"
@@ -223,10 +224,7 @@ static void tell(const Config *config, const Wanted *wanted, const Model *model)
 static Status check_line(const Arguments *arguments, const Wanted *wanted) {
     if (!arguments->operand || !wanted->output)
         return status_error(RAM_USAGE, "import needs a file and a folder: ram_dist import F.safetensors --output DIR");
-    if (access(wanted->output, F_OK) == 0)
-        return status_error(RAM_USAGE, "--output %.400s exists already: give another name, or remove it first",
-                            wanted->output);
-    return status_ok();
+    return option_check_new("output", wanted->output);
 }
 
 /* Settles configuration and weights; not collective. */

@@ -1,7 +1,7 @@
 #include "base/log.h"
 #include "cmd/arguments.h"
 #include "cmd/commands.h"
-#include "cmd/images.h"
+#include "cmd/option_values.h"
 #include "config/text.h"
 #include "mpi/launch.h"
 #include "store/inspect.h"
@@ -34,7 +34,7 @@ static Status take(void *input, int key, const char *value) {
     Wanted *wanted = input;
     switch (key) {
     case OPTION_IMAGES:
-        return images_take(value, DIGITS_MOST, &wanted->images, wanted->image);
+        return option_take_images(value, DIGITS_MOST, &wanted->images, wanted->image);
     case OPTION_WHAT:
         wanted->what_text = value;
         break;

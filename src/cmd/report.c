@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "cmd/arguments.h"
 #include "cmd/commands.h"
-#include "cmd/images.h"
+#include "cmd/option_values.h"
 #include "mpi/launch.h"
 #include "view/report.h"
 
@@ -25,7 +25,7 @@ static const struct argp_option OWN_OPTIONS[] = {
 
 static Status take(void *input, int key, const char *value) {
     Wanted *wanted = input;
-    if (key == OPTION_IMAGES) return images_take(value, DIGITS_MOST, &wanted->images, wanted->image);
+    if (key == OPTION_IMAGES) return option_take_images(value, DIGITS_MOST, &wanted->images, wanted->image);
     wanted->output = value;
     return status_ok();
 }

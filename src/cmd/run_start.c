@@ -23,9 +23,8 @@ static bool may_be_checkpoint(const char *path) {
         const Status joined = atomic_file_join(folder, path, "checkpoints");
         return manifest_exists(path) || checkpoint_any(path) || (!status_failed(&joined) && checkpoint_any(folder));
     }
-    const char *slash = strrchr(path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
-    return manifest_exists(folder);
+    const Status cut = atomic_file_parent(path, folder);
+    return !status_failed(&cut) && manifest_exists(folder);
 }
 
 static Status check(const Arguments *arguments, int ranks, const char *path) {

@@ -65,9 +65,9 @@ void session_begin(void) {
     log_open(launch.rank, launch.size, launch_terminal(&launch), NULL);
 }
 
-/* Whether threads have the stack that LIBXSMM takes to make its code: more than half a MiB. */
+/* Whether threads have the stack that LIBXSMM takes to make its code, more than half a MiB, and the sums over lanes. */
 static Status check_stack(void) {
-    enum { LEAST = 1 << 20 };
+    enum { LEAST = 2 << 20 };
     struct rlimit limit;
     if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= LEAST) return status_ok();
     return status_error(RAM_USAGE, "the limit of a stack (ulimit -s) is %llu KiB: allow %d or more",
@@ -176,7 +176,7 @@ void session_provenance(const Session *session, const Experiment *experiment, Pr
     provenance_collect(provenance, comm_size(session->comm), session->argc + 1, session->line);
     snprintf(provenance->mpi, sizeof provenance->mpi, "%s", comm_library(session->comm));
     snprintf(provenance->libxsmm, sizeof provenance->libxsmm, "%s, %s", backend->library, backend->note);
-    if (backend->stream)
+    if (experiment->device == DEVICE_CUDA)
         snprintf(provenance->device, sizeof provenance->device, "%s", backend->kernels->name);
     else
         snprintf(provenance->device, sizeof provenance->device, "%s, %d thread%s", backend->kernels->name,

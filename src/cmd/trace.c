@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "cmd/commands.h"
+#include "cmd/option_values.h"
 #include "cmd/saved_model.h"
 #include "config/text.h"
 #include "train/tracer.h"
@@ -39,21 +40,16 @@ static const struct argp_option OWN_OPTIONS[] = {
     {0},
 };
 
-static Status take_count(const char *option, const char *text, int64_t most, int64_t *count) {
-    if (text_parse_int(text, count) && *count >= 1 && *count <= most) return status_ok();
-    return status_error(RAM_USAGE, "--%s is '%s', not a whole number from 1 to %" PRId64, option,
-                        text_excerpt(text).text, most);
-}
-
 static Status take(void *input, int key, const char *value) {
     Wanted *wanted = input;
     switch (key) {
     case OPTION_SPLIT:
         return saved_model_take_split(value, &wanted->split);
     case OPTION_ROLLOUTS:
-        return take_count("rollouts", value, config_key(config_find_key("eval.rollouts"))->most_int, &wanted->rollouts);
+        return option_take_count("rollouts", value, config_key(config_find_key("eval.rollouts"))->most_int,
+                                 &wanted->rollouts);
     case OPTION_LIMIT:
-        return take_count("limit", value, INT32_MAX, &wanted->limit);
+        return option_take_count("limit", value, INT32_MAX, &wanted->limit);
     case OPTION_CHECKPOINT:
         wanted->checkpoint = value;
         break;

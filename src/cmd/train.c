@@ -24,20 +24,31 @@ static const ArgumentsSpec SPEC = {
     .check = run_start_check,
 };
 
-/* The resolved configuration beside the results: running it again repeats the run. Rank 0 writes. */
-static Status write_config(const Session *session, const Resume *resume, const char *folder) {
+typedef struct {
+    const Session *session;
+    const Resume *resume;
+    const char *folder;
+} Beginning;
+
+static Status write_config(const Beginning *beginning) {
     char path[FILE_PATH], *text = NULL;
     size_t bytes = 0;
-    if (comm_rank(session->comm) != 0) return status_ok();
-    TRY(resume_note_origin(resume, folder));
-    TRY(atomic_file_join(path, folder, "config.yaml"));
+    TRY(resume_note_origin(beginning->resume, beginning->folder));
+    TRY(atomic_file_join(path, beginning->folder, "config.yaml"));
     FILE *memory = open_memstream(&text, &bytes);
     if (!memory) fatal("open_memstream: %s", strerror(errno));
-    config_write_yaml(&session->arguments.config, memory, false);
+    config_write_yaml(&beginning->session->arguments.config, memory, false);
     fclose(memory);
     const Status status = atomic_file_write(path, text, bytes);
     free(text);
     return status;
+}
+
+/* The resolved configuration beside the results: running it again repeats the run. Rank 0 writes. @collective */
+static Status begin_run(void *context) {
+    const Beginning *beginning = context;
+    Comm *comm = beginning->session->comm;
+    return comm_agree(comm, comm_rank(comm) == 0 ? write_config(beginning) : status_ok());
 }
 
 static Status open_log(const RunFolder *folder) {
@@ -54,7 +65,7 @@ static void describe(const Session *session, const Experiment *experiment, const
     log_info("%d rank%s x %d thread%s on %s (%s), messages by %s", comm_size(session->comm),
              comm_size(session->comm) == 1 ? "" : "s", experiment->threads, experiment->threads == 1 ? "" : "s",
              experiment->backend->kernels->name, experiment->backend->note, comm_library(session->comm));
-    if (experiment->backend->stream) {
+    if (experiment->device == DEVICE_CUDA) {
         devices_tell(experiment->devices);
         log_info("gradients are summed %s", experiment->link);
         log_info("a training batch is cut into %d lane%s (train.reduction %s)", lanes, lanes == 1 ? "" : "s",
@@ -86,8 +97,8 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
     session_provenance(session, &experiment, &provenance);
     Status status = experiment_link(&experiment);
     if (!status_failed(&status)) status = comm_agree(comm, resume_check_data(resume, &experiment, &provenance));
-    if (!status_failed(&status)) status = comm_agree(comm, write_config(session, resume, folder->path));
     if (!status_failed(&status)) {
+        Beginning beginning = {session, resume, folder->path};
         describe(session, &experiment, folder);
         const TrainOptions options = {
             .folder = folder,
@@ -97,7 +108,9 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
             .rate_anew = resume->rate_anew,
             .provenance = &provenance,
             .stop = {folder->path, session->started, session->arguments.config.train_time_limit, launch_job_end()},
-            .fault = session->fault};
+            .fault = session->fault,
+            .begin = begin_run,
+            .context = &beginning};
         status = train_run(&experiment, &options);
     }
     experiment_close(&experiment);

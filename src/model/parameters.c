@@ -1,9 +1,12 @@
 #include "model/parameters.h"
+#include "base/log.h"
 #include "base/philox.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { GLIMPSE_MOST = 1 << 20 };
 
 int dims_glimpse(const Dims *dims) {
     const Retina *retina = &dims->retina;
@@ -12,21 +15,10 @@ int dims_glimpse(const Dims *dims) {
 
 Status dims_check(const Dims *dims) {
     const Retina *retina = &dims->retina;
-    if (retina->channels > CHANNELS_MOST)
-        return status_error(RAM_DATA, "images have %d channels: at most %d are supported", retina->channels,
-                            CHANNELS_MOST);
-    int64_t side = retina->patch;
-    for (int k = 1; k < retina->scales; k++) {
-        side *= retina->scale;
-        if (side > 65536)
-            return status_error(RAM_USAGE,
-                                "the largest glimpse would cover more than 65536 pixels a side: lower model.patch, "
-                                "model.scale or model.scales");
-    }
-    if ((int64_t)retina->scales * retina->channels * retina->patch * retina->patch > 1 << 20)
-        return status_error(RAM_USAGE, "a glimpse would have more than %d values: lower model.patch or model.scales",
-                            1 << 20);
-    return status_ok();
+    require(retina->channels <= CHANNELS_MOST);
+    if ((int64_t)retina->scales * retina->channels * retina->patch * retina->patch <= GLIMPSE_MOST) return status_ok();
+    return status_error(RAM_USAGE, "a glimpse would have more than %d values: lower model.patch or model.scales",
+                        GLIMPSE_MOST);
 }
 
 /* `weight` and `bias` complete `prefix`, e.g. "sensor.fc1" + ".weight". */

@@ -24,7 +24,8 @@ typedef struct {
 /* Elements of a glimpse: K*C*G*G. */
 int dims_glimpse(const Dims *dims);
 
-/* RAM_USAGE for dimensions that cannot be computed (too many channels, a glimpse too large to address). */
+/* RAM_USAGE where a glimpse has more values than the kernels can address. What the configuration alone decides is
+ * checked with it (config_check). */
 Status dims_check(const Dims *dims);
 
 /* A linear layer's fields in the layout. */

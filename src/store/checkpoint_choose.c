@@ -64,11 +64,10 @@ static Status find_path(const char *request, char path[FILE_PATH]) {
     TRY(atomic_file_join(folder, request, "checkpoints"));
     if (stat(request, &facts) != 0)
         return status_error(RAM_DATA, "there is no checkpoint %.400s; give latest, best or the path of one", request);
-    TRY(atomic_file_join(path, request, "."));
-    path[strlen(path) - 2] = 0;
-    char *slash = strrchr(path, '/');
-    if (!S_ISDIR(facts.st_mode) && slash) *slash = 0;
-    if (!S_ISDIR(facts.st_mode) && !slash) strcpy(path, ".");
+    if (S_ISDIR(facts.st_mode))
+        snprintf(path, FILE_PATH, "%s", request); /* shorter than what was joined to it */
+    else
+        TRY(atomic_file_parent(request, path));
     if (manifest_exists(path)) return checkpoint_verify(path);
     if (!S_ISDIR(facts.st_mode))
         return status_error(

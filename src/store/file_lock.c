@@ -75,8 +75,9 @@ bool file_lock_try(const char *path, int *lock) {
 }
 
 bool file_lock_is_held(const char *path) {
-    int file = open(path, O_RDWR | O_CLOEXEC);
-    const bool held = file >= 0 && is_held(lock_file(file));
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET}; /* only asked for: whoever takes it now gets it */
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    const bool held = file >= 0 && fcntl(file, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
     file_lock_release(&file);
     return held;
 }

@@ -12,6 +12,9 @@
 /* Links and attributes stay in their group's header, under its checksum, instead of in heaps and trees beside it. */
 enum { CHUNK_BYTES = 1 << 20, COMPACT = 4096, GROWTH = 1 << 18 };
 
+/* Of a field: more is in no checkpoint, but a file can claim any number. */
+static const int64_t ELEMENTS_MOST = (int64_t)1 << 31;
+
 /* The innermost reason on HDF5's error stack. */
 static herr_t keep_innermost(unsigned depth, const H5E_error2_t *error, void *reason) {
     if (depth == 0) snprintf(reason, 100, "%s: %s", error->func_name, error->desc);
@@ -160,6 +163,13 @@ void hdf_put_scalar(HdfWriter *writer, const StoreScalar *scalar) {
     put_attribute(writer, object, attribute, scalar->type, scalar->value);
 }
 
+void hdf_put_fact(HdfWriter *writer, const char *name, const char *text) {
+    char place[HDF_NAME];
+    snprintf(place, sizeof place, "metadata/%s", name);
+    const StoreScalar scalar = {.name = place, .type = STORE_TEXT, .value = (void *)(uintptr_t)text};
+    hdf_put_scalar(writer, &scalar);
+}
+
 static hid_t element_type(HdfElement element, bool in_file) {
     if (element == HDF_FLOAT) return H5Tcopy(in_file ? H5T_IEEE_F32LE : H5T_NATIVE_FLOAT);
     if (element == HDF_INT) return H5Tcopy(in_file ? H5T_STD_I32LE : H5T_NATIVE_INT32);
@@ -284,6 +294,14 @@ Status hdf_finish(HdfWriter *writer, HdfImage *image) {
     *image = (HdfImage){.data = writer->memory->data, .bytes = file_bytes(writer->memory)};
     free(writer->memory);
     return status_ok();
+}
+
+Status hdf_save(HdfWriter *writer, const char *path) {
+    HdfImage image;
+    TRY(hdf_finish(writer, &image));
+    const Status status = atomic_file_write(path, image.data, image.bytes);
+    free(image.data);
+    return status;
 }
 
 /* --- reading: HDF5 works on the image itself, where by itself it would hold two copies more. (H5LTopen_file_image does
@@ -430,9 +448,9 @@ HdfOutcome hdf_get_shape(hid_t file, const char *name, int64_t *rows, int64_t *c
     int64_t size[HDF_DIMENSIONS];
     const HdfOutcome outcome = hdf_get_sizes(file, name, &dimensions, size);
     if (outcome != HDF_READ) return outcome;
-    if (dimensions > 2) return HDF_WRONG;
     *rows = size[0];
     *columns = dimensions == 2 ? size[1] : 0;
+    if (dimensions > 2 || *rows > ELEMENTS_MOST || (*columns && *rows > ELEMENTS_MOST / *columns)) return HDF_WRONG;
     return HDF_READ;
 }
 

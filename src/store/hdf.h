@@ -54,8 +54,12 @@ void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
                      void (*source_name)(char name[HDF_NAME], int i, int sources));
 /* Makes the data set `scale` of this file the dimension scale of dimension `axis` of `name`, under its last name. */
 void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char *scale);
+/* A text in the group /metadata, where files for other programs keep their facts. */
+void hdf_put_fact(HdfWriter *writer, const char *name, const char *text);
 /* Closes the file and takes its bytes; frees all but them. */
 Status hdf_finish(HdfWriter *writer, HdfImage *image);
+/* Closes the file and writes it to `path` in one step. RAM_IO. */
+Status hdf_save(HdfWriter *writer, const char *path);
 
 /* Opens the image of the whole file folder/name read-only; H5Fclose() it. Takes the image's data, which are freed with
  * the file, or at once where HDF5 refuses it: RAM_DATA. */

@@ -275,25 +275,16 @@ static Status find_newest(const char *folder, char path[FILE_PATH]) {
                         good ? "the newest good one is " : "no older one is good in ", good ? older : folder);
 }
 
-/* The folder of the file at `path`. */
-static void cut_name(char path[FILE_PATH]) {
-    char *slash = strrchr(path, '/');
-    if (slash)
-        slash[slash == path] = 0;
-    else
-        strcpy(path, ".");
-}
-
 Status inspect_find(const char *asked, char path[FILE_PATH], bool *is_trace) {
     char checkpoints[FILE_PATH];
     const bool is_folder = atomic_file_is_folder(asked);
     *is_trace = false;
     if (access(asked, F_OK) != 0)
         return status_error(RAM_DATA, "there is no checkpoint, trace or run %.400s; give the path of one", asked);
-    if (snprintf(path, FILE_PATH, "%s", asked) >= FILE_PATH)
+    if (is_folder && snprintf(path, FILE_PATH, "%s", asked) >= FILE_PATH)
         return status_error(RAM_USAGE, "the path %.300s... is too long", asked);
+    if (!is_folder) TRY(atomic_file_parent(asked, path));
     for (size_t length = strlen(path); length > 1 && path[length - 1] == '/'; length--) path[length - 1] = 0;
-    if (!is_folder) cut_name(path);
     if (manifest_exists(path)) {
         *is_trace = manifest_claims(path, MANIFEST_TRACE);
         return status_ok();

@@ -28,14 +28,9 @@ static Status write_safetensors(const char *path, const Layout *layout, const fl
 static Status write_hdf5(const char *path, const Layout *layout, const float *values, int facts,
                          const PlainFact *fact) {
     HdfWriter writer;
-    HdfImage image;
     char name[HDF_NAME];
     hdf_begin(&writer);
-    for (int i = 0; i < facts; i++) {
-        snprintf(name, sizeof name, "metadata/%s", fact[i].name);
-        const StoreScalar scalar = {.name = name, .type = STORE_TEXT, .value = (void *)(uintptr_t)fact[i].text};
-        hdf_put_scalar(&writer, &scalar);
-    }
+    for (int i = 0; i < facts; i++) hdf_put_fact(&writer, fact[i].name, fact[i].text);
     for (int f = 0; f < layout->fields; f++) {
         const Field *field = &layout->field[f];
         snprintf(name, sizeof name, "/param/%s", field->name);
@@ -45,10 +40,7 @@ static Status write_hdf5(const char *path, const Layout *layout, const float *va
                                 .size = {field->shape[0], field->shape[1]}};
         hdf_put_array(&writer, &array, values + field->offset);
     }
-    TRY(hdf_finish(&writer, &image));
-    const Status status = atomic_file_write(path, image.data, image.bytes);
-    free(image.data);
-    return status;
+    return hdf_save(&writer, path);
 }
 
 Status plain_file_write(const char *path, PlainFormat format, const Layout *layout, const float *values, int facts,

@@ -26,20 +26,11 @@ Status samples_write(const char *path, const Samples *s, int facts, const PlainF
     const HdfArray label = {.name = "/label", .element = HDF_INT, .dimensions = 1, .size = {s->count}};
     const HdfArray index = {.name = "/index", .element = HDF_INT, .dimensions = 1, .size = {s->count}};
     HdfWriter writer;
-    HdfImage image;
     hdf_begin(&writer);
-    for (int i = 0; i < facts; i++) {
-        char name[HDF_NAME];
-        snprintf(name, sizeof name, "metadata/%s", fact[i].name);
-        const StoreScalar scalar = {.name = name, .type = STORE_TEXT, .value = (void *)(uintptr_t)fact[i].text};
-        hdf_put_scalar(&writer, &scalar);
-    }
+    for (int i = 0; i < facts; i++) hdf_put_fact(&writer, fact[i].name, fact[i].text);
     for (int axis = 0; axis < HDF_DIMENSIONS; axis++) put_axis(&writer, AXES[axis], images.size[axis]);
     put_samples(&writer, &images, s->pixels);
     put_samples(&writer, &label, s->label);
     put_samples(&writer, &index, s->index);
-    TRY(hdf_finish(&writer, &image));
-    const Status status = atomic_file_write(path, image.data, image.bytes);
-    free(image.data);
-    return status;
+    return hdf_save(&writer, path);
 }

@@ -1,4 +1,5 @@
 #include "train/evaluate.h"
+#include "backend/element/classifier.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "train/feed.h"
@@ -90,9 +91,7 @@ static void count_predictions(const Work *work, const Span *span, Tally *tally) 
     for (int64_t i = 0; i < images; i++) {
         const float *probability = tally->probability + i * classes;
         const int label = labels[sample[i]];
-        int best = 0;
-        for (int c = 1; c < classes; c++)
-            if (probability[c] > probability[best]) best = c;
+        const int best = classifier_best(classes, probability);
         const double mean = (double)probability[label] / (double)work->rollouts;
         tally->loss += llround(-log(fmax(mean, (double)FLT_MIN)) / LOSS_UNIT);
         if (isnan(mean)) tally->not_finite++;
@@ -116,11 +115,7 @@ static void evaluate_span(void *context, int worker, const Span *span) {
     kernels->upload(backend, evaluator->probability[worker].address, tally->probability, probability_bytes);
     pass->pictures = feed_pictures(&evaluator->feed, span);
     for (int64_t m = 0; m < work->rollouts; m++) {
-        const Draws draws = {.seed = (uint64_t)experiment->config._seed,
-                             .space = evaluator->split,
-                             .rollout = (uint32_t)m,
-                             .start = (float)experiment->config.model_start,
-                             .policy = work->policy};
+        const Draws draws = experiment_draws(experiment, evaluator->split, m, work->policy);
         kernels->draw(backend, span, &draws, &pass->pictures, T, pass->location, pass->noise);
         ram_forward(ram, span, work->policy, experiment_sigma(experiment, work->rollouts), false, pass);
         ram_reward(ram, span, &(RewardRule){.kind = REWARD_CORRECT}, pass);

@@ -49,12 +49,10 @@ Status experiment_open_data(Experiment *experiment, const char *data_fallback) {
 /* Why not every rank has a GPU, where another has one, or its driver shows none. */
 static void tell_without(const Devices *devices, int without) {
     const DeviceView *view = &devices->view[without];
-    bool others = false;
-    for (int rank = 0; rank < devices->ranks; rank++) others = others || devices->gpu[rank] != DEVICE_NONE;
     if (view->seen.why[0])
         log_warning("rank %d on %s can use no GPU, so all ranks compute on the CPU: %s", without, view->name,
                     view->seen.why);
-    else if (others)
+    else if (devices_any(devices))
         log_warning("rank %d on %s sees no GPU, so all ranks compute on the CPU", without, view->name);
 }
 
@@ -76,7 +74,7 @@ static DeviceChoice choose_device(Experiment *experiment) {
     return DEVICE_CPU;
 }
 
-static Status open_model(Experiment *experiment, DeviceChoice device) {
+static Status open_model(Experiment *experiment) {
     const Config *config = &experiment->config;
     const Task *task = &experiment->task;
     Dims dims = {
@@ -99,7 +97,7 @@ static Status open_model(Experiment *experiment, DeviceChoice device) {
     TRY(dims_check(&dims));
     TRY(set_normalisation(config, &experiment->dataset, &dims.retina));
     const int gpu = experiment->devices->gpu[comm_rank(experiment->comm)];
-    const BackendOptions options = {.device = device,
+    const BackendOptions options = {.device = experiment->device,
                                     .threads = experiment->threads,
                                     .gpu = gpu == DEVICE_NONE ? 0 : gpu, /* the backend will tell */
                                     .precision = (Precision)config->train_precision};
@@ -145,7 +143,7 @@ static Status check_premises(const Experiment *experiment) {
             status = status_error(
                 RAM_UNAVAILABLE, "rank 0 computes with %s, rank %d with %s: the ranks of a run need %s",
                 all[0].products, rank, all[rank].products,
-                experiment->backend->stream
+                experiment->device == DEVICE_CUDA
                     ? "GPUs of one model and size, and one cuBLAS"
                     : "one library and one instruction set (LIBXSMM_TARGET=hsw on all hosts makes these equal)");
         else if (memcmp(all[0].data, all[rank].data, sizeof mine.data) != 0)
@@ -166,23 +164,23 @@ Status experiment_check_ranks(const Config *config, int ranks) {
                         ranks, (long long)config->train_lanes, (long long)config->train_lanes);
 }
 
-static Status open_all(Experiment *experiment, DeviceChoice device, const char *data_fallback) {
+static Status open_all(Experiment *experiment, const char *data_fallback) {
     TRY(experiment_check_ranks(&experiment->config, comm_size(experiment->comm)));
     TRY(experiment_open_data(experiment, data_fallback));
-    return open_model(experiment, device);
+    return open_model(experiment);
 }
 
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,
                        const char *data_fallback) {
     *experiment = (Experiment){.config = *config, .comm = comm, .threads = threads};
     const int ranks = comm_size(comm), most = lane_tree_rank((int)config->train_lanes, ranks - 1, ranks).count;
-    const DeviceChoice device = choose_device(experiment);
-    if (device != DEVICE_CUDA && threads > most) { /* the last rank has the most lanes */
+    experiment->device = choose_device(experiment);
+    if (experiment->device != DEVICE_CUDA && threads > most) { /* the last rank has the most lanes */
         log_info("%d threads a rank, but at most %d lanes: using %d (train.lanes)", threads, most, most);
         experiment->threads = most;
     }
-    experiment->fast = device == DEVICE_CUDA && config->train_reduction != REDUCTION_TREE;
-    Status status = comm_agree(comm, open_all(experiment, device, data_fallback));
+    experiment->fast = experiment->device == DEVICE_CUDA && config->train_reduction != REDUCTION_TREE;
+    Status status = comm_agree(comm, open_all(experiment, data_fallback));
     /* compared once more than at the start: a checkpoint's configuration may have come in since */
     if (!status_failed(&status)) status = experiment_compare_configs(comm, &experiment->config);
     if (!status_failed(&status)) status = check_premises(experiment);
@@ -192,13 +190,12 @@ Status experiment_open(Experiment *experiment, const Config *config, Comm *comm,
 
 Status experiment_link(Experiment *experiment) {
     const Config *config = &experiment->config;
-    const DeviceChoice device = experiment->backend->stream ? DEVICE_CUDA : DEVICE_CPU;
     const CommNcclOptions options = {.use = experiment->fast ? NCCL_SUMS : NCCL_EXCHANGES,
                                      .count = (int64_t)experiment->ram.parameters.layout.total + RANK_SUM_TAIL_MOST,
                                      .seconds = config->comm_timeout,
                                      .opening = config->comm_timeout > 0 ? NCCL_OPENING_SECONDS : 0};
     LinkWish wish;
-    TRY(device_link_wish((CommChoice)config->comm_backend, (ReductionChoice)config->train_reduction, device,
+    TRY(device_link_wish((CommChoice)config->comm_backend, (ReductionChoice)config->train_reduction, experiment->device,
                          comm_size(experiment->comm), &wish));
     return device_link_open(experiment->comm, experiment->devices, wish, options, &experiment->nccl, experiment->link);
 }
@@ -225,4 +222,12 @@ Span experiment_training_lanes(const Experiment *experiment, int64_t n, int samp
     const int ranks = comm_size(experiment->comm);
     const bool together = experiment->fast && (ranks & (ranks - 1)) == 0;
     return lanes_of_rank(experiment, together ? ranks : (int)experiment->config.train_lanes, n, samples);
+}
+
+Draws experiment_draws(const Experiment *experiment, Split split, int64_t rollout, Policy policy) {
+    return (Draws){.seed = (uint64_t)experiment->config._seed,
+                   .space = split,
+                   .rollout = (uint32_t)rollout,
+                   .start = (float)experiment->config.model_start,
+                   .policy = policy};
 }

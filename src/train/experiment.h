@@ -20,6 +20,7 @@ typedef struct {
     char link[LINK_TEXT]; /* how they travel between the ranks' GPUs; "" before experiment_link */
     Dataset dataset;
     Task task;
+    DeviceChoice device; /* resolved: never auto */
     Backend *backend;
     bool fast; /* train.reduction, resolved: see experiment_training_lanes */
     Ram ram;
@@ -53,5 +54,9 @@ Span experiment_lanes(const Experiment *experiment, int64_t n, int samples);
  * them together as quickly as a part of them; but a number of ranks that is no power of two makes no tree of such
  * lanes, and leaves those of train.lanes. */
 Span experiment_training_lanes(const Experiment *experiment, int64_t n, int samples);
+
+/* Where the locations of the split's images come from in their roll-out `rollout`; equal for an evaluation and a trace,
+ * which so look at the same places. Epoch 0. */
+Draws experiment_draws(const Experiment *experiment, Split split, int64_t rollout, Policy policy);
 
 #endif

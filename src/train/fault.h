@@ -19,14 +19,14 @@ typedef enum {
 typedef struct {
     NumericFault kind;
     int64_t step; /* counted from 1; a flip at 0 comes before the first */
-    int rank;     /* of a flip */
+    int rank;     /* of a flip; a NaN strikes them all */
     bool lasting; /* every time that the step is computed, else once */
 } TrainFault;
 
 /* "nan:STEP", "nan:STEP+" (lasting), "flip:STEP@RANK"; false, and *fault as it was, for any other text. */
 bool train_fault_parse(const char *text, TrainFault *fault);
 
-/* Whether it is of that kind and due. */
+/* Whether it is of that kind and due on that rank. */
 bool train_fault_is_due(const TrainFault *fault, NumericFault kind, int64_t step, int rank);
 
 /* Spoils an element in the middle of `values` (layout->total) where the fault is of that kind and due. */

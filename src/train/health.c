@@ -63,6 +63,8 @@ typedef struct {
 static void hash_state(const SavedState *state, char hash[HASH_TEXT]) {
     SavedState shared = *state;
     const size_t text = offsetof(SavedState, metrics_hash);
+    _Static_assert(offsetof(SavedState, metrics_hash) == 8 * (10 + SUMS) + sizeof(ScheduleState),
+                   "no padding between members, whose bytes would differ by rank");
     shared.seconds = 0;
     shared.metrics_bytes = 0;
     memset((char *)&shared + text, 0, sizeof shared - text); /* the last one, and the padding behind it */

@@ -11,11 +11,6 @@
 
 enum { METRICS_MOST = 1 << 30, DIGITS = 9 };
 
-static const char *policy_name(Policy policy) {
-    static const char *const NAMES[] = {"sample", "mean", "random", "center"};
-    return NAMES[policy];
-}
-
 Status metrics_open(Metrics *metrics, const char *path) {
     snprintf(metrics->path, sizeof metrics->path, "%s", path);
     metrics->file = fopen(path, "ae");
@@ -51,12 +46,15 @@ Status metrics_epoch(Metrics *metrics, const EpochFigures *f) {
 
 Status metrics_evaluation(Metrics *metrics, int64_t epoch, int64_t step, const Evaluation *e) {
     if (!metrics->file) return status_ok();
+    const Config measured = {.eval_policy = e->policy}; /* as the configuration has it */
+    char policy[16];
+    config_get_text(&measured, config_find_key("eval.policy"), policy, sizeof policy);
     return write_line(metrics,
                       json_pack("{ss ss sI sI ss sf sI sI sI sf sf sf sf sf}", "kind", "eval", "split",
                                 split_name(e->split), "epoch", (json_int_t)epoch, "step", (json_int_t)step, "policy",
-                                policy_name(e->policy), "sigma", (double)e->sigma, "rollouts", (json_int_t)e->rollouts,
-                                "images", (json_int_t)e->images, "wrong", (json_int_t)e->wrong, "error", e->error,
-                                "low", e->low, "high", e->high, "loss", e->loss, "reward", e->reward));
+                                policy, "sigma", (double)e->sigma, "rollouts", (json_int_t)e->rollouts, "images",
+                                (json_int_t)e->images, "wrong", (json_int_t)e->wrong, "error", e->error, "low", e->low,
+                                "high", e->high, "loss", e->loss, "reward", e->reward));
 }
 
 Status metrics_measured_anew(Metrics *metrics, int64_t step) {

@@ -72,7 +72,7 @@ static void sum_part(RankSum *s) {
         const bool is_whole = s->shared || is_mine(s, i);
         part[i] = dev_floats_at(s->vector[i], is_whole ? begin : 0);
     }
-    s->backend->kernels->tree_sum(s->backend, s->lanes, s->nodes, s->node, part, part_count(s, s->rank),
+    s->backend->kernels->tree_sum(s->backend, s->nodes, s->node, part, part_count(s, s->rank),
                                   dev_floats_at(s->total, begin));
 }
 

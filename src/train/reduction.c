@@ -84,8 +84,8 @@ static void sum_nodes(Reduction *r) {
         int leaves = 0;
         while (first + leaves < r->leaves && r->leaf[first + leaves].first < end) leaves++;
         if (leaves > 1)
-            r->backend->kernels->tree_sum(r->backend, r->lanes, leaves, r->leaf + first, r->leaf_vector + first,
-                                          r->count, rank_sum_vector(r->ranks, i));
+            r->backend->kernels->tree_sum(r->backend, leaves, r->leaf + first, r->leaf_vector + first, r->count,
+                                          rank_sum_vector(r->ranks, i));
         first += leaves;
     }
 }

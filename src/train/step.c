@@ -124,10 +124,8 @@ static void compute_lane(const Step *step, const Span *lane, const Loss *loss, P
     const Experiment *experiment = step->experiment;
     const Ram *ram = &experiment->ram;
     Backend *backend = experiment->backend;
-    const Draws draws = {.seed = (uint64_t)experiment->config._seed,
-                         .space = SPLIT_TRAIN,
-                         .epoch = epoch_of(step),
-                         .start = (float)experiment->config.model_start};
+    Draws draws = experiment_draws(experiment, SPLIT_TRAIN, 0, POLICY_SAMPLE);
+    draws.epoch = epoch_of(step);
     const int64_t place = lane->first_lane - step->span[0].first;
     pass->pictures = feed_pictures(&step->feed, lane);
     backend->kernels->draw(backend, lane, &draws, &pass->pictures, ram->dims.glimpses, pass->location, pass->noise);

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE /* sigabbrev_np */
 #include "train/stop.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -41,7 +40,7 @@ static void take_request(int signal) {
 void stop_watch(void) {
     const struct sigaction action = {.sa_handler = take_request, .sa_flags = SA_RESTART};
     for (int i = 0; i < STOP_SIGNALS_COUNT; i++)
-        if (!stop_signal_ignored(STOP_SIGNALS[i])) sigaction(STOP_SIGNALS[i], &action, NULL);
+        if (!stop_signal_ignored(STOP_SIGNALS[i].number)) sigaction(STOP_SIGNALS[i].number, &action, NULL);
 }
 
 bool stop_requested(void) { return requested.signal != 0; }
@@ -114,6 +113,6 @@ void stop_reason(Stop *stop, Comm *comm, char text[STOP_REASON]) {
         break;
     }
     default:
-        snprintf(text, STOP_REASON, "asked by SIG%s", sigabbrev_np((int)agreed[0]));
+        snprintf(text, STOP_REASON, "asked by %s", stop_signal_name((int)agreed[0]));
     }
 }

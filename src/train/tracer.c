@@ -1,4 +1,5 @@
 #include "train/tracer.h"
+#include "backend/element/classifier.h"
 #include "base/memory.h"
 #include "store/trace.h"
 #include "train/feed.h"
@@ -114,11 +115,8 @@ static void record_row(const TraceShape *shape, const Readout *readout, int64_t 
     copy_row(readout->baseline, n, i, T, 1, rows->baseline + at * T);
     copy_row(readout->log_prob, n, i, T, classes, prob);
     for (int64_t c = 0; c < (int64_t)T * classes; c++) prob[c] = expf(prob[c]);
-    int best = 0; /* the first of equals, as an evaluation counts */
-    for (int c = 1; c < classes; c++)
-        if (last[c] > last[best]) best = c;
-    rows->prediction[at] = best;
-    rows->reward[at] = best == rows->label[r] ? 1.0f : 0.0f;
+    rows->prediction[at] = classifier_best(classes, last);
+    rows->reward[at] = rows->prediction[at] == rows->label[r] ? 1.0f : 0.0f;
 }
 
 static void trace_span(void *context, int worker, const Span *span) {
@@ -138,11 +136,7 @@ static void trace_span(void *context, int worker, const Span *span) {
         rows->label[first + i] = labels[sample[i]];
     }
     for (int64_t m = 0; m < tracer->shape.rollouts; m++) {
-        const Draws draws = {.seed = (uint64_t)experiment->config._seed,
-                             .space = tracer->plan.split,
-                             .rollout = (uint32_t)m,
-                             .start = (float)experiment->config.model_start,
-                             .policy = tracer->plan.policy};
+        const Draws draws = experiment_draws(experiment, tracer->plan.split, m, tracer->plan.policy);
         backend->kernels->draw(backend, span, &draws, &pass->pictures, tracer->shape.glimpses, pass->location,
                                pass->noise);
         ram_forward(&experiment->ram, span, tracer->plan.policy, experiment_sigma(experiment, tracer->shape.rollouts),

@@ -138,7 +138,8 @@ static void look_for_best(Training *t) {
 static Status find_room(const Experiment *experiment, const Optimizer *optimizer) {
     enum { LATER_FLOATS = 32 << 20 };
     Backend *backend = experiment->backend;
-    const DevFloats later = backend->stream ? backend_floats(backend, LATER_FLOATS) : (DevFloats){NULL};
+    const DevFloats later =
+        experiment->device == DEVICE_CUDA ? backend_floats(backend, LATER_FLOATS) : (DevFloats){NULL};
     const Status status = saved_state_room(experiment, optimizer);
     backend->kernels->release(backend, later.address);
     return status;
@@ -154,6 +155,7 @@ static Status open_training(Training *t) {
     t->best = backend_floats(experiment->backend, t->optimizer.total);
     t->test = evaluator_new(experiment, SPLIT_TEST);
     TRY(find_room(experiment, &t->optimizer)); /* before anything is written */
+    if (t->options->begin) TRY(t->options->begin(t->options->context));
     TRY(take_up(t));
     look_for_best(t);
     TRY(comm_agree(experiment->comm, open_metrics(t)));
@@ -478,6 +480,7 @@ static Status go_back(Comm *comm, const TrainOptions *first, TrainOptions *next,
     checkpoint_close(*opened);
     *opened = NULL;
     *next = *first;
+    next->begin = NULL;
     TRY(checkpoint_find(comm, first->folder->checkpoints, "auto", path));
     if (!*path) return status_ok();
     TRY(checkpoint_open(comm, path, opened));

@@ -22,6 +22,10 @@ typedef struct {
     Provenance *provenance;
     StopRules stop;
     TrainFault fault; /* that a test wants */
+    /* Called once there is room for all of it and before the run folder changes; its error ends the training. NULL:
+     * nothing. @collective */
+    Status (*begin)(void *context);
+    void *context;
 } TrainOptions;
 
 /* Whether nothing is left to train: all epochs are done, or early stopping has decided. */

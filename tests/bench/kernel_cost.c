@@ -115,7 +115,7 @@ static void tree_sum(Bench *b) {
         node[lane] = (LaneNode){lane, 1};
         vector[lane] = dev_floats_at(b->a, (int64_t)lane * PARAMETERS);
     }
-    b->kernels->tree_sum(b->backend, VECTORS, VECTORS, node, vector, PARAMETERS, b->d);
+    b->kernels->tree_sum(b->backend, VECTORS, node, vector, PARAMETERS, b->d);
 }
 static void transpose(Bench *b) {
     const Transpose work = {b->a, b->c, H, 2 * H, H};

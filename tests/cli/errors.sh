@@ -30,7 +30,7 @@ fi
 
 for np in 1 2; do
     command_run 64 bash -c 'ulimit -s 512; exec "$@"' bash "$ram_dist" --np $np "${small[@]}" --run-dir large
-    error_has "ulimit -s" "is 512 KiB: allow 1024 or more"
+    error_has "ulimit -s" "is 512 KiB: allow 2048 or more"
 done
 
 # --- hosts that share no /tmp

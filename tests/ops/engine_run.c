@@ -151,7 +151,7 @@ static void reduce(Engine *e, EngineResult *result) {
         node[spans] = e->span[lane];
         vector[spans++] = lane_gradient(e, lane);
     }
-    kernels->tree_sum(e->backend, lanes, spans, node, vector, (int64_t)total, sum);
+    kernels->tree_sum(e->backend, spans, node, vector, (int64_t)total, sum);
     result->gradient = memory_new(total, sizeof(float));
     result->lane_gradient = memory_new((size_t)lanes * total, sizeof(float));
     kernels->download(e->backend, result->gradient, sum.address, total * sizeof(float));

@@ -447,8 +447,7 @@ static void check_tree(Twins *twins, int64_t count, int lanes, int most, int int
         vector[nodes] = twin_random(twins, 1, count, count, false);
         for (int side = 0; side < SIDES; side++) at[side][nodes] = vector[nodes].at[side];
     }
-    for (int side = 0; side < SIDES; side++)
-        CALL(side, tree_sum, lanes, nodes, node, at[side], count, at[side][into % nodes]);
+    for (int side = 0; side < SIDES; side++) CALL(side, tree_sum, nodes, node, at[side], count, at[side][into % nodes]);
     for (int i = 0; i < nodes; i++) twin_close(twins, &vector[i], 0, "tree_sum");
 }
 

@@ -117,18 +117,6 @@ static void test_dims_check(void **state) {
     (void)state;
     Dims dims = default_dims(CORE_RNN, LOCATOR_MLP);
     assert_int_equal(dims_check(&dims).code, RAM_OK);
-    dims.retina.channels = CHANNELS_MOST + 1;
-    assert_int_equal(dims_check(&dims).code, RAM_DATA);
-    dims = default_dims(CORE_RNN, LOCATOR_MLP);
-    dims.retina.scales = 14; /* 8 * 2^13 = 65536 pixels */
-    assert_int_equal(dims_check(&dims).code, RAM_OK);
-    dims.retina.scales = 15;
-    assert_int_equal(dims_check(&dims).code, RAM_USAGE);
-    dims.retina.scales = 1000;
-    dims.retina.scale = 1000;
-    Status status = dims_check(&dims);
-    assert_int_equal(status.code, RAM_USAGE);
-    assert_non_null(strstr(status.message, "model.scale"));
     dims.retina.scales = 1;
     dims.retina.patch = 2000;
     assert_int_equal(dims_check(&dims).code, RAM_USAGE);

@@ -110,7 +110,7 @@ static void test_tree_sum(void **state) {
                 expected.at[i] = tree(lane, 0, LANES);
             }
             const DevFloats target = into < 0 ? guarded_floats(&out) : vector[into];
-            backend->kernels->tree_sum(backend, LANES, LANES, node, vector, count, target);
+            backend->kernels->tree_sum(backend, LANES, node, vector, count, target);
             assert_memory_equal(target.address, expected.at, (size_t)count * sizeof(float));
             for (int lane = 0; lane < LANES; lane++) guarded_close(&vectors[lane], "vector");
             guarded_close(&expected, "expected");

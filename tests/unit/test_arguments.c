@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cmd/arguments.h"
+#include "mpi/launch.h"
 
 enum { OPTION_LIMIT = OWN_OPTION, OPTION_VERIFY };
 static const struct argp_option own_options[] = {
@@ -141,7 +142,7 @@ static void test_spellings(void **state) {
     assert_string_equal(arguments.operand, "-odd");
     status = parse(&arguments, &own, true, "-n 1 --np=1024 -");
     assert_int_equal(status.code, RAM_OK);
-    assert_int_equal(arguments.np, MOST_RANKS);
+    assert_int_equal(arguments.np, LAUNCH_NP_MOST);
     assert_string_equal(arguments.operand, "-");
 }
 

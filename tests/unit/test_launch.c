@@ -121,17 +121,11 @@ static void test_np(void **state) {
     Launch alone = {LAUNCH_ALONE, 0, 1, 1}, mpirun = {LAUNCH_MPIRUN, 0, 4, 4};
     const struct {
         Launch *launch;
-        int64_t np;
+        int np;
         ExitCode code;
-    } cases[] = {{&alone, LAUNCH_NP_NONE, RAM_OK},
-                 {&alone, 1, RAM_OK},
-                 {&alone, -1, RAM_USAGE},
-                 {&alone, 1025, RAM_USAGE},
-                 {&alone, INT64_MAX, RAM_USAGE},
-                 {&mpirun, LAUNCH_NP_NONE, RAM_OK},
-                 {&mpirun, 4, RAM_OK},
-                 {&mpirun, 3, RAM_USAGE},
-                 {&mpirun, 1, RAM_USAGE}};
+    } cases[] = {{&alone, LAUNCH_NP_NONE, RAM_OK},  {&alone, 1, RAM_OK},
+                 {&mpirun, LAUNCH_NP_NONE, RAM_OK}, {&mpirun, 4, RAM_OK},
+                 {&mpirun, 3, RAM_USAGE},           {&mpirun, 1, RAM_USAGE}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         RanksEnd end = {.code = 99};
         Status status = launch_ranks(cases[i].launch, cases[i].np, false, arguments, was_asked, &end);

@@ -87,8 +87,7 @@ void cpu_classification(Backend *, const Span *, const Classification *, const P
                         DevFloats d_logits, DevDoubles sums);
 void cpu_transpose(Backend *, int count, const Transpose *work);
 void cpu_add(Backend *, int64_t count, DevFloats a, DevFloats b, DevFloats out);
-void cpu_tree_sum(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
-                  DevFloats out);
+void cpu_tree_sum(Backend *, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count, DevFloats out);
 void cpu_sum_squares(Backend *, int64_t count, DevFloats values, DevDoubles sum);
 void cpu_adam(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats parameters, DevFloats gradient,
               DevFloats m, DevFloats v);

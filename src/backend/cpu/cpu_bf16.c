@@ -13,7 +13,7 @@
 #include <libxsmm.h>
 #include <string.h>
 
-enum { NARROW = 16, PAIR_BLOCK = 16 };
+enum { PAIR_BLOCK = 16 };
 
 Status cpu_bf16_check(void) {
     __builtin_cpu_init();
@@ -28,8 +28,6 @@ Status cpu_bf16_check(void) {
     return status_ok();
 }
 
-static bool is_narrow(int in, int out) { return in < NARROW || out < NARROW; }
-
 /* C = A B [+ C]; a: k rows of m pairs, b: n rows of k pairs, both with strides in pairs; k counts pairs. */
 static void product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
                     bool accumulate, float *c, int64_t stride_c) {
@@ -43,11 +41,6 @@ static void product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, co
 
 static const Bf16Pair *packed_pairs(Weight weight) { return (const Bf16Pair *)(const void *)weight.packed.address; }
 
-static int stacked_rows(const Span *span, int glimpses) {
-    require(span->lane_count == 1);
-    return glimpses * (int)span_rows(span);
-}
-
 /* y (rows, m) [+]= x (rows, k) times the packed weight (k, m). */
 static void multiply(Backend *backend, int rows, int k, int m, Matrix x, Weight weight, bool accumulate, Matrix y) {
     const int64_t pairs = bf16_pairs(k);
@@ -58,8 +51,8 @@ static void multiply(Backend *backend, int rows, int k, int m, Matrix x, Weight 
 
 static void linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
                    DevFloats bias, Activation activation, Matrix y) {
-    const int rows = stacked_rows(span, glimpses);
-    if (is_narrow(in, out)) {
+    const int rows = span_stacked_rows(span, glimpses);
+    if (product_is_narrow(in, out)) {
         cpu_linear(backend, span, glimpses, in, out, x, weight, bias, activation, y);
         return;
     }
@@ -70,8 +63,8 @@ static void linear(Backend *backend, const Span *span, int glimpses, int in, int
 
 static void linear_backward_data(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix dy,
                                  Weight weight, bool accumulate, Matrix dx) {
-    const int rows = stacked_rows(span, glimpses);
-    if (is_narrow(in, out)) {
+    const int rows = span_stacked_rows(span, glimpses);
+    if (product_is_narrow(in, out)) {
         cpu_linear_backward_data(backend, span, glimpses, in, out, dy, weight, accumulate, dx);
         return;
     }
@@ -88,7 +81,7 @@ typedef struct {
 
 static int64_t packed_pairs_of(const Packed *packed, int lane) {
     const Span one = span_lane(packed->span, lane);
-    return bf16_pairs(stacked_rows(&one, packed->glimpses));
+    return bf16_pairs(span_stacked_rows(&one, packed->glimpses));
 }
 
 static void weight_gradient(const void *context, int lane, const GradientBlock *block, float *target, int64_t stride) {
@@ -104,7 +97,7 @@ static void weight_gradient(const void *context, int lane, const GradientBlock *
 
 static void linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, const Matrix *x,
                                    const Matrix *dy, DevFloats dweight) {
-    if (is_narrow(in, out)) {
+    if (product_is_narrow(in, out)) {
         cpu_linear_backward_weight(backend, span, glimpses, in, out, x, dy, dweight);
         return;
     }
@@ -115,7 +108,7 @@ static void linear_backward_weight(Backend *backend, const Span *span, int glimp
     packed.dy = packed.x + inputs;
     for (int lane = 0; lane < span->lane_count; lane++) {
         const Span one = span_lane(span, lane);
-        const int rows = stacked_rows(&one, glimpses);
+        const int rows = span_stacked_rows(&one, glimpses);
         const int64_t pairs = bf16_pairs(rows);
         bf16_pair_rows(0, pairs, rows, in, x[lane].at.address, x[lane].stride, packed.x + lane * packed.most * in);
         bf16_transpose(rows, out, dy[lane].at.address, dy[lane].stride, packed.dy + lane * packed.most * out, pairs);

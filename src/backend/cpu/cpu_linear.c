@@ -40,15 +40,10 @@ void cpu_finish_linear(int64_t rows, int columns, const float *bias, Activation 
     }
 }
 
-static int stacked_rows(const Span *span, int glimpses) {
-    require(span->lane_count == 1);
-    return glimpses * (int)span_rows(span);
-}
-
 void cpu_linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
                 DevFloats bias, Activation activation, Matrix y) {
     (void)backend;
-    int rows = stacked_rows(span, glimpses);
+    int rows = span_stacked_rows(span, glimpses);
     if (rows == 0) return;
     if (out == 1) /* LIBXSMM reads x across its rows then: 5 GFLOP/s */
         for (int64_t r = 0; r < rows; r++)
@@ -62,7 +57,7 @@ void cpu_linear(Backend *backend, const Span *span, int glimpses, int in, int ou
 void cpu_linear_backward_data(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix dy,
                               Weight weight, bool accumulate, Matrix dx) {
     (void)backend;
-    int rows = stacked_rows(span, glimpses);
+    int rows = span_stacked_rows(span, glimpses);
     if (rows == 0) return;
     cpu_product(false, in, rows, out, weight.plain.address, in, dy.at.address, dy.stride, accumulate, dx.at.address,
                 dx.stride);
@@ -77,7 +72,7 @@ typedef struct {
 static void weight_gradient(const void *context, int lane, const GradientBlock *block, float *target, int64_t stride) {
     const WeightGradient *g = context;
     const Span one = span_lane(g->span, lane);
-    const int rows = stacked_rows(&one, g->glimpses);
+    const int rows = span_stacked_rows(&one, g->glimpses);
     const Matrix x = matrix_column(g->x[lane], block->input), dy = matrix_column(g->dy[lane], block->output);
     if (rows > 0)
         cpu_product(true, block->inputs, block->outputs, rows, x.at.address, x.stride, dy.at.address, dy.stride, false,
@@ -95,7 +90,7 @@ void cpu_linear_backward_weight(Backend *backend, const Span *span, int glimpses
 
 void cpu_relu_backward(Backend *backend, const Span *span, int glimpses, int columns, Matrix y, Matrix dy) {
     (void)backend;
-    int rows = stacked_rows(span, glimpses);
+    int rows = span_stacked_rows(span, glimpses);
     for (int64_t r = 0; r < rows; r++) {
         const float *value = y.at.address + r * y.stride;
         float *gradient = dy.at.address + r * dy.stride;

@@ -30,11 +30,7 @@ struct CpuPool {
     pthread_cond_t changed; /* signalled after every change of round, and when running becomes 0 */
 };
 
-static inline void pause_core(void) {
-#ifdef __x86_64__
-    __builtin_ia32_pause();
-#endif
-}
+static inline void pause_core(void) { __builtin_ia32_pause(); }
 
 /* Waits until *value differs from (or, with `equal`, equals) `reference`; returns the value seen. */
 static int wait_for(CpuPool *pool, atomic_int *value, int reference, bool equal) {

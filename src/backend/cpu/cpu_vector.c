@@ -88,9 +88,9 @@ static void tree_block(const void *context, int64_t begin, int64_t end) {
     lane_tree_sum(sum->nodes, sum->node, block, (int)(end - begin), sum->out.address + begin);
 }
 
-void cpu_tree_sum(Backend *backend, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
+void cpu_tree_sum(Backend *backend, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
                   DevFloats out) {
-    require(nodes > 0 && nodes <= lanes && lanes <= LANES_MOST);
+    require(nodes > 0 && nodes <= LANES_MOST);
     TreeSum sum = {nodes, node, vector, out};
     cpu_for_blocks(backend, count, LANE_BLOCK, tree_block, &sum);
 }

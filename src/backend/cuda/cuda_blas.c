@@ -104,7 +104,7 @@ static bool start(CudaBlas *blas, const char *name, char why[WHY]) {
 }
 
 /* Where the system looks, else where the toolkit lay that the program was built with; else another version: the calls
- * used here are the same in 11.4 to 13. */
+ * used here are the same in 11.8 to 13. */
 Status cuda_blas_open(Precision precision, CudaBlas **blas) {
     static const char *const PLACES[] = {LIBRARY(CUBLAS_VER_MAJOR), RAM_CUDA_LIBRARIES "/" LIBRARY(CUBLAS_VER_MAJOR),
                                          LIBRARY(13), LIBRARY(12), LIBRARY(11)};

@@ -14,19 +14,12 @@ enum { ALIGN = 64 /* floats */ };
 /* Floats that the products of all lanes of a batch may take. */
 static const int64_t LANES_FLOATS = (int64_t)16 << 20;
 
-static bool is_narrow(int in, int out) { return in < CUDA_NARROW || out < CUDA_NARROW; }
-
-static int stacked_rows(const Span *span, int glimpses) {
-    require(span->lane_count == 1);
-    return glimpses * (int)span_rows(span);
-}
-
 void cuda_linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
                  DevFloats bias, Activation activation, Matrix y) {
     CudaBackend *cuda = (CudaBackend *)backend;
-    const int rows = stacked_rows(span, glimpses);
+    const int rows = span_stacked_rows(span, glimpses);
     if (rows == 0) return;
-    if (is_narrow(in, out)) {
+    if (product_is_narrow(in, out)) {
         cuda_narrow_linear(cuda, rows, in, out, x, weight.plain, bias, activation, y);
         return;
     }
@@ -39,10 +32,10 @@ void cuda_linear(Backend *backend, const Span *span, int glimpses, int in, int o
 void cuda_linear_backward_data(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix dy,
                                Weight weight, bool accumulate, Matrix dx) {
     CudaBackend *cuda = (CudaBackend *)backend;
-    const int rows = stacked_rows(span, glimpses);
+    const int rows = span_stacked_rows(span, glimpses);
     if (rows == 0) return;
     CUDA_ASKED(cuda, "cuBLAS product",
-               cuda_blas_product(cuda->blas, is_narrow(in, out), false, in, rows, out, weight.plain.address, in,
+               cuda_blas_product(cuda->blas, product_is_narrow(in, out), false, in, rows, out, weight.plain.address, in,
                                  dy.at.address, dy.stride, accumulate, dx.at.address, dx.stride));
 }
 
@@ -51,7 +44,7 @@ static void lane_products(CudaBackend *cuda, const Span *span, int glimpses, int
                           const Matrix *x, const Matrix *dy, float *target, int64_t target_stride) {
     for (int lane = 0; lane < span->lane_count; lane++, target += target_stride) {
         const Span one = span_lane(span, lane);
-        const int rows = stacked_rows(&one, glimpses);
+        const int rows = span_stacked_rows(&one, glimpses);
         if (rows == 0) {
             CUDA_ASKED(
                 cuda, "cudaMemsetAsync",
@@ -60,15 +53,16 @@ static void lane_products(CudaBackend *cuda, const Span *span, int glimpses, int
         }
         const Matrix columns = matrix_column(dy[lane], output);
         CUDA_ASKED(cuda, "cuBLAS product",
-                   cuda_blas_product(cuda->blas, is_narrow(in, out), true, in, outputs, rows, x[lane].at.address,
-                                     x[lane].stride, columns.at.address, columns.stride, false, target, in));
+                   cuda_blas_product(cuda->blas, product_is_narrow(in, out), true, in, outputs, rows,
+                                     x[lane].at.address, x[lane].stride, columns.at.address, columns.stride, false,
+                                     target, in));
     }
 }
 
-/* All lanes' products side by side, then their sum: also where this rank has one lane of several, so that the library
- * sees the same alignment, by which it may choose another product, whoever computes the lane. Layers too large for that
- * are cut into blocks of outputs, whose size depends on the number of lanes of the batch alone, so that every rank
- * makes the same products. */
+/* All lanes' products side by side, then their sum; of a single lane at once where the sum would be, which has the
+ * alignment of a place beside others (by it the library chooses the product). Layers too large for that are cut into
+ * blocks of outputs, whose size depends on the number of lanes of the batch alone, so that every rank makes the same
+ * products. */
 void cuda_linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, const Matrix *x,
                                  const Matrix *dy, DevFloats dweight) {
     CudaBackend *cuda = (CudaBackend *)backend;
@@ -76,7 +70,7 @@ void cuda_linear_backward_weight(Backend *backend, const Span *span, int glimpse
     int64_t most = LANES_FLOATS / ((int64_t)span->lanes * in);
     most = most < 1 ? 1 : most > out ? out : most;
     const int64_t stride = (most * in + ALIGN - 1) / ALIGN * ALIGN;
-    const bool sums = span->lanes > 1;
+    const bool sums = lanes > 1;
     float *products = sums ? cuda_scratch(cuda, (size_t)(lanes * stride) * sizeof *products) : NULL;
     for (int output = 0; output < out; output += (int)most) {
         const int outputs = output + most < out ? (int)most : out - output;

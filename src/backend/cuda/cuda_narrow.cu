@@ -28,7 +28,7 @@ static __global__ void __launch_bounds__(NARROW_LANES *NARROW_ROWS)
 
 void cuda_narrow_linear(CudaBackend *cuda, int64_t rows, int in, int out, Matrix x, DevFloats weight, DevFloats bias,
                         Activation activation, Matrix y) {
-    if (in < CUDA_NARROW)
+    if (in < PRODUCT_NARROW)
         CUDA_LAUNCH(few_inputs_kernel, cuda_blocks(rows * out), CUDA_THREADS, cuda, rows * out, in, out, x.at.address,
                     x.stride, weight.address, bias.address, activation, y.at.address, y.stride);
     else

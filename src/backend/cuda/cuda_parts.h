@@ -109,8 +109,7 @@ CudaSums cuda_sums_begin(CudaBackend *cuda, unsigned blocks, DevDoubles sums, in
 /* Adds what the blocks of the kernel left, in their order. */
 void cuda_sums_end(CudaBackend *cuda, unsigned blocks, const CudaSums *sums);
 
-/* A linear layer with fewer inputs or outputs than CUDA_NARROW; arguments as cuda_linear's. */
-enum { CUDA_NARROW = 16 };
+/* A linear layer with fewer inputs or outputs than PRODUCT_NARROW; arguments as cuda_linear's. */
 void cuda_narrow_linear(CudaBackend *cuda, int64_t rows, int in, int out, Matrix x, DevFloats weight, DevFloats bias,
                         Activation activation, Matrix y);
 
@@ -174,8 +173,7 @@ void cuda_classification(Backend *, const Span *, const Classification *, const 
                          DevFloats d_logits, DevDoubles sums);
 void cuda_transpose(Backend *, int count, const Transpose *work);
 void cuda_add(Backend *, int64_t count, DevFloats a, DevFloats b, DevFloats out);
-void cuda_tree_sum(Backend *, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
-                   DevFloats out);
+void cuda_tree_sum(Backend *, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count, DevFloats out);
 void cuda_sum_squares(Backend *, int64_t count, DevFloats values, DevDoubles sum);
 void cuda_adam(Backend *, DevUpdate, DevDoubles squares, int64_t count, DevFloats parameters, DevFloats gradient,
                DevFloats m, DevFloats v);

@@ -102,12 +102,12 @@ static bool plan_tree(int nodes, const LaneNode *node, const DevFloats *vector, 
     return count == 1;
 }
 
-void cuda_tree_sum(Backend *backend, int lanes, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
+void cuda_tree_sum(Backend *backend, int nodes, const LaneNode *node, const DevFloats *vector, int64_t count,
                    DevFloats out) {
     CudaBackend *cuda = (CudaBackend *)backend;
     TreePlan plan;
     memset(&plan, 0, sizeof plan); /* what is not used is equal too */
-    if (nodes < 1 || nodes > lanes || lanes > LANES_MOST || !plan_tree(nodes, node, vector, &plan))
+    if (nodes < 1 || nodes > LANES_MOST || !plan_tree(nodes, node, vector, &plan))
         cuda_failed(__FILE__, __LINE__, "tree_sum", "the nodes are no tree");
     if (count == 0) return;
     const TreePlan *there = (const TreePlan *)cuda_table(cuda, &plan, sizeof plan);

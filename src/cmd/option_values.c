@@ -1,10 +1,18 @@
-#include "cmd/images.h"
+#include "cmd/option_values.h"
 #include "config/text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-Status images_take(const char *text, int most, int *count, int64_t *image) {
+Status option_take_count(const char *option, const char *text, int64_t most, int64_t *count) {
+    if (text_parse_int(text, count) && *count >= 1 && *count <= most) return status_ok();
+    return status_error(RAM_USAGE, "--%s is '%s', not a whole number from 1 to %" PRId64, option,
+                        text_excerpt(text).text, most);
+}
+
+Status option_take_images(const char *text, int most, int *count, int64_t *image) {
     *count = 0;
     for (const char *at = text;; at++) {
         const size_t length = strcspn(at, ",");
@@ -18,4 +26,9 @@ Status images_take(const char *text, int most, int *count, int64_t *image) {
         at += length;
         if (!*at) return status_ok();
     }
+}
+
+Status option_check_new(const char *option, const char *path) {
+    if (access(path, F_OK) != 0) return status_ok();
+    return status_error(RAM_USAGE, "--%s %.400s exists already: give another name, or remove it first", option, path);
 }
