@@ -304,13 +304,23 @@ Status atomic_file_replace_folder(const char *temporary, const char *path) {
     return delete_tree(trash);
 }
 
-/* 0, or an errno; EIO where the file ends early. */
+/* What is not there, or is no file, is bad data; what cannot be read now may be right, and is not to be given up for
+ * that. */
+static Status cannot_read(const char *path, int error) {
+    if (error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENODATA)
+        return status_error(RAM_DATA, "cannot read %.400s: %s", path,
+                            error == ENODATA ? "it ends early" : strerror(error));
+    return status_error(RAM_IO, "cannot read %.400s: %s; make it readable, or move it away to do without it", path,
+                        strerror(error));
+}
+
+/* 0, or an errno; ENODATA where the file ends early. */
 static int read_all(int file, char *data, size_t bytes) {
     for (size_t done = 0; done < bytes;) {
         ssize_t count = read(file, data + done, bytes - done);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) return errno;
-        if (count == 0) return EIO;
+        if (count == 0) return ENODATA;
         done += (size_t)count;
     }
     return 0;
@@ -318,7 +328,7 @@ static int read_all(int file, char *data, size_t bytes) {
 
 Status atomic_file_read(const char *path, size_t most, void **data, size_t *bytes) {
     int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (file < 0) return status_error(RAM_DATA, "cannot read %.400s: %s", path, strerror(errno));
+    if (file < 0) return cannot_read(path, errno);
     struct stat facts;
     Status status = status_ok();
     if (fstat(file, &facts) != 0 || !S_ISREG(facts.st_mode))
@@ -336,7 +346,7 @@ Status atomic_file_read(const char *path, size_t most, void **data, size_t *byte
         int error = read_all(file, *data, *bytes);
         if (error) {
             free(*data);
-            status = status_error(RAM_DATA, "cannot read %.400s: %s", path, strerror(error));
+            status = cannot_read(path, error);
         }
     }
     close(file);

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-Status checkpoint_verify(const char *path) { return manifest_verify(path, MANIFEST_CHECKPOINT); }
-
 /* Verifies folder/name; a damaged one is named in a warning. What says nothing about the set (no memory to read it) is
  * an error: an older set in its place would cost what was learnt since. */
 static Status try_set(const char *folder, const char *name, char path[FILE_PATH], bool *good) {
@@ -190,22 +188,22 @@ static Status prune(const char *folder, int64_t keep, int64_t best_step) {
     require(keep >= 1);
     step_folder_name(best, best_step);
     step_folder_read_link(folder, "best", linked); /* another one where the link could not be written */
-    TRY(step_folder_sweep(folder));
+    Status first = step_folder_sweep(folder);
     TRY(step_folder_list(folder, &list));
-    Status status = status_ok();
     int64_t kept = 0, oldest = 0;
-    for (int i = 0; i < list.count && !status_failed(&status); i++) {
+    for (int i = 0; i < list.count; i++) {
         const StepFolder *set = &list.folder[i];
         if (!set->set_aside && kept < keep) {
             kept++;
             oldest = set->step;
         } else if (strcmp(set->name, best) != 0 && strcmp(set->name, linked) != 0 && kept > 0 && set->step < oldest) {
-            status = atomic_file_join(path, folder, set->name);
+            Status status = atomic_file_join(path, folder, set->name);
             if (!status_failed(&status)) status = atomic_file_remove_tree(path);
+            if (!status_failed(&first)) first = status;
         }
     }
     free(list.folder);
-    return status;
+    return first;
 }
 
 Status checkpoint_prune(Comm *comm, const char *folder, int64_t keep, int64_t best) {

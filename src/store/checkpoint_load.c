@@ -3,6 +3,7 @@
 #include "base/partition.h"
 #include "store/checkpoint.h"
 #include "store/checkpoint_parts.h"
+#include "store/step_folder.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +24,35 @@ int64_t checkpoint_step(const Checkpoint *checkpoint) { return checkpoint->step;
 int checkpoint_shards(const Checkpoint *checkpoint) { return checkpoint->manifest.shards; }
 
 void checkpoint_hash(const Checkpoint *checkpoint, char hash[HASH_TEXT]) { manifest_hash(&checkpoint->manifest, hash); }
+
+static Status read_step(Checkpoint *checkpoint) {
+    const StoreScalar step = {.name = "step", .type = STORE_INT, .value = &checkpoint->step};
+    return checkpoint_read_scalars(checkpoint, 1, &step);
+}
+
+/* Rank 0: the whole index, verified. */
+static Status read_index(const Checkpoint *checkpoint, void **data) {
+    return manifest_read_file(checkpoint->path, &checkpoint->manifest.file[checkpoint->manifest.shards], data);
+}
+
+static Status verify_step(Checkpoint *checkpoint) {
+    HdfImage image;
+    TRY(manifest_read(checkpoint->path, MANIFEST_CHECKPOINT, &checkpoint->manifest));
+    image.bytes = checkpoint->manifest.file[checkpoint->manifest.shards].bytes;
+    TRY(read_index(checkpoint, &image.data));
+    TRY(hdf_open(checkpoint->path, MANIFEST_INDEX, image, &checkpoint->index));
+    TRY(read_step(checkpoint));
+    return step_folder_check(checkpoint->path, checkpoint->step);
+}
+
+Status checkpoint_verify(const char *path) {
+    TRY(manifest_verify(path, MANIFEST_CHECKPOINT));
+    Checkpoint *checkpoint = memory_new(1, sizeof *checkpoint);
+    snprintf(checkpoint->path, sizeof checkpoint->path, "%s", path);
+    const Status status = verify_step(checkpoint);
+    checkpoint_close(checkpoint);
+    return status;
+}
 
 /* Reads, verifies and opens the shards of this rank: every size-th. */
 static Status open_shards(Comm *comm, Checkpoint *checkpoint) {
@@ -50,7 +80,7 @@ static Status share_index(Comm *comm, Checkpoint *checkpoint) {
     const ManifestFile *file = &checkpoint->manifest.file[checkpoint->manifest.shards];
     HdfImage image = {.bytes = file->bytes};
     bool leads = comm_rank(comm) == 0;
-    TRY(comm_agree(comm, leads ? manifest_read_file(checkpoint->path, file, &image.data) : status_ok()));
+    TRY(comm_agree(comm, leads ? read_index(checkpoint, &image.data) : status_ok()));
     if (!leads) image.data = memory_new(file->bytes, 1);
     comm_broadcast(comm, image.data, file->bytes, 0);
     return comm_agree(comm, hdf_open(checkpoint->path, file->name, image, &checkpoint->index));
@@ -61,8 +91,8 @@ static Status open_parts(Comm *comm, Checkpoint *checkpoint) {
     checkpoint->shard = memory_new((size_t)checkpoint->manifest.shards, sizeof *checkpoint->shard);
     TRY(comm_agree(comm, open_shards(comm, checkpoint)));
     TRY(share_index(comm, checkpoint));
-    StoreScalar step = {.name = "step", .type = STORE_INT, .value = &checkpoint->step};
-    return checkpoint_read_scalars(checkpoint, 1, &step);
+    TRY(read_step(checkpoint));
+    return comm_agree(comm, comm_rank(comm) == 0 ? step_folder_check(checkpoint->path, checkpoint->step) : status_ok());
 }
 
 Status checkpoint_open(Comm *comm, const char *path, Checkpoint **checkpoint) {

@@ -76,10 +76,12 @@ static Status build_index(int64_t step, int shards, const Snapshot *snapshot, Hd
     return hdf_finish(&writer, image);
 }
 
-/* Rank 0: a folder to write into, nothing left of earlier attempts. */
+/* Rank 0: a folder to write into, nothing left of earlier attempts at this step. What else is left takes space, but is
+ * no reason to save nothing: pruning tells of it. */
 static Status prepare(const char *folder, const char *temporary) {
     TRY(atomic_file_make_folder(folder));
-    TRY(step_folder_sweep(folder));
+    step_folder_sweep(folder);
+    TRY(atomic_file_remove_tree(temporary));
     return atomic_file_make_temporary(temporary);
 }
 

@@ -34,6 +34,19 @@ static bool parse_name(const char *name, StepFolder *folder) {
     return true;
 }
 
+Status step_folder_check(const char *path, int64_t step) {
+    StepFolder named;
+    char *real = realpath(path, NULL);
+    const char *slash = real ? strrchr(real, '/') : NULL;
+    const bool differs = slash && parse_name(slash + 1, &named) && named.step != step;
+    free(real);
+    if (!differs) return status_ok();
+    return status_error(RAM_DATA,
+                        "%.400s holds the checkpoint of step %" PRId64 ", not of %" PRId64
+                        ": give the folder its own name, or move it away",
+                        path, step, named.step);
+}
+
 static int newest_first(const void *left, const void *right) {
     const StepFolder *a = left, *b = right;
     if (a->set_aside != b->set_aside) return a->set_aside ? 1 : -1;
@@ -45,7 +58,9 @@ Status step_folder_list(const char *folder, StepList *list) {
     *list = (StepList){0};
     DIR *directory = opendir(folder);
     if (!directory && errno == ENOENT) return status_ok();
-    if (!directory) return status_error(RAM_DATA, "cannot look into %.400s: %s", folder, strerror(errno));
+    if (!directory)
+        return status_error(errno == ENOTDIR ? RAM_DATA : RAM_IO,
+                            "cannot look into %.400s: %s; make it a folder that can be read", folder, strerror(errno));
     struct dirent *entry;
     int room = 0;
     while ((entry = readdir(directory)) != NULL) {
@@ -66,16 +81,17 @@ Status step_folder_list(const char *folder, StepList *list) {
 Status step_folder_sweep(const char *folder) {
     DIR *directory = opendir(folder);
     if (!directory) return status_error(RAM_IO, "cannot look into %.400s: %s", folder, strerror(errno));
-    Status status = status_ok();
+    Status first = status_ok();
     struct dirent *entry;
-    while (!status_failed(&status) && (entry = readdir(directory)) != NULL) {
+    while ((entry = readdir(directory)) != NULL) {
         char path[FILE_PATH];
         if (strncmp(entry->d_name, ".tmp-", 5) != 0 && strncmp(entry->d_name, ".trash-", 7) != 0) continue;
-        status = atomic_file_join(path, folder, entry->d_name);
+        Status status = atomic_file_join(path, folder, entry->d_name);
         if (!status_failed(&status)) status = atomic_file_remove_tree(path);
+        if (!status_failed(&first)) first = status;
     }
     closedir(directory);
-    return status;
+    return first;
 }
 
 /* The first free name .bad-NAME, .bad-NAME-2, ... */

@@ -28,10 +28,13 @@ Status step_folder_rename_bad(const char *folder, const char *name);
  * is renamed .bad-*. Not synced. RAM_IO. */
 Status step_folder_point(const char *folder, const char *link, const char *name);
 
-/* The sets in `folder`; a missing folder has none. RAM_DATA. */
+/* RAM_DATA where the folder at `path`, which links may lead to, has the name of a set of another step than `step`. */
+Status step_folder_check(const char *path, int64_t step);
+
+/* The sets in `folder`; a missing folder has none. RAM_DATA: it is no folder. RAM_IO. */
 Status step_folder_list(const char *folder, StepList *list);
 
-/* Deletes .tmp-* and .trash-*. RAM_IO. */
+/* Deletes .tmp-* and .trash-*, all that can be deleted. RAM_IO. */
 Status step_folder_sweep(const char *folder);
 
 /* Renames the sets in use from `step` on .bad-*. RAM_IO. */
