@@ -186,6 +186,9 @@ def read_member(archive, name):
 def read_torch(path):
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
+            file.seek(0)
+            if file.read(1) != b"\x80":  # as every pickle of protocol 2 and later begins
+                raise Refused("damaged or cut off, or no file of PyTorch's: copy it anew")
             return read_old_torch(path)
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
@@ -258,7 +261,10 @@ def weights_of(loaded):
         if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype.kind != "f":
             left_out.append(name)  # names that Paddle keeps for itself, counters
             continue
-        arrays[name.removeprefix("module.")] = array
+        plain_name = name.removeprefix("module.")
+        if plain_name in arrays:
+            raise Refused(f"tensor {plain_name!r} stands there twice, with and without 'module.'")
+        arrays[plain_name] = array
     if not arrays:
         raise Refused("it holds no weights under names that are texts")
     return arrays, left_out
@@ -336,12 +342,17 @@ def convert(source, target):
         return fail(74, f"{target}: cannot be written: {error.strerror or one_line(error)}")
     except Exception as error:  # pylint: disable=broad-except
         return fail(74, f"{target}: cannot be written: {one_line(error)}")
-    print(summary(target, arrays, left_out))
+    try:
+        print(summary(target, arrays, left_out), flush=True)
+    except (OSError, AttributeError) as error:  # full, or closed
+        sys.stdout = None
+        return fail(74, f"{target} is written, but not what is in it: {one_line(error)}")
     return 0
 
 
 def main():
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if sys.stdout:
+        sys.stdout.reconfigure(errors="backslashreplace")
     names = sys.argv[1:]
     if len(names) != 2 or names[0].startswith("-"):
         print(__doc__)

@@ -310,13 +310,15 @@ static Status explain(const RanksEnd *end, int exit_code, int np, const Child *c
             np);
     if (exit_code <= 128 || exit_code - 128 >= NSIG || barren)
         return status_error(RAM_UNAVAILABLE, "%s: `mpirun -np %d hostname` tells more", end->cause, np);
-    if (child->stuck) return status_error(RAM_UNAVAILABLE, "%s: start again with --resume auto", end->cause);
+    if (child->stuck)
+        return status_error(RAM_UNAVAILABLE, "%s: start again, a training with --resume auto", end->cause);
     if (is_crash(exit_code - 128))
         return status_error(RAM_INTERNAL, "%s, so all were: please report this with the lines above", end->cause);
-    return status_error(RAM_UNAVAILABLE,
-                        "%s, so all were: look for who did it (the kernel does when memory runs out), then start again "
-                        "with --resume auto",
-                        end->cause);
+    return status_error(
+        RAM_UNAVAILABLE,
+        "%s, so all were: look for who did it (the kernel does when memory runs out), then start again, "
+        "a training with --resume auto",
+        end->cause);
 }
 
 /* What the child's end means. */

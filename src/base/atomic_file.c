@@ -65,7 +65,7 @@ Status atomic_file_parse_fault(const char *text, int rank, FileFault *fault) {
         RAM_USAGE, "the fault '%s' (RAM_FAULT) is not KIND:N[+][@RANK] with KIND kill, enospc, eio or short", text);
 }
 
-static Status io_error(const char *what, const char *path, int error) {
+Status atomic_file_error(const char *what, const char *path, int error) {
     const char *advice = "check the file system";
     if (error == ENOSPC || error == EDQUOT) advice = "free some space or choose another folder";
     if (error == EFBIG) advice = "raise the limit on the size of a file (ulimit -f) or choose another folder";
@@ -114,12 +114,12 @@ static Status prefixed(const char *path, const char *prefix, char out[FILE_PATH]
 
 Status atomic_file_sync_folder(const char *path) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return io_error("open the folder", path, errno);
+    if (folder < 0) return atomic_file_error("open the folder", path, errno);
     /* EINVAL: a file system that has no such thing as syncing a folder */
     bool failed = is_struck() || (fsync(folder) != 0 && errno != EINVAL);
     int error = errno;
     close(folder);
-    return failed ? io_error("sync the folder", path, error) : status_ok();
+    return failed ? atomic_file_error("sync the folder", path, error) : status_ok();
 }
 
 static Status sync_parent(const char *path) {
@@ -150,17 +150,17 @@ static int write_and_sync(int file, const char *data, size_t bytes) {
 }
 
 Status atomic_file_create(const char *path, const void *data, size_t bytes) {
-    if (is_struck()) return io_error("create", path, errno);
+    if (is_struck()) return atomic_file_error("create", path, errno);
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0) return io_error("create", path, errno);
+    if (file < 0) return atomic_file_error("create", path, errno);
     int error = write_and_sync(file, data, bytes);
     if (close(file) != 0 && !error) error = errno; /* NFS reports a full disk as late as here */
-    return error ? io_error("write", path, error) : status_ok();
+    return error ? atomic_file_error("write", path, error) : status_ok();
 }
 
 /* rename(2), not yet synced. */
 static Status rename_unsynced(const char *from, const char *to) {
-    if (is_struck() || rename(from, to) != 0) return io_error("rename to", to, errno);
+    if (is_struck() || rename(from, to) != 0) return atomic_file_error("rename to", to, errno);
     return status_ok();
 }
 
@@ -170,19 +170,19 @@ Status atomic_file_rename(const char *from, const char *to) {
 }
 
 static Status unlink_one(const char *path) {
-    if (is_struck() || (unlink(path) != 0 && errno != ENOENT)) return io_error("delete", path, errno);
+    if (is_struck() || (unlink(path) != 0 && errno != ENOENT)) return atomic_file_error("delete", path, errno);
     return status_ok();
 }
 
 /* Opens the temporary for this process alone, empty; one that a killed process left behind is taken over. Where the
  * file system knows no locks, nothing keeps two writers apart. */
 static Status open_temporary(const char *path, const char *temporary, int *file) {
-    if (is_struck()) return io_error("create", temporary, errno);
+    if (is_struck()) return atomic_file_error("create", temporary, errno);
     for (;;) {
         struct stat opened, named;
         *file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         if (*file < 0) /* what is wrong with the temporary's own name is told of it */
-            return io_error("create", errno == ENOENT || errno == ENAMETOOLONG ? path : temporary, errno);
+            return atomic_file_error("create", errno == ENOENT || errno == ENAMETOOLONG ? path : temporary, errno);
         if (flock(*file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
             close(*file);
             return status_error(RAM_IO, "another process is writing %.400s: wait for it, or choose another name", path);
@@ -192,7 +192,7 @@ static Status open_temporary(const char *path, const char *temporary, int *file)
         if (is_named && ftruncate(*file, 0) == 0) return status_ok();
         const int error = errno;
         close(*file);
-        if (is_named) return io_error("write", temporary, error);
+        if (is_named) return atomic_file_error("write", temporary, error);
         /* else its writer has just given it its name, or deleted it */
     }
 }
@@ -206,7 +206,7 @@ Status atomic_file_write(const char *path, const void *data, size_t bytes) {
     TRY(prefixed(path, ".tmp-", temporary));
     TRY(open_temporary(path, temporary, &file));
     const int error = write_and_sync(file, data, bytes);
-    Status status = error ? io_error("write", path, error) : rename_unsynced(temporary, path);
+    Status status = error ? atomic_file_error("write", path, error) : rename_unsynced(temporary, path);
     if (status_failed(&status)) unlink_one(temporary); /* best effort: the first error is the one to tell */
     close(file); /* not before the rename, since it gives up the lock; what could fail did so in fsync */
     return status_failed(&status) ? status : sync_parent(path);
@@ -218,12 +218,12 @@ bool atomic_file_is_folder(const char *path) {
 }
 
 Status atomic_file_make_temporary(const char *path) {
-    if (is_struck()) return io_error("make the folder", path, errno);
+    if (is_struck()) return atomic_file_error("make the folder", path, errno);
     if (mkdir(path, 0777) == 0) return status_ok();
     int error = errno;
     if (error == EEXIST && atomic_file_is_folder(path))
         return status_ok(); /* someone else was quicker, or a trailing slash */
-    return io_error("make the folder", path, error);
+    return atomic_file_error("make the folder", path, error);
 }
 
 Status atomic_file_make_folder(const char *path) {
@@ -244,7 +244,7 @@ Status atomic_file_switch_link(const char *target, const char *link) {
     char temporary[FILE_PATH];
     TRY(prefixed(link, ".tmp-", temporary));
     TRY(unlink_one(temporary));
-    if (is_struck() || symlink(target, temporary) != 0) return io_error("make the link", temporary, errno);
+    if (is_struck() || symlink(target, temporary) != 0) return atomic_file_error("make the link", temporary, errno);
     return rename_unsynced(temporary, link);
 }
 
@@ -263,14 +263,14 @@ static Status delete_content(const char *path, DIR *folder) {
 
 static Status delete_tree(const char *path) {
     struct stat facts;
-    if (lstat(path, &facts) != 0) return errno == ENOENT ? status_ok() : io_error("look at", path, errno);
+    if (lstat(path, &facts) != 0) return errno == ENOENT ? status_ok() : atomic_file_error("look at", path, errno);
     if (!S_ISDIR(facts.st_mode)) return unlink_one(path);
     DIR *folder = opendir(path);
-    if (!folder) return io_error("open the folder", path, errno);
+    if (!folder) return atomic_file_error("open the folder", path, errno);
     Status status = delete_content(path, folder);
     closedir(folder);
     TRY(status);
-    if (is_struck() || rmdir(path) != 0) return io_error("delete the folder", path, errno);
+    if (is_struck() || rmdir(path) != 0) return atomic_file_error("delete the folder", path, errno);
     return status_ok();
 }
 
@@ -288,13 +288,13 @@ Status atomic_file_remove_tree(const char *path) {
 
 Status atomic_file_replace_folder(const char *temporary, const char *path) {
     TRY(atomic_file_sync_folder(temporary));
-    if (is_struck()) return io_error("replace", path, errno);
+    if (is_struck()) return atomic_file_error("replace", path, errno);
     if (renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_EXCHANGE) == 0) {
         TRY(sync_parent(path));
         return atomic_file_remove_tree(temporary);
     }
     const bool cannot_exchange = errno == EINVAL || errno == ENOSYS;
-    if (errno != ENOENT && !cannot_exchange) return io_error("replace", path, errno);
+    if (errno != ENOENT && !cannot_exchange) return atomic_file_error("replace", path, errno);
     if (!cannot_exchange) return atomic_file_rename(temporary, path);
     char trash[FILE_PATH]; /* named after `temporary`, as all else that a crash may leave */
     TRY(prefixed(temporary, ".trash-", trash));

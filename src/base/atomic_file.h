@@ -21,6 +21,9 @@ Status atomic_file_parent(const char *path, char parent[FILE_PATH]);
 /* Whether `folder` has something of that name. Where it cannot be looked into it has nothing: who opens it tells. */
 bool atomic_file_is_in(const char *folder, const char *name);
 
+/* RAM_IO: "cannot WHAT PATH: why; what to do about it" for an errno of an operation that writes. */
+Status atomic_file_error(const char *what, const char *path, int error);
+
 /* Replaces `path` in one step: a temporary beside it, fsync, rename, fsync of the folder. A failure or a crash leaves
  * the old content. RAM_IO; also where `path` is something else than a regular file, a device for one, and where another
  * process is writing it. */

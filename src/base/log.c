@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,7 +34,9 @@ Status log_attach(const char *path) {
     if (the_log.rank != 0) return status_ok();
     log_detach();
     the_log.file = fopen(path, "ae");
-    if (!the_log.file) return status_error(RAM_IO, "cannot open the log %s: %s", path, strerror(errno));
+    if (!the_log.file)
+        return status_error(RAM_IO, "cannot open the log %s: %s; make it writable or choose another folder", path,
+                            strerror(errno));
     setvbuf(the_log.file, NULL, _IOLBF, 0);
     return status_ok();
 }
@@ -104,11 +107,15 @@ void log_last_words(const Status *status) {
 
 void log_progress(const char *format, ...) {
     if (the_log.rank != 0 || !the_log.terminal) return;
+    char text[256];
+    struct winsize size;
     va_list arguments;
     va_start(arguments, format);
-    fputs("\r\033[K", stdout);
-    vprintf(format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    /* what is wider would go on in a second line, which cannot be taken back */
+    const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    printf("\r\033[K%.*s", known ? size.ws_col - 1 : 79, text);
     fflush(stdout);
     the_log.progress_shown = true;
 }

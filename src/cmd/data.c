@@ -37,8 +37,7 @@ static Status take(void *input, int key, const char *value) {
         wanted->task = value;
         return status_ok();
     case OPTION_EXPORT:
-        wanted->output = value;
-        return status_ok();
+        return option_take_path("export", value, &wanted->output);
     case OPTION_COUNT:
         return option_take_count("count", value, INT32_MAX, &wanted->count);
     case OPTION_SPLIT:
@@ -49,7 +48,7 @@ static Status take(void *input, int key, const char *value) {
 }
 
 static Status check_line(const Wanted *wanted) {
-    if (!wanted->output || !*wanted->output)
+    if (!wanted->output)
         return status_error(RAM_USAGE, "data needs a file to write: ram_dist data --task cluttered --export FILE.h5");
     return option_check_new("export", wanted->output);
 }

@@ -33,8 +33,7 @@ static Status take(void *input, int key, const char *value) {
     static const char FORMATS[] = "safetensors hdf5"; /* in the order of PlainFormat */
     Wanted *wanted = input;
     if (key == OPTION_OUTPUT) {
-        wanted->output = value;
-        return status_ok();
+        return option_take_path("output", value, &wanted->output);
     }
     const int format = text_find_word(FORMATS, value);
     if (format < 0)

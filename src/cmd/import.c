@@ -31,8 +31,7 @@ static Status take(void *input, int key, const char *value) {
     static const char ORDERS[] = "auto out_in in_out"; /* in the order of WeightOrder */
     Wanted *wanted = input;
     if (key == OPTION_OUTPUT) {
-        wanted->output = value;
-        return status_ok();
+        return option_take_path("output", value, &wanted->output);
     }
     const int order = text_find_word(ORDERS, value);
     if (order < 0)
@@ -146,7 +145,8 @@ static Status infer(const Safetensors *file, const Arguments *arguments, const b
     const Status status =
         infer_dims(count, shape, order, &hints, &model->dims, model->place, model->transposed, model->others);
     free(shape);
-    return status;
+    if (status.code != RAM_DATA) return status;
+    return status_error(RAM_DATA, "%.300s: %.600s", arguments->operand, status.message);
 }
 
 static void transpose(const float *from, const Field *field, float *to) {

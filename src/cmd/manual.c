@@ -49,8 +49,8 @@ static void begin_page(void) {
 }
 
 static void put_command(const ArgumentsSpec *spec, const struct argp_option *options) {
-    printf(".SS \"ram_dist %s%s%s%s [OPTION...]\"\n", spec->command, spec->operand ? " [" : "",
-           spec->operand ? spec->operand : "", spec->operand ? "]" : "");
+    printf(".SS \"ram_dist %s%s%s%s%s [OPTION...]\"\n", spec->command, spec->operand ? " [" : "",
+           spec->operand ? spec->operand : "", spec->operand ? "]" : "", spec->most_operands > 1 ? "..." : "");
     put(spec->summary);
     putchar('\n');
     for (const struct argp_option *option = options; option->name; option++) {
@@ -178,12 +178,11 @@ static void end_completion(const char *commands) {
           "    *) [ -z \"$value\" ] || words=$(_ram_dist_keys \"$value\") ;;\n"
           "    esac\n"
           "    if [ -z \"$words\" ] && [[ $word == -* ]]; then words=$(\"_ram_dist_$command\" ''); fi\n"
-          "    if [ -z \"$words\" ] && [ \"$COMP_CWORD\" -eq 1 ]; then words=$commands; fi\n"
-          "    if [ -n \"$words\" ]; then\n"
-          "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
-          "    else\n"
+          "    if [ \"$COMP_CWORD\" -eq 1 ]; then words=\"$words $commands --version --man --completion\"; fi\n"
+          "    [ -z \"$words\" ] || mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
+          "    if [ -z \"$words\" ] || [ \"$before\" = --resume ]; then\n"
           "        compopt -o filenames 2>/dev/null\n"
-          "        mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
+          "        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- \"$word\")\n"
           "    fi\n"
           "}\n"
           "complete -F _ram_dist ram_dist\n",

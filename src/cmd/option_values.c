@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 Status option_take_count(const char *option, const char *text, int64_t most, int64_t *count) {
     if (text_parse_int(text, count) && *count >= 1 && *count <= most) return status_ok();
@@ -28,7 +28,14 @@ Status option_take_images(const char *text, int most, int *count, int64_t *image
     }
 }
 
+Status option_take_path(const char *option, const char *text, const char **path) {
+    *path = text;
+    if (*text) return status_ok();
+    return status_error(RAM_USAGE, "--%s is empty: give a name", option);
+}
+
 Status option_check_new(const char *option, const char *path) {
-    if (access(path, F_OK) != 0) return status_ok();
+    struct stat facts; /* a link that leads nowhere is something, too */
+    if (lstat(path, &facts) != 0) return status_ok();
     return status_error(RAM_USAGE, "--%s %.400s exists already: give another name, or remove it first", option, path);
 }

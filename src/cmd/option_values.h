@@ -12,6 +12,9 @@ Status option_take_count(const char *option, const char *text, int64_t most, int
 /* --images 3,17,42: which samples of a trace are to be shown. At most `most` numbers. RAM_USAGE. */
 Status option_take_images(const char *text, int most, int *count, int64_t *image);
 
+/* --OPTION PATH, borrowed. RAM_USAGE: it is empty. */
+Status option_take_path(const char *option, const char *text, const char **path);
+
 /* What --OPTION names is to be made, so nothing may be there. RAM_USAGE. */
 Status option_check_new(const char *option, const char *path);
 

@@ -37,11 +37,10 @@ static Status take(void *input, int key, const char *value) {
         return option_take_images(value, DIGITS_MOST, &wanted->images, wanted->image);
     case OPTION_WHAT:
         wanted->what_text = value;
-        break;
+        return status_ok();
     default:
-        wanted->output = value;
+        return option_take_path("output", value, &wanted->output);
     }
-    return status_ok();
 }
 
 static Status plot_curves(const char *path, const char *output) {
@@ -115,6 +114,9 @@ static Status plot_trace(const Arguments *arguments, const Wanted *wanted, What 
     if (what == WHAT_CURVES)
         return status_error(RAM_USAGE, "%.400s is no run, and curves are of a run: give its folder",
                             arguments->operand);
+    if (!is_trace)
+        return status_error(
+            RAM_DATA, "%.400s is a checkpoint and no trace: record one with ram_dist trace, and give its folder", path);
     TRY(recording_open(path, &recording));
     const Status status = plot_recording(arguments, wanted, what, &recording);
     recording_close(&recording);

@@ -26,7 +26,10 @@ static const struct argp_option OWN_OPTIONS[] = {
 static Status take(void *input, int key, const char *value) {
     Wanted *wanted = input;
     if (key == OPTION_IMAGES) return option_take_images(value, DIGITS_MOST, &wanted->images, wanted->image);
-    wanted->output = value;
+    TRY(option_take_path("output", value, &wanted->output));
+    const char *ending = strrchr(value, '.');
+    if (!ending || (strcmp(ending, ".html") != 0 && strcmp(ending, ".htm") != 0)) /* metrics.jsonl would be replaced */
+        return status_error(RAM_USAGE, "--output is '%.300s', which does not end in .html", value);
     return status_ok();
 }
 

@@ -9,10 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* In the run folder: the path of another run's checkpoint that this run began with. It counts until there is one of its
- * own. */
-static const char ORIGIN[] = "origin";
-
 /* Refuses what may not change. */
 static Status check_changes(const Config *saved, const Config *config, bool within_epoch) {
     for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
@@ -96,12 +92,21 @@ static Status read_origin(const char *folder, char origin[FILE_PATH]) {
     char note[FILE_PATH];
     void *text;
     size_t bytes;
-    TRY(atomic_file_join(note, folder, ORIGIN));
+    TRY(atomic_file_join(note, folder, RESUME_ORIGIN));
     if (access(note, F_OK) != 0 && errno == ENOENT) return status_ok();
     TRY(atomic_file_read(note, FILE_PATH - 1, &text, &bytes));
     snprintf(origin, FILE_PATH, "%.*s", (int)bytes, (const char *)text);
     free(text);
-    return status_ok();
+    if (!atomic_file_is_in(folder, "config.yaml"))
+        return status_error(RAM_USAGE,
+                            "the start in %.300s was broken off before it had noted its configuration: give the "
+                            "command again, with --resume %.300s",
+                            folder, origin);
+    if (access(origin, F_OK) == 0) return status_ok();
+    return status_error(RAM_DATA,
+                        "the checkpoint that this run began with is not there: %.300s, says %.300s; put it back, or "
+                        "start again with --resume PATH",
+                        origin, note);
 }
 
 /* "": the run began with random weights, or has not begun. @collective */
@@ -114,7 +119,7 @@ static Status find_origin(Comm *comm, const char *folder, const char *checkpoint
 
 Status resume_note_origin(const Resume *resume, const char *folder) {
     char note[FILE_PATH];
-    TRY(atomic_file_join(note, folder, ORIGIN));
+    TRY(atomic_file_join(note, folder, RESUME_ORIGIN));
     if (resume->checkpoint && !resume->own) {
         char *origin = realpath(resume->path, NULL);
         const Status status = origin ? atomic_file_write(note, origin, strlen(origin))

@@ -8,6 +8,10 @@
 #include "store/checkpoint.h"
 #include "train/saved_state.h"
 
+/* In the run folder: the path of another run's checkpoint that this run began with. It counts until there is one of its
+ * own. */
+#define RESUME_ORIGIN "origin"
+
 typedef struct {
     char path[FILE_PATH];   /* of the checkpoint */
     Checkpoint *checkpoint; /* NULL: from the beginning */

@@ -7,8 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Whether there is something in the folder that a new run would destroy. */
-static bool holds_run(const char *path) {
+bool run_start_holds_run(const char *path) {
     char checkpoints[FILE_PATH];
     const Status joined = atomic_file_join(checkpoints, path, "checkpoints");
     return atomic_file_is_in(path, "metrics.jsonl") || (!status_failed(&joined) && checkpoint_any(checkpoints));
@@ -29,7 +28,7 @@ static bool may_be_checkpoint(const char *path) {
 
 static Status check(const Arguments *arguments, int ranks, const char *path) {
     const char *resume = arguments->resume;
-    const bool exists = holds_run(path);
+    const bool exists = run_start_holds_run(path);
     if (exists && !resume)
         return status_error(RAM_USAGE,
                             "%s holds a run already: add --resume auto to go on with it, or --run-dir DIR for a new "

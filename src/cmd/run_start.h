@@ -11,4 +11,7 @@ Status run_start_check(const Arguments *arguments, int ranks);
 /* The same of the run folder `path`, with the ranks there are: rank 0 looks. @collective */
 Status run_start_agree(const Session *session, const char *path);
 
+/* Whether there is something in the folder that a new run would destroy: a curve or checkpoints. */
+bool run_start_holds_run(const char *path);
+
 #endif

@@ -57,8 +57,7 @@ static Status take(void *input, int key, const char *value) {
         wanted->name = value;
         break;
     case OPTION_OUTPUT:
-        wanted->output = value;
-        break;
+        return option_take_path("output", value, &wanted->output);
     case OPTION_FORCE:
         wanted->force = true;
         break;

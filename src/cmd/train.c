@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "cmd/beginning.h"
 #include "cmd/commands.h"
 #include "cmd/resume.h"
 #include "cmd/run_start.h"
@@ -23,33 +24,6 @@ static const ArgumentsSpec SPEC = {
     .takes = TAKES_NP | TAKES_RESUME | TAKES_DEVICE,
     .check = run_start_check,
 };
-
-typedef struct {
-    const Session *session;
-    const Resume *resume;
-    const char *folder;
-} Beginning;
-
-static Status write_config(const Beginning *beginning) {
-    char path[FILE_PATH], *text = NULL;
-    size_t bytes = 0;
-    TRY(resume_note_origin(beginning->resume, beginning->folder));
-    TRY(atomic_file_join(path, beginning->folder, "config.yaml"));
-    FILE *memory = open_memstream(&text, &bytes);
-    if (!memory) fatal("open_memstream: %s", strerror(errno));
-    config_write_yaml(&beginning->session->arguments.config, memory, false);
-    fclose(memory);
-    const Status status = atomic_file_write(path, text, bytes);
-    free(text);
-    return status;
-}
-
-/* The resolved configuration beside the results: running it again repeats the run. Rank 0 writes. @collective */
-static Status begin_run(void *context) {
-    const Beginning *beginning = context;
-    Comm *comm = beginning->session->comm;
-    return comm_agree(comm, comm_rank(comm) == 0 ? write_config(beginning) : status_ok());
-}
 
 static Status open_log(const RunFolder *folder) {
     char path[FILE_PATH];
@@ -86,19 +60,17 @@ static void watch_ranks(const Session *session, const RunFolder *folder) {
     if (status_failed(&status)) log_warning("%s; a rank that hangs would not be named", status.message);
 }
 
-/* With the configuration settled and something left to do. @collective */
-static Status train_on(Session *session, const RunFolder *folder, Resume *resume) {
+/* @collective */
+static Status train_experiment(Session *session, RunFolder *folder, Resume *resume, Beginning *beginning) {
     Experiment experiment;
     Provenance provenance;
     Comm *comm = session->comm;
-    watch_ranks(session, folder);
     const int threads = launch_threads(comm, session->arguments.config._threads);
     TRY(experiment_open(&experiment, &session->arguments.config, comm, threads, launch_data_directory()));
     session_provenance(session, &experiment, &provenance);
     Status status = experiment_link(&experiment);
     if (!status_failed(&status)) status = comm_agree(comm, resume_check_data(resume, &experiment, &provenance));
     if (!status_failed(&status)) {
-        Beginning beginning = {session, resume, folder->path};
         describe(session, &experiment, folder);
         const TrainOptions options = {
             .folder = folder,
@@ -109,11 +81,21 @@ static Status train_on(Session *session, const RunFolder *folder, Resume *resume
             .provenance = &provenance,
             .stop = {folder->path, session->started, session->arguments.config.train_time_limit, launch_job_end()},
             .fault = session->fault,
-            .begin = begin_run,
-            .context = &beginning};
+            .begin = beginning_confirm,
+            .context = beginning};
         status = train_run(&experiment, &options);
     }
     experiment_close(&experiment);
+    return status;
+}
+
+/* With the configuration settled and something left to do. @collective */
+static Status train_on(Session *session, RunFolder *folder, Resume *resume) {
+    Beginning beginning;
+    watch_ranks(session, folder);
+    Status status = beginning_open(&beginning, session, resume, folder->path);
+    if (!status_failed(&status)) status = train_experiment(session, folder, resume, &beginning);
+    beginning_close(&beginning);
     return status;
 }
 
@@ -130,7 +112,7 @@ static Status tell_finished(const Session *session, const RunFolder *folder, con
 }
 
 /* Everything with the run folder open. @collective */
-static Status train_in(Session *session, const RunFolder *folder) {
+static Status train_in(Session *session, RunFolder *folder) {
     Resume resume = {0};
     Comm *comm = session->comm;
     TRY(run_start_agree(session, folder->path)); /* again: another run may have held the folder till now */

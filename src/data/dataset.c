@@ -134,9 +134,11 @@ static size_t pixel_bytes(const Images *images) {
 }
 
 static void hash_images(const Images *images, char text[HASH_TEXT]) {
-    char parts[2][HASH_TEXT];
+    const int64_t shape[] = {images->count, images->height, images->width, images->channels};
+    char parts[3][HASH_TEXT];
     hash_memory(images->pixels, pixel_bytes(images), parts[0]);
     hash_memory(images->labels, (size_t)images->count, parts[1]);
+    hash_memory(shape, sizeof shape, parts[2]); /* the same bytes are other pictures in rows of another length */
     hash_memory(parts, sizeof parts, text);
 }
 

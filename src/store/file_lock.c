@@ -20,7 +20,7 @@ static int lock_file(int file) {
 static bool is_held(int error) { return error == EAGAIN || error == EACCES; }
 
 /* Whether the locked file still is the one of that name: who held it before may have deleted it meanwhile. */
-static bool is_current(const char *path, int file) {
+bool file_lock_is_current(const char *path, int file) {
     struct stat named, locked;
     return stat(path, &named) == 0 && fstat(file, &locked) == 0 && named.st_ino == locked.st_ino &&
            named.st_dev == locked.st_dev;
@@ -58,7 +58,7 @@ Status file_lock_take(const char *path, const char *what, const char *advice, in
         }
         if (error)
             log_warning("cannot lock %s (%s): take care that no other process uses it", what, strerror(error));
-        else if (!is_current(path, *lock)) {
+        else if (!file_lock_is_current(path, *lock)) {
             file_lock_release(lock);
             continue;
         }
@@ -69,7 +69,7 @@ Status file_lock_take(const char *path, const char *what, const char *advice, in
 
 bool file_lock_try(const char *path, int *lock) {
     *lock = open(path, O_RDWR | O_CLOEXEC);
-    if (*lock >= 0 && lock_file(*lock) == 0 && is_current(path, *lock)) return true;
+    if (*lock >= 0 && lock_file(*lock) == 0 && file_lock_is_current(path, *lock)) return true;
     file_lock_release(lock);
     return false;
 }

@@ -113,6 +113,11 @@ static bool ends_with_hash(const char *text, size_t bytes) {
 static Status check_text(const char *path, const char *text, size_t bytes, Manifest *manifest) {
     if (!ends_with_hash(text, bytes))
         return status_error(RAM_DATA, "%.400s is damaged: it does not end with its own hash; " REMEDY, path);
+    const ManifestKind other = manifest->kind == MANIFEST_TRACE ? MANIFEST_CHECKPOINT : MANIFEST_TRACE;
+    if (strncmp(text, FIRST_LINE[other], strlen(FIRST_LINE[other])) == 0)
+        return status_error(RAM_DATA, "%.400s is of a %s, not of a %s: give another path", path,
+                            other == MANIFEST_TRACE ? "trace" : "checkpoint",
+                            other == MANIFEST_TRACE ? "checkpoint" : "trace");
     if (strncmp(text, FIRST_LINE[manifest->kind], strlen(FIRST_LINE[manifest->kind])) != 0)
         return status_error(RAM_DATA,
                             "%.300s is of another format ('%.*s', not '%.*s'); give another path, or use the ram_dist "

@@ -1,7 +1,10 @@
 #include "store/run_folder.h"
+#include "store/checkpoint.h"
 #include "store/file_lock.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* The lock file stays when the run ends: deleting it would let two later runs lock two different files of its name. */
 static const char LOCK[] = ".lock";
@@ -14,8 +17,12 @@ static Status take_lock(const char *path, int *lock) {
 }
 
 static Status open_on_first_rank(RunFolder *folder) {
+    struct stat facts;
     TRY(atomic_file_make_folder(folder->path));
     TRY(take_lock(folder->path, &folder->lock));
+    if (stat(folder->path, &facts) != 0) return atomic_file_error("look at", folder->path, errno);
+    folder->device = facts.st_dev;
+    folder->inode = facts.st_ino;
     TRY(atomic_file_make_folder(folder->checkpoints));
     return atomic_file_make_folder(folder->traces);
 }
@@ -31,6 +38,29 @@ Status run_folder_open(Comm *comm, const char *path, RunFolder *folder) {
     status = comm_agree(comm, status);
     if (status_failed(&status)) run_folder_close(folder);
     return status;
+}
+
+/* Whether the folder at the path is another than the one that was opened, and holds a run. */
+static bool is_taken(const RunFolder *folder) {
+    struct stat facts;
+    if (stat(folder->path, &facts) != 0) return false;
+    if (facts.st_dev == folder->device && facts.st_ino == folder->inode) return false;
+    return atomic_file_is_in(folder->path, "metrics.jsonl") || checkpoint_any(folder->checkpoints);
+}
+
+Status run_folder_keep(RunFolder *folder, bool *renewed) {
+    char file[FILE_PATH];
+    TRY(atomic_file_join(file, folder->path, LOCK));
+    if (file_lock_is_current(file, folder->lock)) return status_ok();
+    file_lock_release(&folder->lock);
+    if (is_taken(folder) || run_folder_in_use(folder->path))
+        return status_error(
+            RAM_IO,
+            "the run folder %.300s was moved or deleted, and another run's is in its place: give it its "
+            "name back",
+            folder->path);
+    *renewed = true;
+    return open_on_first_rank(folder);
 }
 
 void run_folder_close(RunFolder *folder) { file_lock_release(&folder->lock); }

@@ -6,11 +6,15 @@
 #include "base/atomic_file.h"
 #include "mpi/comm.h"
 
+#include <sys/types.h>
+
 typedef struct {
     char path[FILE_PATH];
     char checkpoints[FILE_PATH]; /* path/checkpoints */
     char traces[FILE_PATH];      /* path/traces */
     int lock;                    /* descriptor on rank 0, else -1 */
+    dev_t device;                /* with `inode` the folder itself, whatever lies at its path now; of rank 0 */
+    ino_t inode;
 } RunFolder;
 
 /* Makes RUN, RUN/checkpoints and RUN/traces where missing and locks RUN for this run until run_folder_close().
@@ -18,6 +22,10 @@ typedef struct {
 Status run_folder_open(Comm *comm, const char *path, RunFolder *folder);
 
 void run_folder_close(RunFolder *folder);
+
+/* Before something is saved: whether the folder is still this run's. One that was moved away or deleted is made and
+ * locked anew (*renewed). RAM_IO: another run's is in its place. Rank 0. */
+Status run_folder_keep(RunFolder *folder, bool *renewed);
 
 /* Whether a run holds the folder now. Not collective. */
 bool run_folder_in_use(const char *path);

@@ -3,6 +3,7 @@
 #include "store/manifest.h"
 #include "store/step_folder.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,11 +12,17 @@
 enum { NAME_LENGTH = 200 };
 static const char PREFIX[] = ".ram_dist-", LOCK[] = ".lock", TEMPORARY[] = ".tmp", TRASH[] = ".trash-";
 
+static bool has_control(const char *name) {
+    while (*name && !iscntrl((unsigned char)*name)) name++;
+    return *name;
+}
+
 static Status check_name(const char *name) {
-    if (*name && *name != '.' && !strchr(name, '/') && strlen(name) <= NAME_LENGTH) return status_ok();
+    if (*name && *name != '.' && !strchr(name, '/') && !has_control(name) && strlen(name) <= NAME_LENGTH)
+        return status_ok();
     return status_error(RAM_USAGE,
-                        "'%.64s' cannot be a trace's name: give up to %d characters without '/' that do not begin "
-                        "with '.'",
+                        "'%.64s' cannot be a trace's name: give up to %d printable characters without '/' that do not "
+                        "begin with '.'",
                         name, NAME_LENGTH);
 }
 

@@ -14,7 +14,7 @@ enum { METRICS_MOST = 1 << 30, DIGITS = 9 };
 Status metrics_open(Metrics *metrics, const char *path) {
     snprintf(metrics->path, sizeof metrics->path, "%s", path);
     metrics->file = fopen(path, "ae");
-    if (!metrics->file) return status_error(RAM_IO, "cannot write %s: %s", path, strerror(errno));
+    if (!metrics->file) return atomic_file_error("write", path, errno);
     return status_ok();
 }
 
@@ -32,7 +32,7 @@ static Status write_line(Metrics *metrics, json_t *line) {
     if (!text) return status_error(RAM_INTERNAL, "a figure for %s is not a number", metrics->path);
     const bool written = fprintf(metrics->file, "%s\n", text) > 0 && fflush(metrics->file) == 0;
     free(text);
-    return written ? status_ok() : status_error(RAM_IO, "cannot write %s: %s", metrics->path, strerror(errno));
+    return written ? status_ok() : atomic_file_error("write", metrics->path, errno);
 }
 
 Status metrics_epoch(Metrics *metrics, const EpochFigures *f) {
@@ -93,8 +93,7 @@ Status metrics_mark(Metrics *metrics, int64_t *bytes, char hash[HASH_TEXT]) {
     void *data;
     size_t size;
     char open_file[32];
-    if (fsync(fileno(metrics->file)) != 0)
-        return status_error(RAM_IO, "cannot sync %s: %s", metrics->path, strerror(errno));
+    if (fsync(fileno(metrics->file)) != 0) return atomic_file_error("sync", metrics->path, errno);
     snprintf(open_file, sizeof open_file, "/proc/self/fd/%d", fileno(metrics->file));
     TRY(atomic_file_read(open_file, METRICS_MOST, &data, &size));
     if (!has_its_name(metrics)) put_back(metrics, data, size);
@@ -121,7 +120,7 @@ static Status keep_lost(const char *path, const char *data, size_t bytes) {
     FILE *file = fopen(path, "ae");
     bool written = file && fwrite(data, 1, bytes, file) == bytes && fflush(file) == 0 && fsync(fileno(file)) == 0;
     if (file && fclose(file) != 0) written = false;
-    return written ? status_ok() : status_error(RAM_IO, "cannot write %s: %s", path, strerror(errno));
+    return written ? status_ok() : atomic_file_error("write", path, errno);
 }
 
 /* What a user can do about a curve that does not go with the checkpoint. */

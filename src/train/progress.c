@@ -43,9 +43,9 @@ void progress_step(Progress *progress, const ProgressPoint *point) {
     char eta[DURATION], text[256];
     progress->shown = now;
     format_eta(progress, point, eta);
-    snprintf(text, sizeof text, "epoch %lld/%lld %3.0f %%  %.0f images/s  loss %.4f  accuracy %.2f %%  lr %.2e  ETA %s",
+    snprintf(text, sizeof text, "epoch %lld/%lld %3.0f %%  %.0f images/s  loss %.4f  accuracy %.2f %%  ETA %s",
              (long long)point->epoch, (long long)point->epochs, 100 * point->part, images_per_second(progress, point),
-             point->loss, point->accuracy, point->lr, eta);
+             point->loss, point->accuracy, eta);
     if (terminal)
         log_progress("%s", text);
     else

@@ -155,7 +155,7 @@ static Status open_training(Training *t) {
     t->best = backend_floats(experiment->backend, t->optimizer.total);
     t->test = evaluator_new(experiment, SPLIT_TEST);
     TRY(find_room(experiment, &t->optimizer)); /* before anything is written */
-    if (t->options->begin) TRY(t->options->begin(t->options->context));
+    TRY(t->options->begin(t->options->context));
     TRY(take_up(t));
     look_for_best(t);
     TRY(comm_agree(experiment->comm, open_metrics(t)));
@@ -178,6 +178,18 @@ static void close_training(Training *t) {
 
 /* --- checkpoints */
 
+/* Others may have moved or deleted the folder. */
+static Status keep_folder(const Training *t) {
+    Comm *comm = t->experiment->comm;
+    bool renewed = false;
+    TRY(comm_agree(comm, comm_rank(comm) == 0 ? run_folder_keep(t->options->folder, &renewed) : status_ok()));
+    comm_broadcast(comm, &renewed, sizeof renewed, 0);
+    if (!renewed) return status_ok();
+    log_warning("the run folder %s was moved or deleted: it is made anew and holds what is saved from here on",
+                t->options->folder->path);
+    return t->options->begin(t->options->context);
+}
+
 static Status mark_metrics(Training *t) {
     if (comm_rank(t->experiment->comm) != 0) return status_ok();
     return metrics_mark(&t->metrics, &t->state.metrics_bytes, t->state.metrics_hash);
@@ -192,6 +204,7 @@ static Status save(Training *t) {
     Comm *comm = t->experiment->comm;
     const char *folder = t->options->folder->checkpoints;
     TRY(health_check(t->experiment, &t->optimizer, &t->state));
+    TRY(keep_folder(t));
     TRY(comm_agree(comm, mark_metrics(t)));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
     const Status marked = t->state.best_step > 0 ? checkpoint_mark_best(comm, folder, t->state.best_step) : status_ok();
@@ -480,7 +493,6 @@ static Status go_back(Comm *comm, const TrainOptions *first, TrainOptions *next,
     checkpoint_close(*opened);
     *opened = NULL;
     *next = *first;
-    next->begin = NULL;
     TRY(checkpoint_find(comm, first->folder->checkpoints, "auto", path));
     if (!*path) return status_ok();
     TRY(checkpoint_open(comm, path, opened));

@@ -14,7 +14,7 @@
 #include "train/stop.h"
 
 typedef struct {
-    const RunFolder *folder;
+    RunFolder *folder;
     const Checkpoint *resume; /* NULL: from the start */
     bool own;                 /* `resume` is one of this run's, so that metrics.jsonl goes on where it was saved */
     bool judged_anew;         /* validation errors from before `resume` do not compare with those to come */
@@ -22,8 +22,8 @@ typedef struct {
     Provenance *provenance;
     StopRules stop;
     TrainFault fault; /* that a test wants */
-    /* Called once there is room for all of it and before the run folder changes; its error ends the training. NULL:
-     * nothing. @collective */
+    /* Called once there is room for all of it and before the run folder changes, and again where that had to be made
+     * anew; its error ends the training, or the save. @collective */
     Status (*begin)(void *context);
     void *context;
 } TrainOptions;

@@ -87,7 +87,7 @@ run 0 data "${letters[@]}" --set data.dir=twice --set data.prefix=emnist-letters
 [ "$(grep -c "^ram_dist: warning: the data folder twice has files twice" err)" -eq 1 ] || fail "no warning of two files"
 says err "emnist-letters-train-images-idx4-ubyte, not emnist-letters-train-images-idx4-ubyte.gz; emnist-letters-test-"
 
-refuses 64 "needs a file" data --export ""
+refuses 64 "--export is empty" data --export ""
 refuses 64 "contradicts --set data.task" data --task translated --set data.task=cluttered --export none.h5
 run 0 data --task translated --set data.task=translated --set data.canvas=30 --export same.h5
 blobs many 200 30

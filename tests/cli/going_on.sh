@@ -64,7 +64,7 @@ done
 
 # One operation fails, and no epoch is better than the first: the first that is saved is the best, and stays it.
 links=0
-for n in {13..33}; do
+for n in {18..38}; do
     rm -rf spared
     best=1
     RAM_FAULT=eio:$n run 0 --config small.yaml --set train.epochs=3 --set train.lr=0 --set checkpoint.keep=1 \
@@ -126,7 +126,7 @@ says out "starting from the beginning"
 
 # So does one that began with another run's checkpoint: with that, not with random weights.
 run 0 --resume whole/checkpoints/latest --run-dir warm --set train.epochs=9
-for n in 8 12 16 20; do
+for n in 5 7 9 11 13 16 20; do
     rm -rf again
     RAM_FAULT=kill:$n timeout -k 5 90 "$ram_dist" --resume whole/checkpoints/latest --run-dir again \
         --set train.epochs=9 >out 2>err </dev/null

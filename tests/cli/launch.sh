@@ -46,8 +46,6 @@ run 64 --np 3 --bogus x
 errors_are "ram_dist: error: unknown argument --bogus"
 run 64 --np 2 --self
 error_has "comm.backend"
-run 64 --np 5000
-error_has "1 to 1024"
 run 64 --np 2 --echo :
 error_has "lone"
 run 70 --np 3 --fail 70

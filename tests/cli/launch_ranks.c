@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 typedef struct {
-    int64_t np;
+    int np;
     CommChoice backend;
     int fail, die;
     bool spin;
@@ -36,11 +36,11 @@ static Status parse(int argc, char **argv, Arguments *arguments) {
         else if (strcmp(name, "--self") == 0)
             arguments->backend = COMM_SELF;
         else if (strncmp(name, "--np=", 5) == 0)
-            arguments->np = atoll(name + 5);
+            arguments->np = atoi(name + 5);
         else {
             i++;
             if (strcmp(name, "--np") == 0)
-                arguments->np = atoll(value);
+                arguments->np = atoi(value);
             else if (strcmp(name, "--fail") == 0)
                 arguments->fail = atoi(value);
             else if (strcmp(name, "--die") == 0)

@@ -131,8 +131,7 @@ refuses 64 "--limit is 'many'" trace one --limit many
 refuses 64 "--limit is '-1'" trace one --limit=-1
 refuses 64 "--split is 'all'" trace one --split all
 refuses 65 "there is no checkpoint" trace nothing
-refuses 65 "another format" trace "$full"
-error_has "ram_dist trace format 1"
+refuses 65 "is of a trace, not of a checkpoint" trace "$full"
 
 # What a trace is, for people; a damaged one is refused by name.
 run 0 inspect "$full"

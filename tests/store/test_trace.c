@@ -479,7 +479,7 @@ static void test_damage(void **state) {
         }
         assert_ok(trace_verify(path));
     }
-    assert_refused(checkpoint_verify(path), RAM_DATA, "'ram_dist trace format 1', not 'ram_dist checkpoint format 1'");
+    assert_refused(checkpoint_verify(path), RAM_DATA, "is of a trace, not of a checkpoint");
     static const int later_read_first[] = {1, 2, 0};
     for (int i = 0; i < 3; i++) { /* each cut short, then missing */
         const char *name = names[later_read_first[i]];

@@ -1,0 +1,74 @@
+#include "cmd/beginning.h"
+#include "base/log.h"
+#include "cmd/run_start.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEPT_MOST = 1 << 20 };
+static const char CONFIG[] = "config.yaml";
+
+/* The resolved configuration beside the results: running it again repeats the run. The origin comes first: without
+ * config.yaml it is known for the note of a start that was killed in between. */
+static Status write_files(const Beginning *beginning) {
+    char path[FILE_PATH], *text = NULL;
+    size_t bytes = 0;
+    TRY(resume_note_origin(beginning->resume, beginning->folder));
+    TRY(atomic_file_join(path, beginning->folder, CONFIG));
+    FILE *memory = open_memstream(&text, &bytes);
+    if (!memory) fatal("open_memstream: %s", strerror(errno));
+    config_write_yaml(&beginning->session->arguments.config, memory, false);
+    fclose(memory);
+    const Status status = atomic_file_write(path, text, bytes);
+    free(text);
+    return status;
+}
+
+static Status keep(const char *folder, const char *name, KeptFile *kept) {
+    char path[FILE_PATH];
+    if (!atomic_file_is_in(folder, name)) return status_ok();
+    TRY(atomic_file_join(path, folder, name));
+    return atomic_file_read(path, KEPT_MOST, &kept->data, &kept->bytes);
+}
+
+static void put_back(const char *folder, const char *name, const KeptFile *kept) {
+    char path[FILE_PATH];
+    Status status = atomic_file_join(path, folder, name);
+    if (!status_failed(&status) && kept->data) status = atomic_file_write(path, kept->data, kept->bytes);
+    if (!status_failed(&status) && !kept->data) unlink(path);
+    if (status_failed(&status)) log_warning("%s; %s is not as it was before this start", status.message, name);
+}
+
+static Status note(Beginning *beginning) {
+    TRY(keep(beginning->folder, CONFIG, &beginning->config));
+    TRY(keep(beginning->folder, RESUME_ORIGIN, &beginning->origin));
+    beginning->noted = true;
+    return write_files(beginning);
+}
+
+Status beginning_open(Beginning *beginning, const Session *session, const Resume *resume, const char *folder) {
+    *beginning = (Beginning){.session = session, .resume = resume, .folder = folder};
+    const bool notes = comm_rank(session->comm) == 0 && !run_start_holds_run(folder);
+    return comm_agree(session->comm, notes ? note(beginning) : status_ok());
+}
+
+Status beginning_confirm(void *context) {
+    Beginning *beginning = context;
+    Comm *comm = beginning->session->comm;
+    TRY(comm_agree(comm, comm_rank(comm) == 0 ? write_files(beginning) : status_ok()));
+    beginning->begun = true;
+    return status_ok();
+}
+
+void beginning_close(Beginning *beginning) {
+    if (beginning->noted && !beginning->begun) {
+        put_back(beginning->folder, CONFIG, &beginning->config);
+        put_back(beginning->folder, RESUME_ORIGIN, &beginning->origin);
+    }
+    free(beginning->config.data);
+    free(beginning->origin.data);
+    *beginning = (Beginning){0};
+}
