@@ -56,12 +56,13 @@ static const char *evaluated_group(const Checkpoint *checkpoint) {
 
 /* Rank 0 writes. */
 static Status write_file(const Session *session, const Wanted *wanted, const Layout *layout, const float *values,
-                         const Config *config) {
+                         const Config *config, const char *normalisation) {
     char channels[16];
-    PlainFact fact[CONFIG_KEYS + 3] = {
+    PlainFact fact[CONFIG_KEYS + 4] = {
         {"format", "pt"}, {"ram_dist", version_number()}, {SAVED_MODEL_CHANNELS, channels}};
     ConfigTexts *texts = memory_new(1, sizeof *texts);
     int facts = 3;
+    if (*normalisation) fact[facts++] = (PlainFact){SAVED_MODEL_NORMALISATION, normalisation};
     if (comm_rank(session->comm) != 0) {
         free(texts);
         return status_ok();
@@ -82,13 +83,15 @@ static Status export_checkpoint(const Session *session, const Wanted *wanted, co
     const char *group = evaluated_group(checkpoint);
     Config config;
     Layout layout;
+    char normalisation[NORMALISATION_TEXT];
     TRY(comm_agree(session->comm, saved_state_read_config(checkpoint, &config)));
+    TRY(comm_agree(session->comm, saved_state_normalisation(checkpoint, normalisation)));
     TRY(comm_agree(session->comm, inspect_layout(checkpoint, group, &layout)));
     float *values = memory_new(layout.total, sizeof *values);
     const StoreVector vector = {group, values};
     Status status = checkpoint_read_vectors(session->comm, checkpoint, &layout, 1, &vector);
     if (!status_failed(&status))
-        status = comm_agree(session->comm, write_file(session, wanted, &layout, values, &config));
+        status = comm_agree(session->comm, write_file(session, wanted, &layout, values, &config, normalisation));
     if (!status_failed(&status))
         log_info("%s: %d tensors of step %lld%s", wanted->output, layout.fields, (long long)checkpoint_step(checkpoint),
                  strcmp(group, "param") == 0 ? "" : ", the weight average, as eval measures it");

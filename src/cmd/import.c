@@ -117,6 +117,18 @@ static Status read_channels(const Safetensors *file, const Arguments *arguments,
     return status_ok();
 }
 
+/* What an export of ours says; without it `auto` is measured when the model is first used. */
+static Status take_normalisation(const Safetensors *file, const Arguments *arguments, Retina *retina) {
+    const Config *config = &arguments->config;
+    const char *text = safetensors_metadata(file, SAVED_MODEL_NORMALISATION);
+    if (!text) return status_ok();
+    for (int c = 0; c < retina->channels; c++) {
+        retina->mean[c] = (float)config->data_mean;
+        retina->stddev[c] = (float)config->data_stddev;
+    }
+    return normalisation_take(text, arguments->operand, config, retina);
+}
+
 static Status infer(const Safetensors *file, const Arguments *arguments, const bool said[CONFIG_KEYS],
                     WeightOrder order, Model *model) {
     const Config *config = &arguments->config;
@@ -145,6 +157,7 @@ static Status infer(const Safetensors *file, const Arguments *arguments, const b
     const Status status =
         infer_dims(count, shape, order, &hints, &model->dims, model->place, model->transposed, model->others);
     free(shape);
+    if (!status_failed(&status)) return take_normalisation(file, arguments, &model->dims.retina);
     if (status.code != RAM_DATA) return status;
     return status_error(RAM_DATA, "%.300s: %.600s", arguments->operand, status.message);
 }

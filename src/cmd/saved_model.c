@@ -108,6 +108,7 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
     TRY(saved_model_check_images(model->checkpoint, model->path, &model->experiment));
     TRY(look_at_data(session, model));
+    TRY(saved_state_normalise(model->checkpoint, &model->experiment));
     model->values = backend_floats(model->experiment.backend, (int64_t)model->experiment.ram.parameters.layout.total);
     return saved_state_load_parameters(&model->experiment, model->checkpoint, model->values);
 }

@@ -39,8 +39,9 @@ int64_t saved_model_channels(const Layout *parameters, const Config *saved);
  * is told as such, not as the shapes that follow from it. path: of the checkpoint. RAM_DATA. */
 Status saved_model_check_images(const Checkpoint *checkpoint, const char *path, const Experiment *experiment);
 
-/* The fact of an exported file that says so. */
-#define SAVED_MODEL_CHANNELS "data.channels"
+/* The facts of an exported file that say so, and what the model was trained with (train/normalisation.h). */
+#define SAVED_MODEL_CHANNELS      "data.channels"
+#define SAVED_MODEL_NORMALISATION "data.normalisation"
 
 /* The argument of --split. RAM_USAGE. */
 Status saved_model_take_split(const char *text, Split *split);

@@ -1,12 +1,14 @@
 #include "train/saved_state.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "train/normalisation.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+static const char NORMALISATION[] = "state/normalisation";
 static const char AVERAGE[] = "ema/param"; /* the optimiser's last vector where it has one */
 
 enum { STATE_FACTS = 24 };
@@ -105,7 +107,7 @@ Status saved_state_save(const Experiment *experiment, const char *folder, SavedS
                         Provenance *provenance) {
     Backend *backend = experiment->backend;
     const size_t copied = copy_bytes(experiment, optimizer);
-    StoreScalar scalar[STATE_FACTS + PROVENANCE_FACTS + CONFIG_KEYS];
+    StoreScalar scalar[STATE_FACTS + 1 + PROVENANCE_FACTS + CONFIG_KEYS];
     StoreVector vector[OPTIMIZER_VECTORS];
     ConfigTexts *texts = memory_new(1, sizeof *texts);
     float *copy = copied ? memory_new(copied, 1) : NULL;
@@ -115,6 +117,10 @@ Status saved_state_save(const Experiment *experiment, const char *folder, SavedS
         backend->kernels->download(backend, vector[i].values, optimizer->vector[i].values.address,
                                    vector_bytes(optimizer));
     int scalars = state_scalars(state, scalar);
+    char normalisation[NORMALISATION_TEXT];
+    normalisation_print(&experiment->ram.dims.retina, normalisation);
+    scalar[scalars++] =
+        (StoreScalar){.name = NORMALISATION, .type = STORE_TEXT, .value = normalisation, .bytes = sizeof normalisation};
     provenance_scalars(provenance, scalar + scalars);
     scalars += PROVENANCE_FACTS;
     saved_state_config_scalars(&experiment->config, texts, scalar + scalars);
@@ -209,6 +215,25 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
         state->best_saved_error = schedule_start().best_error;
     if (isnan(state->sum[SUM_CORRECT])) state->sum[SUM_CORRECT] = state->sum[SUM_REWARD]; /* the only reward it knew */
     return check_state(state, scalars, scalar);
+}
+
+Status saved_state_normalisation(const Checkpoint *checkpoint, char text[NORMALISATION_TEXT]) {
+    const StoreScalar scalar = {
+        .name = NORMALISATION, .type = STORE_TEXT, .value = text, .bytes = NORMALISATION_TEXT, .optional = true};
+    text[0] = '\0';
+    return checkpoint_read_scalars(checkpoint, 1, &scalar);
+}
+
+Status saved_state_normalise(const Checkpoint *checkpoint, Experiment *experiment) {
+    Retina *retina = &experiment->ram.dims.retina;
+    char saved[NORMALISATION_TEXT], measured[NORMALISATION_TEXT], taken[NORMALISATION_TEXT];
+    normalisation_print(retina, measured);
+    TRY(saved_state_normalisation(checkpoint, saved));
+    TRY(normalisation_take(saved, "the checkpoint", &experiment->config, retina));
+    normalisation_print(retina, taken);
+    if (strcmp(measured, taken) != 0)
+        log_info("mean and standard deviation are those of the training, %s; these images have %s", taken, measured);
+    return status_ok();
 }
 
 Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same) {

@@ -7,6 +7,7 @@
 #include "store/checkpoint.h"
 #include "store/provenance.h"
 #include "train/experiment.h"
+#include "train/normalisation.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
@@ -55,6 +56,12 @@ Status saved_state_save(const Experiment *experiment, const char *folder, SavedS
  * with the parameters. RAM_DATA, or RAM_USAGE for want of memory; the vectors are undefined then. @collective */
 Status saved_state_restore(const Experiment *experiment, const Checkpoint *checkpoint, SavedState *state,
                            Optimizer *optimizer);
+
+/* The normalisation that the set was trained with (normalisation_print); "" of an older set. RAM_DATA. */
+Status saved_state_normalisation(const Checkpoint *checkpoint, char text[NORMALISATION_TEXT]);
+
+/* The experiment computes with that one from here on, where its configuration leaves it to `auto`. RAM_DATA. */
+Status saved_state_normalise(const Checkpoint *checkpoint, Experiment *experiment);
 
 /* Reads the configuration that the set was saved with; the state alone. RAM_DATA. */
 Status saved_state_read_config(const Checkpoint *checkpoint, Config *config);

@@ -85,6 +85,7 @@ static Status open_state(Training *t) {
     t->batches = (experiment->dataset.count[SPLIT_TRAIN] + config->train_batch - 1) / config->train_batch;
     if (!t->options->resume) return status_ok();
     TRY(saved_state_restore(experiment, t->options->resume, &t->state, &t->optimizer));
+    TRY(saved_state_normalise(t->options->resume, experiment));
     if (t->state.batch >= t->batches) /* the set was saved by a run with smaller batches */
         return status_error(RAM_DATA, "the checkpoint stands at batch %lld of an epoch of %lld batches",
                             (long long)t->state.batch, (long long)t->batches);

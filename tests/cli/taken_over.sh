@@ -41,6 +41,25 @@ run 0 --run-dir asked --resume auto --set train.epochs=5 --set train.lr=2e-4
 [ "$(sed -n 's/.*"kind":"epoch","epoch":5,.*"lr":\([0-9.e-]*\),.*/\1/p' asked/metrics.jsonl)" = 0.0002 ] ||
     fail "another train.lr is not what it says"
 
+# What `auto` measured on the images of the training, which those of a day may not have; exported files take it along.
+cp -r data dark
+"$python" - dark/train-images-idx3-ubyte <<'PYTHON'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[16:] = bytes(value // 2 for value in data[16:])
+open(sys.argv[1], "wb").write(data)
+PYTHON
+run 0 --config small.yaml --set data.mean=auto --set data.stddev=auto --run-dir measured
+run 0 eval measured
+grep '^test' out >own
+run 0 export measured --output measured.safetensors
+run 0 import measured.safetensors --output given
+for model in measured/checkpoints/best given; do
+    run 0 eval "$model" --set data.dir=dark
+    says out "mean and standard deviation are those of the training"
+    grep '^test' out | cmp -s own - || fail "$model is measured with another normalisation"
+done
+
 # Where an older set names a best one that is not there any more, the best is chosen from what comes.
 run 0 --config small.yaml --set train.epochs=5 --set train.lr=0.02 --set seed=2 --set checkpoint.keep=9 --run-dir pruned
 best=$("$python" - pruned <<'PYTHON'
