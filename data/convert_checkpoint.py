@@ -314,6 +314,16 @@ def fail(code, what):
     return code
 
 
+def tell(text):
+    """Prints it; the exit code. To an output that is closed nothing is told."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        sys.stdout = None  # or Python would try again at its end
+        return fail(74, f"cannot write to the standard output: {error.strerror}")
+    return 0
+
+
 def summary(path, arrays, left_out):
     text = f"{path}: {len(arrays)} tensors, {sum(a.size for a in arrays.values())} values"
     if left_out:
@@ -342,12 +352,7 @@ def convert(source, target):
         return fail(74, f"{target}: cannot be written: {error.strerror or one_line(error)}")
     except Exception as error:  # pylint: disable=broad-except
         return fail(74, f"{target}: cannot be written: {one_line(error)}")
-    try:
-        print(summary(target, arrays, left_out), flush=True)
-    except (OSError, AttributeError) as error:  # full, or closed
-        sys.stdout = None
-        return fail(74, f"{target} is written, but not what is in it: {one_line(error)}")
-    return 0
+    return tell(summary(target, arrays, left_out))
 
 
 def main():
@@ -355,8 +360,7 @@ def main():
         sys.stdout.reconfigure(errors="backslashreplace")
     names = sys.argv[1:]
     if len(names) != 2 or names[0].startswith("-"):
-        print(__doc__)
-        return 0 if names in (["-h"], ["--help"]) else 64
+        return tell(__doc__) or (0 if names in (["-h"], ["--help"]) else 64)
     if not any(name.endswith(".safetensors") for name in names):
         return fail(64, f"neither {names[0]} nor {names[1]} ends in .safetensors: convert to it first, then from it")
     try:

@@ -310,8 +310,7 @@ static Status cannot_read(const char *path, int error) {
     if (error == ENOENT || error == ENOTDIR || error == ELOOP || error == ENODATA)
         return status_error(RAM_DATA, "cannot read %.400s: %s", path,
                             error == ENODATA ? "it ends early" : strerror(error));
-    return status_error(RAM_IO, "cannot read %.400s: %s; make it readable, or move it away to do without it", path,
-                        strerror(error));
+    return status_error(RAM_IO, "cannot read %.400s: %s; make it readable", path, strerror(error));
 }
 
 /* 0, or an errno; ENODATA where the file ends early. */

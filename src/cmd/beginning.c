@@ -11,13 +11,17 @@
 enum { KEPT_MOST = 1 << 20 };
 static const char CONFIG[] = "config.yaml";
 
-/* The resolved configuration beside the results: running it again repeats the run. The origin comes first: without
- * config.yaml it is known for the note of a start that was killed in between. */
-static Status write_files(const Beginning *beginning) {
+/* The resolved configuration beside the results: running it again repeats the run. The origin comes first, and no
+ * config.yaml beside a new one: so a start that is killed in between is known (resume_open). */
+static Status write_files(Beginning *beginning) {
     char path[FILE_PATH], *text = NULL;
     size_t bytes = 0;
-    TRY(resume_note_origin(beginning->resume, beginning->folder));
+    const Resume *resume = beginning->resume;
+    beginning->changed = true;
     TRY(atomic_file_join(path, beginning->folder, CONFIG));
+    if (resume->checkpoint && !resume->own && unlink(path) != 0 && errno != ENOENT)
+        return atomic_file_error("delete", path, errno);
+    TRY(resume_note_origin(resume, beginning->folder));
     FILE *memory = open_memstream(&text, &bytes);
     if (!memory) fatal("open_memstream: %s", strerror(errno));
     config_write_yaml(&beginning->session->arguments.config, memory, false);
@@ -42,17 +46,15 @@ static void put_back(const char *folder, const char *name, const KeptFile *kept)
     if (status_failed(&status)) log_warning("%s; %s is not as it was before this start", status.message, name);
 }
 
-static Status note(Beginning *beginning) {
+static Status open_files(Beginning *beginning) {
     TRY(keep(beginning->folder, CONFIG, &beginning->config));
     TRY(keep(beginning->folder, RESUME_ORIGIN, &beginning->origin));
-    beginning->noted = true;
-    return write_files(beginning);
+    return run_start_holds_run(beginning->folder) ? status_ok() : write_files(beginning);
 }
 
 Status beginning_open(Beginning *beginning, const Session *session, const Resume *resume, const char *folder) {
     *beginning = (Beginning){.session = session, .resume = resume, .folder = folder};
-    const bool notes = comm_rank(session->comm) == 0 && !run_start_holds_run(folder);
-    return comm_agree(session->comm, notes ? note(beginning) : status_ok());
+    return comm_agree(session->comm, comm_rank(session->comm) == 0 ? open_files(beginning) : status_ok());
 }
 
 Status beginning_confirm(void *context) {
@@ -64,7 +66,7 @@ Status beginning_confirm(void *context) {
 }
 
 void beginning_close(Beginning *beginning) {
-    if (beginning->noted && !beginning->begun) {
+    if (beginning->changed && !beginning->begun) {
         put_back(beginning->folder, CONFIG, &beginning->config);
         put_back(beginning->folder, RESUME_ORIGIN, &beginning->origin);
     }

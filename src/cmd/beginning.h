@@ -18,7 +18,7 @@ typedef struct {
     const Resume *resume;
     const char *folder;
     KeptFile config, origin;
-    bool noted, begun;
+    bool changed, begun;
 } Beginning;
 
 /* With the configuration settled, before anything is opened. beginning_close() it, also after an error. RAM_IO.

@@ -3,7 +3,6 @@
 #include "cmd/commands.h"
 #include "cmd/option_values.h"
 #include "cmd/session.h"
-#include "config/text.h"
 #include "store/checkpoint.h"
 #include "train/bench.h"
 

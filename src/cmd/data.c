@@ -3,14 +3,12 @@
 #include "cmd/commands.h"
 #include "cmd/option_values.h"
 #include "cmd/saved_model.h"
-#include "config/text.h"
 #include "store/samples.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { OPTION_TASK = OWN_OPTION, OPTION_EXPORT, OPTION_COUNT, OPTION_SPLIT, OPTION_EPOCH };
 enum { COUNT = 1000, FACTS = 32 };

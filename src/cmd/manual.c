@@ -180,9 +180,9 @@ static void end_completion(const char *commands) {
           "    if [ -z \"$words\" ] && [[ $word == -* ]]; then words=$(\"_ram_dist_$command\" ''); fi\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then words=\"$words $commands --version --man --completion\"; fi\n"
           "    [ -z \"$words\" ] || mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$word\")\n"
-          "    if [ -z \"$words\" ] || [ \"$before\" = --resume ]; then\n"
+          "    if [ -z \"$words\" ] || { [ \"$before\" = --resume ] && [ ${#COMPREPLY[@]} -eq 0 ]; }; then\n"
           "        compopt -o filenames 2>/dev/null\n"
-          "        mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- \"$word\")\n"
+          "        mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n"
           "    fi\n"
           "}\n"
           "complete -F _ram_dist ram_dist\n",

@@ -88,7 +88,7 @@ static Status settle(Session *session, const ArgumentsSpec *spec, const Config *
     return status_ok();
 }
 
-static Status read_origin(const char *folder, char origin[FILE_PATH]) {
+static Status read_origin(const char *folder, bool configured, char origin[FILE_PATH]) {
     char note[FILE_PATH];
     void *text;
     size_t bytes;
@@ -97,7 +97,7 @@ static Status read_origin(const char *folder, char origin[FILE_PATH]) {
     TRY(atomic_file_read(note, FILE_PATH - 1, &text, &bytes));
     snprintf(origin, FILE_PATH, "%.*s", (int)bytes, (const char *)text);
     free(text);
-    if (!atomic_file_is_in(folder, "config.yaml"))
+    if (!configured && !atomic_file_is_in(folder, "config.yaml"))
         return status_error(RAM_USAGE,
                             "the start in %.300s was broken off before it had noted its configuration: give the "
                             "command again, with --resume %.300s",
@@ -110,9 +110,11 @@ static Status read_origin(const char *folder, char origin[FILE_PATH]) {
 }
 
 /* "": the run began with random weights, or has not begun. @collective */
-static Status find_origin(Comm *comm, const char *folder, const char *checkpoints, char path[FILE_PATH]) {
+static Status find_origin(const Session *session, const char *folder, const char *checkpoints, char path[FILE_PATH]) {
+    Comm *comm = session->comm;
+    const bool configured = session->arguments.config_path;
     char origin[FILE_PATH] = "";
-    TRY(comm_agree(comm, comm_rank(comm) == 0 ? read_origin(folder, origin) : status_ok()));
+    TRY(comm_agree(comm, comm_rank(comm) == 0 ? read_origin(folder, configured, origin) : status_ok()));
     comm_broadcast(comm, origin, sizeof origin, 0);
     return *origin ? checkpoint_find(comm, checkpoints, origin, path) : status_ok();
 }
@@ -147,7 +149,7 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     if (!session->arguments.resume) return status_ok();
     TRY(atomic_file_join(checkpoints, folder, "checkpoints"));
     TRY(checkpoint_find(session->comm, checkpoints, session->arguments.resume, path));
-    if (!*path) TRY(find_origin(session->comm, folder, checkpoints, path));
+    if (!*path) TRY(find_origin(session, folder, checkpoints, path));
     if (!*path) {
         log_info("no checkpoint in %s: starting from the beginning", checkpoints);
         return take_saved_config(session, spec, folder);

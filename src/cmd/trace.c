@@ -2,7 +2,6 @@
 #include "cmd/commands.h"
 #include "cmd/option_values.h"
 #include "cmd/saved_model.h"
-#include "config/text.h"
 #include "train/tracer.h"
 
 #include <errno.h>

@@ -10,12 +10,8 @@
 #include "train/stop.h"
 #include "train/train.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 static const ArgumentsSpec SPEC = {
     .command = "train",

@@ -15,6 +15,8 @@ static Status try_set(const char *folder, const char *name, char path[FILE_PATH]
     TRY(atomic_file_join(path, folder, name));
     const Status status = checkpoint_verify(path);
     *good = !status_failed(&status);
+    if (status.code == RAM_IO)
+        return status_error(RAM_IO, "%.600s, or move %.200s away to do without it", status.message, name);
     if (*good || status.code != RAM_DATA) return status;
     log_warning("passed over the checkpoint %s: %s", name, status.message);
     return status_ok();

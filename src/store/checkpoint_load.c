@@ -35,10 +35,16 @@ static Status read_index(const Checkpoint *checkpoint, void **data) {
     return manifest_read_file(checkpoint->path, &checkpoint->manifest.file[checkpoint->manifest.shards], data);
 }
 
-static Status verify_step(Checkpoint *checkpoint) {
+static Status verify(Checkpoint *checkpoint) {
+    const Manifest *manifest = &checkpoint->manifest;
     HdfImage image;
     TRY(manifest_read(checkpoint->path, MANIFEST_CHECKPOINT, &checkpoint->manifest));
-    image.bytes = checkpoint->manifest.file[checkpoint->manifest.shards].bytes;
+    for (int i = 0; i < manifest->shards; i++) {
+        void *data;
+        TRY(manifest_read_file(checkpoint->path, &manifest->file[i], &data));
+        free(data);
+    }
+    image.bytes = manifest->file[manifest->shards].bytes;
     TRY(read_index(checkpoint, &image.data));
     TRY(hdf_open(checkpoint->path, MANIFEST_INDEX, image, &checkpoint->index));
     TRY(read_step(checkpoint));
@@ -46,10 +52,9 @@ static Status verify_step(Checkpoint *checkpoint) {
 }
 
 Status checkpoint_verify(const char *path) {
-    TRY(manifest_verify(path, MANIFEST_CHECKPOINT));
     Checkpoint *checkpoint = memory_new(1, sizeof *checkpoint);
     snprintf(checkpoint->path, sizeof checkpoint->path, "%s", path);
-    const Status status = verify_step(checkpoint);
+    const Status status = verify(checkpoint);
     checkpoint_close(checkpoint);
     return status;
 }

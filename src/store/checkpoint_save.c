@@ -6,6 +6,7 @@
 #include "store/manifest.h"
 #include "store/step_folder.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -79,6 +80,9 @@ static Status build_index(int64_t step, int shards, const Snapshot *snapshot, Hd
 /* Rank 0: a folder to write into, nothing left of earlier attempts at this step. What else is left takes space, but is
  * no reason to save nothing: pruning tells of it. */
 static Status prepare(const char *folder, const char *temporary) {
+    char parent[FILE_PATH]; /* of a run folder that was moved away no other is made in its place */
+    TRY(atomic_file_parent(folder, parent));
+    if (!atomic_file_is_folder(parent)) return atomic_file_error("write into", parent, ENOENT);
     TRY(atomic_file_make_folder(folder));
     step_folder_sweep(folder);
     TRY(atomic_file_remove_tree(temporary));

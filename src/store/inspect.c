@@ -263,14 +263,16 @@ static Status find_newest(const char *folder, char path[FILE_PATH]) {
     char older[FILE_PATH] = "";
     Status status = atomic_file_join(path, folder, list.folder[0].name);
     if (!status_failed(&status)) status = checkpoint_verify(path);
-    bool good = status.code != RAM_DATA; /* or not to be judged: no memory */
+    bool good = status.code != RAM_DATA;
+    Status verified = status_ok();
     for (int i = 1; i < list.count && !good; i++) {
-        const Status joined = atomic_file_join(older, folder, list.folder[i].name);
-        const Status verified = status_failed(&joined) ? joined : checkpoint_verify(older);
-        good = !status_failed(&verified);
+        verified = atomic_file_join(older, folder, list.folder[i].name);
+        if (!status_failed(&verified)) verified = checkpoint_verify(older);
+        good = verified.code != RAM_DATA;
     }
     free(list.folder);
     if (status.code != RAM_DATA) return status;
+    if (good) TRY(verified); /* not to be judged now: no memory, or no permission */
     return status_error(RAM_DATA, "%.300s; %s%.150s", status.message,
                         good ? "the newest good one is " : "no older one is good in ", good ? older : folder);
 }

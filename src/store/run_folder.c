@@ -1,10 +1,10 @@
 #include "store/run_folder.h"
-#include "store/checkpoint.h"
 #include "store/file_lock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 /* The lock file stays when the run ends: deleting it would let two later runs lock two different files of its name. */
 static const char LOCK[] = ".lock";
@@ -17,18 +17,16 @@ static Status take_lock(const char *path, int *lock) {
 }
 
 static Status open_on_first_rank(RunFolder *folder) {
-    struct stat facts;
     TRY(atomic_file_make_folder(folder->path));
     TRY(take_lock(folder->path, &folder->lock));
-    if (stat(folder->path, &facts) != 0) return atomic_file_error("look at", folder->path, errno);
-    folder->device = facts.st_dev;
-    folder->inode = facts.st_ino;
+    folder->self = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder->self < 0) return atomic_file_error("open the folder", folder->path, errno);
     TRY(atomic_file_make_folder(folder->checkpoints));
     return atomic_file_make_folder(folder->traces);
 }
 
 Status run_folder_open(Comm *comm, const char *path, RunFolder *folder) {
-    *folder = (RunFolder){.lock = -1};
+    *folder = (RunFolder){.lock = -1, .self = -1};
     Status status = status_ok();
     if (snprintf(folder->path, sizeof folder->path, "%s", path) >= FILE_PATH)
         status = status_error(RAM_USAGE, "the run folder's path %.200s... is too long; choose another (run.dir)", path);
@@ -40,30 +38,23 @@ Status run_folder_open(Comm *comm, const char *path, RunFolder *folder) {
     return status;
 }
 
-/* Whether the folder at the path is another than the one that was opened, and holds a run. */
-static bool is_taken(const RunFolder *folder) {
-    struct stat facts;
-    if (stat(folder->path, &facts) != 0) return false;
-    if (facts.st_dev == folder->device && facts.st_ino == folder->inode) return false;
-    return atomic_file_is_in(folder->path, "metrics.jsonl") || checkpoint_any(folder->checkpoints);
-}
-
-Status run_folder_keep(RunFolder *folder, bool *renewed) {
+Status run_folder_check(RunFolder *folder) {
     char file[FILE_PATH];
     TRY(atomic_file_join(file, folder->path, LOCK));
     if (file_lock_is_current(file, folder->lock)) return status_ok();
+    if (!file_lock_is_current(folder->path, folder->self))
+        return status_error(RAM_IO, "the run folder %.400s was moved or deleted: give it its name back", folder->path);
     file_lock_release(&folder->lock);
-    if (is_taken(folder) || run_folder_in_use(folder->path))
-        return status_error(
-            RAM_IO,
-            "the run folder %.300s was moved or deleted, and another run's is in its place: give it its "
-            "name back",
-            folder->path);
-    *renewed = true;
-    return open_on_first_rank(folder);
+    const Status status = take_lock(folder->path, &folder->lock);
+    if (status.code != RAM_USAGE) return status;
+    return status_error(RAM_IO, "%.600s", status.message);
 }
 
-void run_folder_close(RunFolder *folder) { file_lock_release(&folder->lock); }
+void run_folder_close(RunFolder *folder) {
+    file_lock_release(&folder->lock);
+    if (folder->self >= 0) close(folder->self);
+    folder->self = -1;
+}
 
 bool run_folder_in_use(const char *path) {
     char file[FILE_PATH];

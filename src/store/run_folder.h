@@ -6,15 +6,12 @@
 #include "base/atomic_file.h"
 #include "mpi/comm.h"
 
-#include <sys/types.h>
-
 typedef struct {
     char path[FILE_PATH];
     char checkpoints[FILE_PATH]; /* path/checkpoints */
     char traces[FILE_PATH];      /* path/traces */
     int lock;                    /* descriptor on rank 0, else -1 */
-    dev_t device;                /* with `inode` the folder itself, whatever lies at its path now; of rank 0 */
-    ino_t inode;
+    int self;                    /* the folder, open on rank 0: while it is, no other can have its inode; else -1 */
 } RunFolder;
 
 /* Makes RUN, RUN/checkpoints and RUN/traces where missing and locks RUN for this run until run_folder_close().
@@ -23,9 +20,10 @@ Status run_folder_open(Comm *comm, const char *path, RunFolder *folder);
 
 void run_folder_close(RunFolder *folder);
 
-/* Before something is saved: whether the folder is still this run's. One that was moved away or deleted is made and
- * locked anew (*renewed). RAM_IO: another run's is in its place. Rank 0. */
-Status run_folder_keep(RunFolder *folder, bool *renewed);
+/* Before something in it is read or written again: whether what lies at the path is still this run's folder. A lock
+ * file that was deleted is made anew. RAM_IO: the folder was moved or deleted, or another run has begun in it. Rank 0.
+ */
+Status run_folder_check(RunFolder *folder);
 
 /* Whether a run holds the folder now. Not collective. */
 bool run_folder_in_use(const char *path);

@@ -49,6 +49,11 @@ const char *train_ended_by(const Config *config, const SavedState *state) {
 
 static bool finished(const Training *t) { return train_is_finished(&t->experiment->config, &t->state); }
 
+/* Others may have moved the folder, and may train in one of its name. @collective */
+static Status check_folder(Comm *comm, const TrainOptions *options) {
+    return comm_agree(comm, comm_rank(comm) == 0 ? run_folder_check(options->folder) : status_ok());
+}
+
 /* --- opening */
 
 /* metrics.jsonl as it was at the checkpoint, or empty for a new start; what is cut off is kept beside it. */
@@ -156,7 +161,7 @@ static Status open_training(Training *t) {
     t->best = backend_floats(experiment->backend, t->optimizer.total);
     t->test = evaluator_new(experiment, SPLIT_TEST);
     TRY(find_room(experiment, &t->optimizer)); /* before anything is written */
-    TRY(t->options->begin(t->options->context));
+    if (t->options->begin) TRY(t->options->begin(t->options->context));
     TRY(take_up(t));
     look_for_best(t);
     TRY(comm_agree(experiment->comm, open_metrics(t)));
@@ -179,18 +184,6 @@ static void close_training(Training *t) {
 
 /* --- checkpoints */
 
-/* Others may have moved or deleted the folder. */
-static Status keep_folder(const Training *t) {
-    Comm *comm = t->experiment->comm;
-    bool renewed = false;
-    TRY(comm_agree(comm, comm_rank(comm) == 0 ? run_folder_keep(t->options->folder, &renewed) : status_ok()));
-    comm_broadcast(comm, &renewed, sizeof renewed, 0);
-    if (!renewed) return status_ok();
-    log_warning("the run folder %s was moved or deleted: it is made anew and holds what is saved from here on",
-                t->options->folder->path);
-    return t->options->begin(t->options->context);
-}
-
 static Status mark_metrics(Training *t) {
     if (comm_rank(t->experiment->comm) != 0) return status_ok();
     return metrics_mark(&t->metrics, &t->state.metrics_bytes, t->state.metrics_hash);
@@ -205,9 +198,10 @@ static Status save(Training *t) {
     Comm *comm = t->experiment->comm;
     const char *folder = t->options->folder->checkpoints;
     TRY(health_check(t->experiment, &t->optimizer, &t->state));
-    TRY(keep_folder(t));
+    TRY(check_folder(t->experiment->comm, t->options));
     TRY(comm_agree(comm, mark_metrics(t)));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
+    TRY(check_folder(comm, t->options)); /* a save takes its time */
     const Status marked = t->state.best_step > 0 ? checkpoint_mark_best(comm, folder, t->state.best_step) : status_ok();
     warn(&marked);
     const Status pruned = checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep, t->state.best_step);
@@ -236,8 +230,9 @@ static void trace_probe(Training *t, int64_t epoch) {
     if (!t->tracer || epoch % t->experiment->config.trace_every != 0) return;
     trace_epoch_name(name, epoch);
     const TraceOrigin origin = {.step = t->state.step, .epoch = epoch};
-    const Status status =
-        tracer_save(t->tracer, t->options->folder->traces, name, true, origin, t->options->provenance);
+    Status status = check_folder(t->experiment->comm, t->options);
+    if (!status_failed(&status))
+        status = tracer_save(t->tracer, t->options->folder->traces, name, true, origin, t->options->provenance);
     if (status_failed(&status))
         log_warning("no trace after epoch %lld: %s; training goes on", (long long)epoch, status.message);
 }
@@ -392,6 +387,7 @@ static Status load_best(Training *t, DevFloats values) {
     Experiment *experiment = t->experiment;
     char path[FILE_PATH];
     Checkpoint *checkpoint = NULL;
+    TRY(check_folder(experiment->comm, t->options));
     TRY(checkpoint_path(t->options->folder->checkpoints, t->state.best_step, path));
     TRY(checkpoint_open(experiment->comm, path, &checkpoint));
     const Status status = saved_state_load_parameters(experiment, checkpoint, values);
@@ -494,6 +490,8 @@ static Status go_back(Comm *comm, const TrainOptions *first, TrainOptions *next,
     checkpoint_close(*opened);
     *opened = NULL;
     *next = *first;
+    next->begin = NULL; /* it has begun */
+    TRY(check_folder(comm, first));
     TRY(checkpoint_find(comm, first->folder->checkpoints, "auto", path));
     if (!*path) return status_ok();
     TRY(checkpoint_open(comm, path, opened));

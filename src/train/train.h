@@ -22,8 +22,8 @@ typedef struct {
     Provenance *provenance;
     StopRules stop;
     TrainFault fault; /* that a test wants */
-    /* Called once there is room for all of it and before the run folder changes, and again where that had to be made
-     * anew; its error ends the training, or the save. @collective */
+    /* Called once there is room for all of it and before the run folder changes; its error ends the training. NULL:
+     * nothing. @collective */
     Status (*begin)(void *context);
     void *context;
 } TrainOptions;

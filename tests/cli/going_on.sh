@@ -111,14 +111,14 @@ RAM_DATA=$work/data run 0 eval moved
 says err "warning: the images are not those"
 
 # Killed before the first checkpoint: the run begins again as it was configured.
-RAM_FAULT=kill:12 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir early >out 2>err </dev/null
+RAM_FAULT=kill:17 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir early >out 2>err </dev/null
 [ -e early/config.yaml ] || fail "no config.yaml before the first checkpoint"
 run 0 --run-dir early --resume auto
 says out "starting from the beginning"
 check same whole early
 
 # With its lanes too, of which there may be more than the ranks would find without it.
-RAM_FAULT=kill:12 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir lanes --set train.lanes=16 >out 2>err </dev/null
+RAM_FAULT=kill:17 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir lanes --set train.lanes=16 >out 2>err </dev/null
 rm lanes/metrics.jsonl # the kill came before it
 run 0 --np 9 --run-dir lanes --resume auto
 says out "9 ranks"

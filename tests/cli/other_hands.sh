@@ -53,15 +53,21 @@ if [ "$(id -u)" -eq 0 ]; then
     check weights longer stuck
 fi
 
-# long RUN: a training in the background that saves every few steps until it is told to stop.
+# long RUN: a training in the background that saves again and again until it is told to stop.
 long() {
-    "$ram_dist" "${settings[@]}" --run-dir "$1" --set train.epochs=1000000 --set checkpoint.seconds=1 >long.out 2>long.err </dev/null &
+    "$ram_dist" "${settings[@]}" --run-dir "$1" --set train.epochs=1000000 --set train.lr=0 --set checkpoint.epochs=0 \
+        --set checkpoint.seconds=1 >long.out 2>long.err </dev/null &
     pid=$!
-    for _ in {1..200}; do
-        ! compgen -G "$1/checkpoints/step-*" >/dev/null || return 0
+    until_saved "$1"
+}
+until_saved() { # RUN: once more
+    local before
+    before=$(readlink "$1/checkpoints/latest")
+    for _ in {1..400}; do
+        [ "$(readlink "$1/checkpoints/latest")" = "$before" ] || return 0
         sleep 0.05
     done
-    fail "no checkpoint comes"
+    fail "no checkpoint comes in $1"
 }
 ended() { # CODE: so the training in the background ends
     local code=0
@@ -70,24 +76,26 @@ ended() { # CODE: so the training in the background ends
     [ $code -eq "$1" ] || { cp long.err err && fail "exit code $code, not $1, of the run in the background"; }
 }
 
-# A folder that is moved away is made anew, with all that a run folder has.
+# A folder that is moved away is missed, and saved into when it is back; a lock file that is deleted is made anew.
 long moved
 mv moved elsewhere
-for _ in {1..200}; do ! compgen -G "moved/checkpoints/step-*" >/dev/null || break && sleep 0.05; done
+until_says long.err "the run folder moved was moved or deleted: give it its name back"
+rm -rf moved # what a save that was on its way may have made
+mv elsewhere moved
+rm moved/.lock
+until_saved moved
+refuses 64 "is in use" --run-dir moved --resume auto
 ended 75
-says long.err "moved or deleted: it is made anew"
-[ -e moved/config.yaml ] || fail "no config.yaml in the folder that was made anew"
 run 0 inspect moved
-run 0 inspect elsewhere
 
 # Another run in its place is left alone, also when it has ended.
 long ours
-sleep 0.5 # it is not saving just now
+sleep 0.3 # the save is over: what comes while one writes is seen after it
 kill -STOP $pid # or it would be quicker
 rm -rf ours
 run 0 "${settings[@]}" --run-dir ours --set seed=7
 kill -CONT $pid
-until_says long.err "another run's is in its place"
+until_says long.err "the run folder ours was moved or deleted"
 ended 74
 run 0 "${settings[@]}" --run-dir reference --set seed=7
 check same reference ours
@@ -96,7 +104,16 @@ check same reference ours
 refuses 64 "does not end in .html" report whole --output whole/metrics.jsonl
 run 0 report whole --output whole/report.html
 
-# A start that fails leaves what the last one had been asked for; one that is killed is known.
+# A start that is killed between its origin and its configuration is known.
+mkdir broken && realpath whole/checkpoints/latest >broken/origin
+printf %s "$(cat broken/origin)" >broken/origin
+refuses 64 "was broken off before it had noted its configuration" --run-dir broken --resume auto
+run 0 --config small.yaml --run-dir broken --resume auto --set train.epochs=5
+rm broken/checkpoints -r && rm broken/metrics.jsonl
+printf %s "$work/gone" >broken/origin
+refuses 65 "the checkpoint that this run began with is not there" --run-dir broken --resume auto
+
+# A start that fails leaves what the last one had been asked for.
 run 64 "${settings[@]}" --run-dir fresh --set data.dir=nowhere
 [ ! -e fresh/config.yaml ] || fail "a start that failed left its configuration"
 cp whole/config.yaml kept && cp kept fresh/config.yaml

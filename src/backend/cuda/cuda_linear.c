@@ -59,10 +59,10 @@ static void lane_products(CudaBackend *cuda, const Span *span, int glimpses, int
     }
 }
 
-/* All lanes' products side by side, then their sum; of a single lane at once where the sum would be, which has the
- * alignment of a place beside others (by it the library chooses the product). Layers too large for that are cut into
- * blocks of outputs, whose size depends on the number of lanes of the batch alone, so that every rank makes the same
- * products. */
+/* All lanes' products side by side, then their sum; of a single lane at once where the sum would be. There it has the
+ * alignment that cuBLAS is told of elsewhere too, at most 16 bytes and less only for the layer's width, and so the same
+ * product. Layers too large for that are cut into blocks of outputs, whose size depends on the number of lanes of the
+ * batch alone, so that every rank makes the same products. */
 void cuda_linear_backward_weight(Backend *backend, const Span *span, int glimpses, int in, int out, const Matrix *x,
                                  const Matrix *dy, DevFloats dweight) {
     CudaBackend *cuda = (CudaBackend *)backend;
