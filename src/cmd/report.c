@@ -18,7 +18,8 @@ typedef struct {
 } Wanted;
 
 static const struct argp_option OWN_OPTIONS[] = {
-    {"output", OPTION_OUTPUT, "FILE", 0, "Where to write the page, FILE.html (default: report.html in the first run's folder)", 0},
+    {"output", OPTION_OUTPUT, "FILE", 0,
+     "Where to write the page, FILE.html (default: report.html in the first run's folder)", 0},
     {"images", OPTION_IMAGES, "N,N,...", 0, "Samples of the trace to show (default: the first twelve)", 0},
     {0},
 };
