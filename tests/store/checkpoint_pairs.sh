@@ -3,7 +3,7 @@
 # and 4; then each index.h5 is opened by h5py as if it were one file.
 set -eu
 case=$1 mpirun=$2 folder=$3
-rm -rf "$folder"
+rm -rf "$folder" && mkdir -p "$folder"
 for saved in 1 2 3 4; do
     "$mpirun" $saved "$case" save "$folder/on$saved" 17724 11
 done

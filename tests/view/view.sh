@@ -370,7 +370,7 @@ refuses 64 "--what is 'curve'" plot one --what curve --output x.png
 refuses 64 "does not end with" plot one --what curves --output x.jpg
 refuses 64 "curves are of a run" plot "$trace" --what curves --output x.png
 refuses 65 "no checkpoint, trace or run" plot nothing --what curves --output x.png
-refuses 65 "another format" plot one/checkpoints/best --what heatmap --output x.png
+refuses 65 "is a checkpoint and no trace" plot one/checkpoints/best --what heatmap --output x.png
 refuses 64 "has samples 0 to 202" plot one --what glimpses --images 3,203 --output x.png
 refuses 64 "has samples 0 to 202" report one --images 203
 for images in "" "," "1," ",1" -1 one 1.5 "1,,2" 99999999999999999999999; do
@@ -379,7 +379,8 @@ done
 refuses 64 "more than 64" plot one --what glimpses --images "$(seq -s, 0 64)" --output x.png
 mkfifo pipe.png
 refuses 74 "pipe.png is there and is no regular file" plot one --what curves --output pipe.png
-refuses 74 "data is there and is no regular file" report one --output data
+mkdir page.html
+refuses 74 "page.html is there and is no regular file" report one --output page.html
 refuses 74 "cannot create nowhere/" plot one --what curves --output nowhere/x.png
 refuses 74 "cannot create nowhere/" report one --output nowhere/x.html
 finish
