@@ -89,6 +89,12 @@ bool atomic_file_is_in(const char *folder, const char *name) {
     return !status_failed(&joined) && access(path, F_OK) == 0;
 }
 
+bool atomic_file_is_at(const char *path, int file) {
+    struct stat opened, named;
+    return fstat(file, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
 /* Length of the folder's part of `path`, without the slash before the name; 0: the working folder. */
 static size_t parent_length(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -179,7 +185,6 @@ static Status unlink_one(const char *path) {
 static Status open_temporary(const char *path, const char *temporary, int *file) {
     if (is_struck()) return atomic_file_error("create", temporary, errno);
     for (;;) {
-        struct stat opened, named;
         *file = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         if (*file < 0) /* what is wrong with the temporary's own name is told of it */
             return atomic_file_error("create", errno == ENOENT || errno == ENAMETOOLONG ? path : temporary, errno);
@@ -187,8 +192,7 @@ static Status open_temporary(const char *path, const char *temporary, int *file)
             close(*file);
             return status_error(RAM_IO, "another process is writing %.400s: wait for it, or choose another name", path);
         }
-        const bool is_named = fstat(*file, &opened) == 0 && stat(temporary, &named) == 0 &&
-                              opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+        const bool is_named = atomic_file_is_at(temporary, *file);
         if (is_named && ftruncate(*file, 0) == 0) return status_ok();
         const int error = errno;
         close(*file);

@@ -14,6 +14,9 @@ enum { FILE_PATH = 4096 };
 /* out = folder/name; RAM_USAGE where that is too long. */
 Status atomic_file_join(char out[FILE_PATH], const char *folder, const char *name);
 
+/* Whether the open file or folder is the one at `path`, which may have been moved, deleted or replaced. */
+bool atomic_file_is_at(const char *path, int file);
+
 /* The folder that `path` lies in: "." where it names none, "/" for what is in the root. RAM_USAGE where it is too long.
  */
 Status atomic_file_parent(const char *path, char parent[FILE_PATH]);

@@ -60,7 +60,8 @@ Status beginning_open(Beginning *beginning, const Session *session, const Resume
 Status beginning_confirm(void *context) {
     Beginning *beginning = context;
     Comm *comm = beginning->session->comm;
-    TRY(comm_agree(comm, comm_rank(comm) == 0 ? write_files(beginning) : status_ok()));
+    const bool writes = comm_rank(comm) == 0 && !beginning->changed;
+    TRY(comm_agree(comm, writes ? write_files(beginning) : status_ok()));
     beginning->begun = true;
     return status_ok();
 }

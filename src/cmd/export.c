@@ -31,9 +31,7 @@ static const struct argp_option OWN_OPTIONS[] = {
 static Status take(void *input, int key, const char *value) {
     static const char FORMATS[] = "safetensors hdf5"; /* in the order of PlainFormat */
     Wanted *wanted = input;
-    if (key == OPTION_OUTPUT) {
-        return option_take_path("output", value, &wanted->output);
-    }
+    if (key == OPTION_OUTPUT) return option_take_path("output", value, &wanted->output);
     const int format = text_find_word(FORMATS, value);
     if (format < 0)
         return status_error(RAM_USAGE, "--format is '%s': give safetensors or hdf5", text_excerpt(value).text);

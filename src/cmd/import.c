@@ -30,9 +30,7 @@ static const struct argp_option OWN_OPTIONS[] = {
 static Status take(void *input, int key, const char *value) {
     static const char ORDERS[] = "auto out_in in_out"; /* in the order of WeightOrder */
     Wanted *wanted = input;
-    if (key == OPTION_OUTPUT) {
-        return option_take_path("output", value, &wanted->output);
-    }
+    if (key == OPTION_OUTPUT) return option_take_path("output", value, &wanted->output);
     const int order = text_find_word(ORDERS, value);
     if (order < 0)
         return status_error(RAM_USAGE, "--layout is '%s': give auto, out_in or in_out", text_excerpt(value).text);

@@ -1,12 +1,12 @@
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include "store/file_lock.h"
+#include "base/atomic_file.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* 0, or an errno. An open-file-description lock: unlike flock() it reaches over NFS, unlike POSIX locks no other
@@ -18,13 +18,6 @@ static int lock_file(int file) {
 
 /* Whether the error says that another process has the lock, rather than that the file system has none. */
 static bool is_held(int error) { return error == EAGAIN || error == EACCES; }
-
-/* Whether the locked file still is the one of that name: who held it before may have deleted it meanwhile. */
-bool file_lock_is_current(const char *path, int file) {
-    struct stat named, locked;
-    return stat(path, &named) == 0 && fstat(file, &locked) == 0 && named.st_ino == locked.st_ino &&
-           named.st_dev == locked.st_dev;
-}
 
 static Status in_use(const char *what, const char *advice, int file) {
     char holder[300] = "";
@@ -58,7 +51,7 @@ Status file_lock_take(const char *path, const char *what, const char *advice, in
         }
         if (error)
             log_warning("cannot lock %s (%s): take care that no other process uses it", what, strerror(error));
-        else if (!file_lock_is_current(path, *lock)) {
+        else if (!atomic_file_is_at(path, *lock)) { /* who held it before may have deleted it meanwhile */
             file_lock_release(lock);
             continue;
         }
@@ -69,7 +62,7 @@ Status file_lock_take(const char *path, const char *what, const char *advice, in
 
 bool file_lock_try(const char *path, int *lock) {
     *lock = open(path, O_RDWR | O_CLOEXEC);
-    if (*lock >= 0 && lock_file(*lock) == 0 && file_lock_is_current(path, *lock)) return true;
+    if (*lock >= 0 && lock_file(*lock) == 0 && atomic_file_is_at(path, *lock)) return true;
     file_lock_release(lock);
     return false;
 }

@@ -16,9 +16,6 @@ bool file_lock_try(const char *path, int *lock);
 /* Whether another process is known to hold the file: not where it is missing, or the file system cannot lock. */
 bool file_lock_is_held(const char *path);
 
-/* Whether the open file or folder still is the one at `path`, which may have been moved or deleted. */
-bool file_lock_is_current(const char *path, int file);
-
 /* Unlocks; -1 is allowed. */
 void file_lock_release(int *lock);
 

@@ -41,8 +41,8 @@ Status run_folder_open(Comm *comm, const char *path, RunFolder *folder) {
 Status run_folder_check(RunFolder *folder) {
     char file[FILE_PATH];
     TRY(atomic_file_join(file, folder->path, LOCK));
-    if (file_lock_is_current(file, folder->lock)) return status_ok();
-    if (!file_lock_is_current(folder->path, folder->self))
+    if (atomic_file_is_at(file, folder->lock)) return status_ok();
+    if (!atomic_file_is_at(folder->path, folder->self))
         return status_error(RAM_IO, "the run folder %.400s was moved or deleted: give it its name back", folder->path);
     file_lock_release(&folder->lock);
     const Status status = take_lock(folder->path, &folder->lock);

@@ -6,7 +6,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { METRICS_MOST = 1 << 30, DIGITS = 9 };
@@ -62,13 +61,6 @@ Status metrics_measured_anew(Metrics *metrics, int64_t step) {
     return write_line(metrics, json_pack("{ss sI}", "kind", "measured_anew", "step", (json_int_t)step));
 }
 
-/* Whether the open file is the one of that path. Someone may have moved or deleted it. */
-static bool has_its_name(const Metrics *metrics) {
-    struct stat open_file, named;
-    return fstat(fileno(metrics->file), &open_file) == 0 && stat(metrics->path, &named) == 0 &&
-           open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
-}
-
 /* A curve that was deleted is written anew; what lies in its place is left, and told once. Neither is a reason to lose
  * a checkpoint too. */
 static void put_back(Metrics *metrics, const void *data, size_t bytes) {
@@ -96,7 +88,7 @@ Status metrics_mark(Metrics *metrics, int64_t *bytes, char hash[HASH_TEXT]) {
     if (fsync(fileno(metrics->file)) != 0) return atomic_file_error("sync", metrics->path, errno);
     snprintf(open_file, sizeof open_file, "/proc/self/fd/%d", fileno(metrics->file));
     TRY(atomic_file_read(open_file, METRICS_MOST, &data, &size));
-    if (!has_its_name(metrics)) put_back(metrics, data, size);
+    if (!atomic_file_is_at(metrics->path, fileno(metrics->file))) put_back(metrics, data, size);
     *bytes = (int64_t)size;
     hash_memory(data, size, hash);
     free(data);

@@ -198,7 +198,7 @@ static Status save(Training *t) {
     Comm *comm = t->experiment->comm;
     const char *folder = t->options->folder->checkpoints;
     TRY(health_check(t->experiment, &t->optimizer, &t->state));
-    TRY(check_folder(t->experiment->comm, t->options));
+    TRY(check_folder(comm, t->options));
     TRY(comm_agree(comm, mark_metrics(t)));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
     TRY(check_folder(comm, t->options)); /* a save takes its time */

@@ -25,6 +25,7 @@ done
 
 "$python" - <<'PY' || exit 1
 import os, pickle
+torch.save({**state, "rnn.h2h.bias": state["module.rnn.h2h.bias"]}, "twice.pth")
 class Evil:
     def __reduce__(self):
         return os.system, ("touch ran",)
@@ -137,6 +138,8 @@ assert state['rnn.h2h.weight'].shape == (16, 16) and len(state) == 20" || fail "
     refused 65 "weights_only does not take it" evil_old.pth
     refused 65 "weights_only does not take it" old.pth.tar
     refused 65 "cut.pth" cut.pth
+    PYTHONPATH=hidden refused 65 "damaged or cut off" cut.pth
+    refused 65 "stands there twice" twice.pth
     refused 65 "lies [in, out]" rnn.paddle.safetensors refused.pth
 else
     echo "SKIPPED: PyTorch's files, since python3-torch is not installed"

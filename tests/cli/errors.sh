@@ -192,16 +192,8 @@ PATH="$PWD/no_ranks:$PATH" refuses 64 "logs/held holds a run already" --np 2 "${
 
 # --- folders that cannot be written
 
-if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
-    nobody=$(id -u nobody)
-    chmod 755 "$work" && mkdir closed && cp "$ram_dist" "$work/program"
-    as_nobody() { command_run "$1" setpriv --reuid "$nobody" --clear-groups env HOME="$work" "$work/program" "${@:2}"; }
-    cp -r data secret && chmod 000 secret/$images
-else
-    mkdir closed && chmod 555 closed
-    as_nobody() { run "$@"; }
-    cp -r data secret && chmod 000 secret/$images
-fi
+mkdir closed && chmod 555 closed
+cp -r data secret && chmod 000 secret/$images
 for ranks in 1 2; do
     as_nobody 74 --np $ranks --config small.yaml --run-dir closed/run
     error_has "closed" "ermission denied"

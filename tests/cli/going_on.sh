@@ -64,7 +64,7 @@ done
 
 # One operation fails, and no epoch is better than the first: the first that is saved is the best, and stays it.
 links=0
-for n in {18..38}; do
+for n in {13..33}; do
     rm -rf spared
     best=1
     RAM_FAULT=eio:$n run 0 --config small.yaml --set train.epochs=3 --set train.lr=0 --set checkpoint.keep=1 \
@@ -111,14 +111,14 @@ RAM_DATA=$work/data run 0 eval moved
 says err "warning: the images are not those"
 
 # Killed before the first checkpoint: the run begins again as it was configured.
-RAM_FAULT=kill:17 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir early >out 2>err </dev/null
+RAM_FAULT=kill:12 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir early >out 2>err </dev/null
 [ -e early/config.yaml ] || fail "no config.yaml before the first checkpoint"
 run 0 --run-dir early --resume auto
 says out "starting from the beginning"
 check same whole early
 
 # With its lanes too, of which there may be more than the ranks would find without it.
-RAM_FAULT=kill:17 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir lanes --set train.lanes=16 >out 2>err </dev/null
+RAM_FAULT=kill:12 timeout -k 5 90 "$ram_dist" "${settings[@]}" --run-dir lanes --set train.lanes=16 >out 2>err </dev/null
 rm lanes/metrics.jsonl # the kill came before it
 run 0 --np 9 --run-dir lanes --resume auto
 says out "9 ranks"
