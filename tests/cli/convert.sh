@@ -25,7 +25,6 @@ done
 
 "$python" - <<'PY' || exit 1
 import os, pickle
-torch.save({**state, "rnn.h2h.bias": state["module.rnn.h2h.bias"]}, "twice.pth")
 class Evil:
     def __reduce__(self):
         return os.system, ("touch ran",)
@@ -99,6 +98,7 @@ usual = {"epoch": 3, "model_state": state, "optim_state": optimizer.state_dict()
 torch.save(usual, "usual.pth.tar")
 torch.save(state, "old.pth", _use_new_zipfile_serialization=False)
 torch.save(usual, "old.pth.tar", _use_new_zipfile_serialization=False)
+torch.save({**state, "rnn.h2h.bias": state["module.rnn.h2h.bias"]}, "twice.pth")
 turned = torch.nn.Parameter(torch.arange(12.0).reshape(3, 4).bfloat16().t()[1:])
 torch.save({"a": turned, "b": torch.arange(4).double() / 3, "count": torch.tensor(3)}, "kinds.pth")
 class Evil:
