@@ -1,6 +1,7 @@
 /* Products with bf16 operands: each against a sum in double over the rounded operands, the rounding itself bit by bit,
  * the engine's gradient beside float32's, and the refusal where bf16 is not to be had. */
-#include "backend/cpu/cpu_bf16.h"
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/cpu_amx.h"
 #include "engine_run.h"
 #include "guarded.h"
 #include "random_case.h"
@@ -212,6 +213,49 @@ static void test_products(void **state) {
         }
 }
 
+static Bf16Pair random_pair(Dice *dice) {
+    const uint32_t lower = rounded_bits((float)dice_normal(dice));
+    return lower | rounded_bits((float)dice_normal(dice)) << 16;
+}
+
+/* Where AMX computes, LIBXSMM's product is right too. */
+static void test_libxsmm(void **state) {
+    CpuBackend *cpu = *state;
+    const Bf16Product chosen = cpu->bf16_product;
+    if (chosen == cpu_bf16_libxsmm) skip();
+    cpu->bf16_product = cpu_bf16_libxsmm;
+    test_products(state);
+    cpu->bf16_product = chosen;
+}
+
+/* Bits of a sum by AMX do not depend on the size of the product that it is part of, and none are written beside it. */
+static void test_amx_parts(void **state) {
+    (void)state;
+    enum { M = 115, N = 71, K = 41, GAP = 3, C_STRIDE = M + GAP };
+    Bf16Pair a[K * M], b[N * K];
+    float whole[N * C_STRIDE], part[N * C_STRIDE];
+    if (!cpu_amx_is_here()) skip();
+    Dice dice = {9};
+    for (int i = 0; i < K * M; i++) a[i] = random_pair(&dice);
+    for (int i = 0; i < N * K; i++) b[i] = random_pair(&dice);
+    cpu_amx_product(M, N, K, a, M, b, K, false, whole, C_STRIDE);
+    for (int m = 1; m <= M; m += m < 20 ? 1 : 19)
+        for (int n = 1; n <= N; n += n < 20 ? 1 : 17)
+            for (int accumulate = 0; accumulate < 2; accumulate++) {
+                const int row = N - n, column = M - m;
+                for (int i = 0; i < N * C_STRIDE; i++) part[i] = accumulate ? 0 : NAN;
+                cpu_amx_product(m, n, K, a + column, M, b + row * K, K, accumulate, part + 1, C_STRIDE);
+                for (int r = 0; r < N; r++)
+                    for (int c = 0; c < C_STRIDE; c++) {
+                        const float value = part[r * C_STRIDE + c];
+                        if (r < n && c > 0 && c <= m)
+                            assert_int_equal(bits_of(value), bits_of(whole[(row + r) * C_STRIDE + column + c - 1]));
+                        else
+                            assert_true(accumulate ? value == 0 : isnan(value));
+                    }
+            }
+}
+
 static void test_no_rows(void **state) {
     Backend *backend = *state;
     const Matrix nothing = matrix((DevFloats){NULL}, 1);
@@ -359,8 +403,9 @@ static int bf16_set_up(void **state) {
 int main(void) {
     const struct CMUnitTest anywhere[] = {cmocka_unit_test(test_refusal)};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding), cmocka_unit_test(test_products), cmocka_unit_test(test_no_rows),
-        cmocka_unit_test(test_extremes), cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_rounding),  cmocka_unit_test(test_products), cmocka_unit_test(test_libxsmm),
+        cmocka_unit_test(test_amx_parts), cmocka_unit_test(test_no_rows),  cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_gradient),
     };
     const int failures = cmocka_run_group_tests(anywhere, NULL, NULL);
     if (!precision_is_here(DEVICE_CPU, PRECISION_BF16)) return failures;

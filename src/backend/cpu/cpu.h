@@ -5,6 +5,7 @@
 #define RAM_BACKEND_CPU_H
 
 #include "backend/backend.h"
+#include "backend/cpu/cpu_bf16.h"
 #include "backend/cpu/cpu_pool.h"
 
 typedef struct {
@@ -20,6 +21,7 @@ typedef struct {
     CpuScratch *scratch; /* (workers) */
     size_t lacking;      /* bytes asked for in vain; 0: there was room */
     int64_t free_then;   /* when there was none first */
+    Bf16Product bf16_product;
 } CpuBackend;
 
 /* RAM_UNAVAILABLE where the CPU lacks `precision`. */

@@ -170,9 +170,8 @@ Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
                           .host_memory = true};
     cpu->base.library = "LIBXSMM " LIBXSMM_VERSION;
     cpu->base.note = cpu->note;
-    snprintf(cpu->note, sizeof cpu->note, "%s%s", libxsmm_get_target_arch(),
-             precision == PRECISION_BF16 ? ", bf16" : "");
-    if (precision == PRECISION_BF16) cpu_bf16_install(&cpu->base, &cpu->kernels);
+    const char *bf16 = precision == PRECISION_BF16 ? cpu_bf16_install(&cpu->base, &cpu->kernels) : NULL;
+    snprintf(cpu->note, sizeof cpu->note, "%s%s%s", libxsmm_get_target_arch(), bf16 ? ", " : "", bf16 ? bf16 : "");
     *backend = &cpu->base;
     return status_ok();
 }

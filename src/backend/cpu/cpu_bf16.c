@@ -8,6 +8,7 @@
  * the location, the locator's mean, the baseline or few classes at one end. */
 #include "backend/cpu/cpu_bf16.h"
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/cpu_amx.h"
 #include "base/log.h"
 
 #include <libxsmm.h>
@@ -28,9 +29,8 @@ Status cpu_bf16_check(void) {
     return status_ok();
 }
 
-/* C = A B [+ C]; a: k rows of m pairs, b: n rows of k pairs, both with strides in pairs; k counts pairs. */
-static void product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
-                    bool accumulate, float *c, int64_t stride_c) {
+void cpu_bf16_libxsmm(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
+                      bool accumulate, float *c, int64_t stride_c) {
     const float alpha = 1.0f, beta = accumulate ? 1.0f : 0.0f;
     const int flags = LIBXSMM_GEMM_FLAG_VNNI_A;
     const int lda = (int)stride_a, ldb = (int)(2 * stride_b), ldc = (int)stride_c;
@@ -46,6 +46,7 @@ static void multiply(Backend *backend, int rows, int k, int m, Matrix x, Weight 
     const int64_t pairs = bf16_pairs(k);
     Bf16Pair *operand = cpu_scratch(backend, (size_t)(rows * pairs) * sizeof *operand);
     bf16_convert_rows(rows, k, x.at.address, x.stride, operand, pairs);
+    const Bf16Product product = ((CpuBackend *)backend)->bf16_product;
     product(m, rows, (int)pairs, packed_pairs(weight), m, operand, pairs, accumulate, y.at.address, y.stride);
 }
 
@@ -77,6 +78,7 @@ typedef struct {
     int glimpses, in, out;
     int64_t most;
     Bf16Pair *x, *dy;
+    Bf16Product product;
 } Packed;
 
 static int64_t packed_pairs_of(const Packed *packed, int lane) {
@@ -90,7 +92,7 @@ static void weight_gradient(const void *context, int lane, const GradientBlock *
     const Bf16Pair *x = packed->x + lane * packed->most * packed->in + block->input;
     const Bf16Pair *dy = packed->dy + lane * packed->most * packed->out + block->output * pairs;
     if (pairs > 0)
-        product(block->inputs, block->outputs, (int)pairs, x, packed->in, dy, pairs, false, target, stride);
+        packed->product(block->inputs, block->outputs, (int)pairs, x, packed->in, dy, pairs, false, target, stride);
     else
         for (int o = 0; o < block->outputs; o++) memset(target + o * stride, 0, (size_t)block->inputs * sizeof *target);
 }
@@ -106,6 +108,7 @@ static void linear_backward_weight(Backend *backend, const Span *span, int glimp
     const int64_t inputs = span->lane_count * packed.most * in, outputs = span->lane_count * packed.most * out;
     packed.x = cpu_scratch(backend, (size_t)(inputs + outputs) * sizeof *packed.x);
     packed.dy = packed.x + inputs;
+    packed.product = ((CpuBackend *)backend)->bf16_product;
     for (int lane = 0; lane < span->lane_count; lane++) {
         const Span one = span_lane(span, lane);
         const int rows = span_stacked_rows(&one, glimpses);
@@ -144,10 +147,13 @@ static void pack(Backend *backend, int count, const Packing *work) {
     cpu_for_blocks(backend, pairs, PAIR_BLOCK, pack_pairs, &all);
 }
 
-void cpu_bf16_install(Backend *backend, Kernels *kernels) {
+const char *cpu_bf16_install(Backend *backend, Kernels *kernels) {
+    const bool amx = cpu_amx_is_here();
+    ((CpuBackend *)backend)->bf16_product = amx ? cpu_amx_product : cpu_bf16_libxsmm;
     backend->packs = true;
     kernels->pack = pack;
     kernels->linear = linear;
     kernels->linear_backward_data = linear_backward_data;
     kernels->linear_backward_weight = linear_backward_weight;
+    return amx ? "bf16 by AMX" : "bf16";
 }

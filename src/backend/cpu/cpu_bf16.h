@@ -11,8 +11,18 @@ typedef uint32_t Bf16Pair;
 /* RAM_UNAVAILABLE where the CPU or LIBXSMM's target lacks bf16 products. */
 Status cpu_bf16_check(void);
 
-/* Replaces the products of `kernels` by those of bf16 and makes `backend` pack weights. */
-void cpu_bf16_install(Backend *backend, Kernels *kernels);
+/* C = A B [+ C]: row-major c (n, m) from a, k rows of m pairs, and b, n rows of k pairs; k counts pairs, strides are in
+ * elements. None of m, n and k is 0. */
+typedef void (*Bf16Product)(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b,
+                            int64_t stride_b, bool accumulate, float *c, int64_t stride_c);
+
+/* A Bf16Product by LIBXSMM, for AVX512_BF16. */
+void cpu_bf16_libxsmm(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
+                      bool accumulate, float *c, int64_t stride_c);
+
+/* Replaces the products of `kernels`, those of the CPU backend `backend`, by those of bf16 and makes it pack weights.
+ * Returns what computes them, in words. */
+const char *cpu_bf16_install(Backend *backend, Kernels *kernels);
 
 /* --- conversions: rounded to the nearest, ties to even; NaN stays NaN; below 2^-126 becomes zero (VCVTNEPS2BF16). */
 

@@ -1,0 +1,171 @@
+/* A tile is 16 rows of 64 bytes: 16 float32 of C, 16 pairs of b, or 16 pairs of a, whose VNNI rows are what TDPBF16PS
+ * takes. Tiles at the edges are configured smaller, so nothing is padded or copied. Four sums are always under way
+ * where there are as many, since one TDPBF16PS takes as long as the next three: 4 tiles of a row, or 2 x 2. */
+#include "backend/cpu/cpu_amx.h"
+
+#include <cpuid.h>
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define AMX        __attribute__((target("amx-tile,amx-bf16")))
+#define AMX_INLINE AMX __attribute__((always_inline)) static inline
+
+enum { SIDE = 16 /* rows of a tile, and elements of 4 bytes in a row */ };
+
+bool cpu_amx_is_here(void) {
+    enum { LEAF = 7, AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(LEAF, 0, &a, &b, &c, &d)) return false;
+    if (!(d & AMX_BF16) || !(d & AMX_TILE)) return false;
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0; /* the kernel keeps 8 KiB more of each thread */
+}
+
+/* What LDTILECFG reads. */
+typedef struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} TileShapes;
+
+/* Tiles 0, 1 and 2, 3 hold sums (of two rows of tiles, or all of one, where `lower` is 0), 4 and 5 b, 6 and 7 a. */
+AMX static void configure(int upper, int lower, int columns, int depth) {
+    TileShapes shapes = {.palette = 1};
+    if (!lower) lower = upper;
+    const int rows[] = {upper, upper, lower, lower, upper, lower, depth, depth};
+    for (int tile = 0; tile < 8; tile++) {
+        const int elements = tile == 4 || tile == 5 ? depth : columns;
+        shapes.rows[tile] = (uint8_t)rows[tile];
+        shapes.row_bytes[tile] = (uint16_t)(4 * elements);
+    }
+    __asm__ volatile("" ::"m"(shapes)); /* GCC's _tile_loadconfig says that it reads 8 bytes */
+    _tile_loadconfig(&shapes);
+}
+
+/* The operands at a corner of C, as of cpu_amx_product. */
+typedef struct {
+    const Bf16Pair *a, *b;
+    float *c;
+    int k;
+    bool accumulate;
+    int64_t stride_a, stride_b, stride_c;
+} Corner;
+
+#define LOAD(tile, at, stride) _tile_loadd(tile, at, 4 * (stride))
+#define BEGIN_SUM(tile, x, at)                                                                                         \
+    do {                                                                                                               \
+        if ((x)->accumulate)                                                                                           \
+            LOAD(tile, at, (x)->stride_c);                                                                             \
+        else                                                                                                           \
+            _tile_zero(tile);                                                                                          \
+    } while (0)
+
+/* `tiles` tiles of one row. */
+AMX_INLINE void multiply_row(const int tiles, const Corner *x) {
+    BEGIN_SUM(0, x, x->c);
+    if (tiles > 1) BEGIN_SUM(1, x, x->c + SIDE);
+    if (tiles > 2) BEGIN_SUM(2, x, x->c + 2 * SIDE);
+    if (tiles > 3) BEGIN_SUM(3, x, x->c + 3 * SIDE);
+    for (int p = 0; p < x->k; p += SIDE) {
+        const Bf16Pair *a = x->a + p * x->stride_a;
+        LOAD(4, x->b + p, x->stride_b);
+        LOAD(6, a, x->stride_a);
+        _tile_dpbf16ps(0, 4, 6);
+        if (tiles > 1) {
+            LOAD(7, a + SIDE, x->stride_a);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if (tiles > 2) {
+            LOAD(6, a + 2 * SIDE, x->stride_a);
+            _tile_dpbf16ps(2, 4, 6);
+        }
+        if (tiles > 3) {
+            LOAD(7, a + 3 * SIDE, x->stride_a);
+            _tile_dpbf16ps(3, 4, 7);
+        }
+    }
+    _tile_stored(0, x->c, 4 * x->stride_c);
+    if (tiles > 1) _tile_stored(1, x->c + SIDE, 4 * x->stride_c);
+    if (tiles > 2) _tile_stored(2, x->c + 2 * SIDE, 4 * x->stride_c);
+    if (tiles > 3) _tile_stored(3, x->c + 3 * SIDE, 4 * x->stride_c);
+}
+
+/* `tiles` tiles of two rows. */
+AMX_INLINE void multiply_rows(const int tiles, const Corner *x) {
+    float *lower = x->c + SIDE * x->stride_c;
+    BEGIN_SUM(0, x, x->c);
+    BEGIN_SUM(2, x, lower);
+    if (tiles > 1) BEGIN_SUM(1, x, x->c + SIDE);
+    if (tiles > 1) BEGIN_SUM(3, x, lower + SIDE);
+    for (int p = 0; p < x->k; p += SIDE) {
+        const Bf16Pair *a = x->a + p * x->stride_a, *b = x->b + p;
+        LOAD(4, b, x->stride_b);
+        LOAD(6, a, x->stride_a);
+        _tile_dpbf16ps(0, 4, 6);
+        LOAD(5, b + SIDE * x->stride_b, x->stride_b);
+        _tile_dpbf16ps(2, 5, 6);
+        if (tiles > 1) {
+            LOAD(7, a + SIDE, x->stride_a);
+            _tile_dpbf16ps(1, 4, 7);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+    }
+    _tile_stored(0, x->c, 4 * x->stride_c);
+    _tile_stored(2, lower, 4 * x->stride_c);
+    if (tiles > 1) _tile_stored(1, x->c + SIDE, 4 * x->stride_c);
+    if (tiles > 1) _tile_stored(3, lower + SIDE, 4 * x->stride_c);
+}
+
+/* As many tiles as fit into `columns` elements of up to 2 rows of tiles; returns their columns. */
+AMX static int multiply_tiles(bool two, int columns, const Corner *x) {
+    const int most = two ? 2 : 4, tiles = columns < SIDE ? 1 : columns < most * SIDE ? columns / SIDE : most;
+    if (two && tiles == 2)
+        multiply_rows(2, x);
+    else if (two)
+        multiply_rows(1, x);
+    else if (tiles == 4)
+        multiply_row(4, x);
+    else if (tiles == 3)
+        multiply_row(3, x);
+    else if (tiles == 2)
+        multiply_row(2, x);
+    else
+        multiply_row(1, x);
+    return tiles * SIDE;
+}
+
+/* The product of all that has one depth: a multiple of SIDE, or less than it. */
+AMX static void multiply(int m, int n, const Corner *all) {
+    const int whole = m - m % SIDE, depth = all->k < SIDE ? all->k : SIDE;
+    for (int row = 0; row < n; row += 2 * SIDE) {
+        const int rows = n - row, upper = rows < SIDE ? rows : SIDE;
+        const int lower = rows <= SIDE ? 0 : rows < 2 * SIDE ? rows - SIDE : SIDE;
+        Corner x = *all;
+        x.b += row * x.stride_b;
+        x.c += row * x.stride_c;
+        if (whole) configure(upper, lower, SIDE, depth);
+        for (int column = 0, columns; column < m; column += columns) {
+            if (column == whole) configure(upper, lower, m - whole, depth);
+            columns = multiply_tiles(lower, column < whole ? whole - column : m - whole, &x);
+            x.a += columns;
+            x.c += columns;
+        }
+    }
+}
+
+AMX void cpu_amx_product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
+                         bool accumulate, float *c, int64_t stride_c) {
+    __asm__ volatile("" ::: "memory"); /* GCC's tile loads do not say that they read memory */
+    Corner x = {a, b, c, k - k % SIDE, accumulate, stride_a, stride_b, stride_c};
+    if (x.k) {
+        multiply(m, n, &x);
+        x.accumulate = true;
+    }
+    if (x.k < k) {
+        x.a += x.k * stride_a;
+        x.b += x.k;
+        x.k = k - x.k;
+        multiply(m, n, &x);
+    }
+    _tile_release(); /* so that a switch of threads need not save 8 KiB */
+}
