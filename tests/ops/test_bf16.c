@@ -47,32 +47,47 @@ static double rounded(double value) { return (double)float_of(rounded_bits((floa
 /* Half h of pair p. */
 static uint32_t half(const Bf16Pair *pairs, int64_t p, int64_t h) { return pairs[p] >> 16 * h & 0xffff; }
 
-/* `from` (rows, columns) in all three arrangements. */
+/* Where bf16_pair_tiles places column c of a pair. */
+static int64_t in_tiles(int64_t columns, int64_t pair, int64_t c) {
+    const int64_t first = c - c % BF16_TILE, width = columns - first < BF16_TILE ? columns - first : BF16_TILE;
+    return (pair - pair % BF16_TILE) * columns + first * BF16_TILE + pair % BF16_TILE * width + c - first;
+}
+
+/* `from` (rows, columns) in all four arrangements. */
 static void check_arrangements(int64_t rows, int64_t columns, const float *from, int64_t stride) {
     const int64_t row_pairs = bf16_pairs(rows), column_pairs = bf16_pairs(columns), gap = 3;
     const size_t count = (size_t)((rows + 1 + gap) * (columns + 1 + gap));
     const Bf16Pair guard = 0xdeadbeef;
     Bf16Pair *plain = malloc(count * sizeof *plain), *paired = malloc(count * sizeof *paired);
     Bf16Pair *transposed = malloc(count * sizeof *transposed);
+    const int64_t tiled_pairs = (row_pairs + BF16_TILE - 1) / BF16_TILE * BF16_TILE;
+    Bf16Pair *tiled = malloc((size_t)(tiled_pairs * columns) * sizeof *tiled);
     for (size_t i = 0; i < count; i++) plain[i] = paired[i] = transposed[i] = guard;
+    for (int64_t i = 0; i < tiled_pairs * columns; i++) tiled[i] = guard;
     bf16_convert_rows(rows, columns, from, stride, plain, column_pairs + gap);
     bf16_pair_rows(0, row_pairs / 2, rows, columns, from, stride, paired);
     bf16_pair_rows(row_pairs / 2, row_pairs, rows, columns, from, stride, paired);
+    bf16_pair_tiles(0, row_pairs / 2, rows, columns, from, stride, tiled);
+    bf16_pair_tiles(row_pairs / 2, row_pairs, rows, columns, from, stride, tiled);
     bf16_transpose(rows, columns, from, stride, transposed, row_pairs + gap);
     for (int64_t r = 0; r < 2 * row_pairs; r++)
         for (int64_t c = 0; c < 2 * column_pairs; c++) {
             const uint32_t expected = r < rows && c < columns ? rounded_bits(from[r * stride + c]) : 0;
             if (r < rows) assert_int_equal(half(plain, r * (column_pairs + gap) + c / 2, c % 2), expected);
             if (c < columns) assert_int_equal(half(paired, r / 2 * columns + c, r % 2), expected);
+            if (c < columns) assert_int_equal(half(tiled, in_tiles(columns, r / 2, c), r % 2), expected);
             if (c < columns) assert_int_equal(half(transposed, c * (row_pairs + gap) + r / 2, r % 2), expected);
         }
     assert_int_equal(paired[row_pairs * columns], guard);
+    for (int64_t pair = row_pairs; pair < tiled_pairs; pair++)
+        for (int64_t c = 0; c < columns; c++) assert_int_equal(tiled[in_tiles(columns, pair, c)], guard);
     for (int64_t i = 0; i < gap; i++) {
         assert_int_equal(plain[column_pairs + i], guard);
         assert_int_equal(transposed[row_pairs + i], guard);
     }
     free(plain);
     free(paired);
+    free(tiled);
     free(transposed);
 }
 
@@ -110,9 +125,9 @@ typedef struct {
     Guarded plain, packed;
 } PackedWeight;
 
-/* Every element of the packed form is written, none beyond. */
+/* No element beyond rows * columns of the packed form is written. */
 static PackedWeight packed_random(Backend *backend, int rows, int columns, Dice *dice) {
-    PackedWeight w = {guarded_random(rows, columns, columns, dice), guarded_new(bf16_pairs(rows), columns, columns)};
+    PackedWeight w = {guarded_random(rows, columns, columns, dice), guarded_fill(rows, columns, columns, NAN)};
     const Packing work = {{guarded_floats(&w.plain), guarded_floats(&w.packed)}, rows, columns};
     backend->kernels->pack(backend, 1, &work);
     return w;
@@ -213,47 +228,45 @@ static void test_products(void **state) {
         }
 }
 
-static Bf16Pair random_pair(Dice *dice) {
-    const uint32_t lower = rounded_bits((float)dice_normal(dice));
-    return lower | rounded_bits((float)dice_normal(dice)) << 16;
-}
-
 /* Where AMX computes, LIBXSMM's product is right too. */
 static void test_libxsmm(void **state) {
     CpuBackend *cpu = *state;
-    const Bf16Product chosen = cpu->bf16_product;
-    if (chosen == cpu_bf16_libxsmm) skip();
-    cpu->bf16_product = cpu_bf16_libxsmm;
+    const Bf16Form *chosen = cpu->bf16;
+    if (chosen == &BF16_LIBXSMM) skip();
+    cpu->bf16 = &BF16_LIBXSMM;
     test_products(state);
-    cpu->bf16_product = chosen;
+    cpu->bf16 = chosen;
 }
 
 /* Bits of a sum by AMX do not depend on the size of the product that it is part of, and none are written beside it. */
 static void test_amx_parts(void **state) {
     (void)state;
-    enum { M = 115, N = 71, K = 41, GAP = 3, C_STRIDE = M + GAP };
-    Bf16Pair a[K * M], b[N * K];
-    float whole[N * C_STRIDE], part[N * C_STRIDE];
+    enum { M = 115, N = 71, K = 41, K_ROOM = 48, GAP = 3, C_STRIDE = M + GAP };
+    float values[2 * K * M], whole[N * C_STRIDE], part[N * C_STRIDE];
+    Bf16Pair a[K_ROOM * M], b[N * K];
     if (!cpu_amx_is_here()) skip();
     Dice dice = {9};
-    for (int i = 0; i < K * M; i++) a[i] = random_pair(&dice);
-    for (int i = 0; i < N * K; i++) b[i] = random_pair(&dice);
-    cpu_amx_product(M, N, K, a, M, b, K, false, whole, C_STRIDE);
-    for (int m = 1; m <= M; m += m < 20 ? 1 : 19)
-        for (int n = 1; n <= N; n += n < 20 ? 1 : 17)
-            for (int accumulate = 0; accumulate < 2; accumulate++) {
-                const int row = N - n, column = M - m;
-                for (int i = 0; i < N * C_STRIDE; i++) part[i] = accumulate ? 0 : NAN;
-                cpu_amx_product(m, n, K, a + column, M, b + row * K, K, accumulate, part + 1, C_STRIDE);
-                for (int r = 0; r < N; r++)
-                    for (int c = 0; c < C_STRIDE; c++) {
-                        const float value = part[r * C_STRIDE + c];
-                        if (r < n && c > 0 && c <= m)
-                            assert_int_equal(bits_of(value), bits_of(whole[(row + r) * C_STRIDE + column + c - 1]));
-                        else
-                            assert_true(accumulate ? value == 0 : isnan(value));
-                    }
-            }
+    for (int i = 0; i < 2 * K * M; i++) values[i] = (float)dice_normal(&dice);
+    BF16_AMX.pair_rows(0, K, 2 * K, M, values, M, a);
+    bf16_convert_rows(N, 2 * K, values, 2 * K, b, K);
+    BF16_AMX.product(M, N, K, a, M, b, K, false, whole, C_STRIDE);
+    for (int column = 0; column < M; column += BF16_TILE)
+        for (int m = M - column; m > 0; m = (m - 1) / BF16_TILE * BF16_TILE)
+            for (int n = 1; n <= N; n += n < 33 ? 1 : 19)
+                for (int accumulate = 0; accumulate < 2; accumulate++) {
+                    const int row = N - n;
+                    for (int i = 0; i < N * C_STRIDE; i++) part[i] = accumulate ? 0 : NAN;
+                    BF16_AMX.product(m, n, K, a + column * BF16_AMX.column_step, M, b + row * K, K, accumulate,
+                                     part + 1, C_STRIDE);
+                    for (int r = 0; r < N; r++)
+                        for (int c = 0; c < C_STRIDE; c++) {
+                            const float value = part[r * C_STRIDE + c];
+                            if (r < n && c > 0 && c <= m)
+                                assert_int_equal(bits_of(value), bits_of(whole[(row + r) * C_STRIDE + column + c - 1]));
+                            else
+                                assert_true(accumulate ? value == 0 : isnan(value));
+                        }
+                }
 }
 
 static void test_no_rows(void **state) {

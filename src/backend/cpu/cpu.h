@@ -21,7 +21,7 @@ typedef struct {
     CpuScratch *scratch; /* (workers) */
     size_t lacking;      /* bytes asked for in vain; 0: there was room */
     int64_t free_then;   /* when there was none first */
-    Bf16Product bf16_product;
+    const Bf16Form *bf16;
 } CpuBackend;
 
 /* RAM_UNAVAILABLE where the CPU lacks `precision`. */

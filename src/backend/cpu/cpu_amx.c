@@ -11,7 +11,7 @@
 #define AMX        __attribute__((target("amx-tile,amx-bf16")))
 #define AMX_INLINE AMX __attribute__((always_inline)) static inline
 
-enum { SIDE = 16 /* rows of a tile, and elements of 4 bytes in a row */ };
+enum { SIDE = BF16_TILE /* rows of a tile, and elements of 4 bytes in a row */, TILE = SIDE * SIDE };
 
 bool cpu_amx_is_here(void) {
     enum { LEAF = 7, AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
@@ -42,16 +42,17 @@ AMX static void configure(int upper, int lower, int columns, int depth) {
     _tile_loadconfig(&shapes);
 }
 
-/* The operands at a corner of C, as of cpu_amx_product. */
+/* The operands at a corner of C. */
 typedef struct {
-    const Bf16Pair *a, *b;
+    const Bf16Pair *a,
+        *b; /* a: the tile of the corner's columns and the first pairs; the next columns' lies behind it */
     float *c;
-    int k;
+    int k, width; /* columns of a tile */
     bool accumulate;
     int64_t stride_a, stride_b, stride_c;
 } Corner;
 
-#define LOAD(tile, at, stride) _tile_loadd(tile, at, 4 * (stride))
+#define LOAD(tile, at, stride) _tile_loadd(tile, at, 4 * (int64_t)(stride))
 #define BEGIN_SUM(tile, x, at)                                                                                         \
     do {                                                                                                               \
         if ((x)->accumulate)                                                                                           \
@@ -69,18 +70,18 @@ AMX_INLINE void multiply_row(const int tiles, const Corner *x) {
     for (int p = 0; p < x->k; p += SIDE) {
         const Bf16Pair *a = x->a + p * x->stride_a;
         LOAD(4, x->b + p, x->stride_b);
-        LOAD(6, a, x->stride_a);
+        LOAD(6, a, x->width);
         _tile_dpbf16ps(0, 4, 6);
         if (tiles > 1) {
-            LOAD(7, a + SIDE, x->stride_a);
+            LOAD(7, a + TILE, x->width);
             _tile_dpbf16ps(1, 4, 7);
         }
         if (tiles > 2) {
-            LOAD(6, a + 2 * SIDE, x->stride_a);
+            LOAD(6, a + 2 * TILE, x->width);
             _tile_dpbf16ps(2, 4, 6);
         }
         if (tiles > 3) {
-            LOAD(7, a + 3 * SIDE, x->stride_a);
+            LOAD(7, a + 3 * TILE, x->width);
             _tile_dpbf16ps(3, 4, 7);
         }
     }
@@ -100,12 +101,12 @@ AMX_INLINE void multiply_rows(const int tiles, const Corner *x) {
     for (int p = 0; p < x->k; p += SIDE) {
         const Bf16Pair *a = x->a + p * x->stride_a, *b = x->b + p;
         LOAD(4, b, x->stride_b);
-        LOAD(6, a, x->stride_a);
+        LOAD(6, a, x->width);
         _tile_dpbf16ps(0, 4, 6);
         LOAD(5, b + SIDE * x->stride_b, x->stride_b);
         _tile_dpbf16ps(2, 5, 6);
         if (tiles > 1) {
-            LOAD(7, a + SIDE, x->stride_a);
+            LOAD(7, a + TILE, x->width);
             _tile_dpbf16ps(1, 4, 7);
             _tile_dpbf16ps(3, 5, 7);
         }
@@ -143,20 +144,24 @@ AMX static void multiply(int m, int n, const Corner *all) {
         Corner x = *all;
         x.b += row * x.stride_b;
         x.c += row * x.stride_c;
+        x.width = SIDE;
         if (whole) configure(upper, lower, SIDE, depth);
         for (int column = 0, columns; column < m; column += columns) {
-            if (column == whole) configure(upper, lower, m - whole, depth);
-            columns = multiply_tiles(lower, column < whole ? whole - column : m - whole, &x);
-            x.a += columns;
+            if (column == whole) {
+                x.width = m - whole;
+                configure(upper, lower, x.width, depth);
+            }
+            columns = multiply_tiles(lower, column < whole ? whole - column : x.width, &x);
+            x.a += columns * SIDE;
             x.c += columns;
         }
     }
 }
 
-AMX void cpu_amx_product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
-                         bool accumulate, float *c, int64_t stride_c) {
+AMX static void product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
+                        bool accumulate, float *c, int64_t stride_c) {
     __asm__ volatile("" ::: "memory"); /* GCC's tile loads do not say that they read memory */
-    Corner x = {a, b, c, k - k % SIDE, accumulate, stride_a, stride_b, stride_c};
+    Corner x = {a, b, c, k - k % SIDE, SIDE, accumulate, stride_a, stride_b, stride_c};
     if (x.k) {
         multiply(m, n, &x);
         x.accumulate = true;
@@ -169,3 +174,5 @@ AMX void cpu_amx_product(int m, int n, int k, const Bf16Pair *a, int64_t stride_
     }
     _tile_release(); /* so that a switch of threads need not save 8 KiB */
 }
+
+const Bf16Form BF16_AMX = {"bf16 by AMX", product, bf16_pair_tiles, .column_step = SIDE, .pairs_step = SIDE};

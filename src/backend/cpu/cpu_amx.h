@@ -9,8 +9,7 @@
 /* Whether CPU and kernel have AMX for this process. */
 bool cpu_amx_is_here(void);
 
-/* A Bf16Product. An element's sum is made in the order of k, whatever m and n are. */
-void cpu_amx_product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
-                     bool accumulate, float *c, int64_t stride_c);
+/* Bits of a sum do not depend on m and n. */
+extern const Bf16Form BF16_AMX;
 
 #endif

@@ -29,8 +29,8 @@ Status cpu_bf16_check(void) {
     return status_ok();
 }
 
-void cpu_bf16_libxsmm(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
-                      bool accumulate, float *c, int64_t stride_c) {
+static void libxsmm_product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b,
+                            int64_t stride_b, bool accumulate, float *c, int64_t stride_c) {
     const float alpha = 1.0f, beta = accumulate ? 1.0f : 0.0f;
     const int flags = LIBXSMM_GEMM_FLAG_VNNI_A;
     const int lda = (int)stride_a, ldb = (int)(2 * stride_b), ldc = (int)stride_c;
@@ -39,6 +39,10 @@ void cpu_bf16_libxsmm(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, 
     kernel((const libxsmm_bfloat16 *)a, (const libxsmm_bfloat16 *)b, c);
 }
 
+const Bf16Form BF16_LIBXSMM = {"bf16", libxsmm_product, bf16_pair_rows, .column_step = 1, .pairs_step = 1};
+
+static const Bf16Form *form_of(Backend *backend) { return ((CpuBackend *)backend)->bf16; }
+
 static const Bf16Pair *packed_pairs(Weight weight) { return (const Bf16Pair *)(const void *)weight.packed.address; }
 
 /* y (rows, m) [+]= x (rows, k) times the packed weight (k, m). */
@@ -46,8 +50,8 @@ static void multiply(Backend *backend, int rows, int k, int m, Matrix x, Weight 
     const int64_t pairs = bf16_pairs(k);
     Bf16Pair *operand = cpu_scratch(backend, (size_t)(rows * pairs) * sizeof *operand);
     bf16_convert_rows(rows, k, x.at.address, x.stride, operand, pairs);
-    const Bf16Product product = ((CpuBackend *)backend)->bf16_product;
-    product(m, rows, (int)pairs, packed_pairs(weight), m, operand, pairs, accumulate, y.at.address, y.stride);
+    form_of(backend)->product(m, rows, (int)pairs, packed_pairs(weight), m, operand, pairs, accumulate, y.at.address,
+                              y.stride);
 }
 
 static void linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
@@ -72,13 +76,14 @@ static void linear_backward_data(Backend *backend, const Span *span, int glimpse
     if (rows > 0) multiply(backend, rows, out, in, dy, weight, accumulate, dx);
 }
 
-/* The operands of all lanes, lane after lane, each `most` pairs of rows long: x (pairs, in) and dy (out, pairs). */
+/* The operands of all lanes, lane after lane, with room for `most` pairs of rows each: x (pairs, in) in the product's
+ * form, and dy (out, pairs). */
 typedef struct {
+    const Bf16Form *form;
     const Span *span;
     int glimpses, in, out;
     int64_t most;
     Bf16Pair *x, *dy;
-    Bf16Product product;
 } Packed;
 
 static int64_t packed_pairs_of(const Packed *packed, int lane) {
@@ -89,10 +94,11 @@ static int64_t packed_pairs_of(const Packed *packed, int lane) {
 static void weight_gradient(const void *context, int lane, const GradientBlock *block, float *target, int64_t stride) {
     const Packed *packed = context;
     const int64_t pairs = packed_pairs_of(packed, lane);
-    const Bf16Pair *x = packed->x + lane * packed->most * packed->in + block->input;
+    const Bf16Pair *x = packed->x + lane * packed->most * packed->in + block->input * packed->form->column_step;
     const Bf16Pair *dy = packed->dy + lane * packed->most * packed->out + block->output * pairs;
     if (pairs > 0)
-        packed->product(block->inputs, block->outputs, (int)pairs, x, packed->in, dy, pairs, false, target, stride);
+        packed->form->product(block->inputs, block->outputs, (int)pairs, x, packed->in, dy, pairs, false, target,
+                              stride);
     else
         for (int o = 0; o < block->outputs; o++) memset(target + o * stride, 0, (size_t)block->inputs * sizeof *target);
 }
@@ -103,17 +109,18 @@ static void linear_backward_weight(Backend *backend, const Span *span, int glimp
         cpu_linear_backward_weight(backend, span, glimpses, in, out, x, dy, dweight);
         return;
     }
-    const int64_t rows_most = glimpses * span_lane_rows_most(span->batch, span->lanes, span->samples);
-    Packed packed = {span, glimpses, in, out, .most = bf16_pairs(rows_most)};
+    const Bf16Form *form = form_of(backend);
+    const int64_t pairs_most = bf16_pairs(glimpses * span_lane_rows_most(span->batch, span->lanes, span->samples));
+    const int64_t steps = (pairs_most + form->pairs_step - 1) / form->pairs_step;
+    Packed packed = {form, span, glimpses, in, out, .most = steps * form->pairs_step};
     const int64_t inputs = span->lane_count * packed.most * in, outputs = span->lane_count * packed.most * out;
     packed.x = cpu_scratch(backend, (size_t)(inputs + outputs) * sizeof *packed.x);
     packed.dy = packed.x + inputs;
-    packed.product = ((CpuBackend *)backend)->bf16_product;
     for (int lane = 0; lane < span->lane_count; lane++) {
         const Span one = span_lane(span, lane);
         const int rows = span_stacked_rows(&one, glimpses);
         const int64_t pairs = bf16_pairs(rows);
-        bf16_pair_rows(0, pairs, rows, in, x[lane].at.address, x[lane].stride, packed.x + lane * packed.most * in);
+        form->pair_rows(0, pairs, rows, in, x[lane].at.address, x[lane].stride, packed.x + lane * packed.most * in);
         bf16_transpose(rows, out, dy[lane].at.address, dy[lane].stride, packed.dy + lane * packed.most * out, pairs);
     }
     cpu_sum_products(span->lane_count, in, out, weight_gradient, &packed, dweight.address);
@@ -122,9 +129,15 @@ static void linear_backward_weight(Backend *backend, const Span *span, int glimp
 /* --- weights */
 
 typedef struct {
+    const Bf16Form *form;
     int count;
     const Packing *work;
 } Packings;
+
+/* Narrow layers' products do not read them. */
+static int64_t pairs_to_pack(const Packing *work) {
+    return product_is_narrow((int)work->rows, (int)work->columns) ? 0 : bf16_pairs(work->rows);
+}
 
 /* Pairs of rows begin..end of all weights, counted one after the other. */
 static void pack_pairs(const void *context, int64_t begin, int64_t end) {
@@ -132,28 +145,28 @@ static void pack_pairs(const void *context, int64_t begin, int64_t end) {
     int64_t first = 0;
     for (int i = 0; i < all->count && first < end; i++) {
         const Packing *work = &all->work[i];
-        const int64_t pairs = bf16_pairs(work->rows);
+        const int64_t pairs = pairs_to_pack(work);
         const int64_t from = begin > first ? begin - first : 0, to = end - first < pairs ? end - first : pairs;
-        bf16_pair_rows(from, to, work->rows, work->columns, work->weight.plain.address, work->columns,
-                       (Bf16Pair *)(void *)work->weight.packed.address);
+        all->form->pair_rows(from, to, work->rows, work->columns, work->weight.plain.address, work->columns,
+                             (Bf16Pair *)(void *)work->weight.packed.address);
         first += pairs;
     }
 }
 
 static void pack(Backend *backend, int count, const Packing *work) {
-    Packings all = {count, work};
+    Packings all = {form_of(backend), count, work};
     int64_t pairs = 0;
-    for (int i = 0; i < count; i++) pairs += bf16_pairs(work[i].rows);
+    for (int i = 0; i < count; i++) pairs += pairs_to_pack(&work[i]);
     cpu_for_blocks(backend, pairs, PAIR_BLOCK, pack_pairs, &all);
 }
 
 const char *cpu_bf16_install(Backend *backend, Kernels *kernels) {
-    const bool amx = cpu_amx_is_here();
-    ((CpuBackend *)backend)->bf16_product = amx ? cpu_amx_product : cpu_bf16_libxsmm;
+    const Bf16Form *form = cpu_amx_is_here() ? &BF16_AMX : &BF16_LIBXSMM;
+    ((CpuBackend *)backend)->bf16 = form;
     backend->packs = true;
     kernels->pack = pack;
     kernels->linear = linear;
     kernels->linear_backward_data = linear_backward_data;
     kernels->linear_backward_weight = linear_backward_weight;
-    return amx ? "bf16 by AMX" : "bf16";
+    return form->name;
 }

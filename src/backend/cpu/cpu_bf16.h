@@ -11,14 +11,25 @@ typedef uint32_t Bf16Pair;
 /* RAM_UNAVAILABLE where the CPU or LIBXSMM's target lacks bf16 products. */
 Status cpu_bf16_check(void);
 
-/* C = A B [+ C]: row-major c (n, m) from a, k rows of m pairs, and b, n rows of k pairs; k counts pairs, strides are in
- * elements. None of m, n and k is 0. */
+/* C = A B [+ C]: row-major c (n, m) from a (k pairs, m) in the form that is the product's, and b, n rows of k pairs; k
+ * counts pairs, strides are in elements. None of m, n and k is 0. */
 typedef void (*Bf16Product)(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b,
                             int64_t stride_b, bool accumulate, float *c, int64_t stride_c);
 
-/* A Bf16Product by LIBXSMM, for AVX512_BF16. */
-void cpu_bf16_libxsmm(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
-                      bool accumulate, float *c, int64_t stride_c);
+/* What multiplies, and how it wants a, whose columns may also be used from any multiple of BF16_TILE on, up to one or
+ * to the last. */
+enum { BF16_TILE = 16 };
+typedef struct {
+    const char *name;
+    Bf16Product product;
+    /* Pairs first_pair .. last_pair of a: (from[r][c], from[r + 1][c]) for rows r = 2 first_pair .. 2 last_pair. */
+    void (*pair_rows)(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns, const float *from,
+                      int64_t from_stride, Bf16Pair *to);
+    int column_step; /* elements from a column to the next */
+    int pairs_step;  /* a has room for a multiple of so many pairs of rows */
+} Bf16Form;
+
+extern const Bf16Form BF16_LIBXSMM; /* AVX512_BF16 */
 
 /* Replaces the products of `kernels`, those of the CPU backend `backend`, by those of bf16 and makes it pack weights.
  * Returns what computes them, in words. */
@@ -32,9 +43,14 @@ static inline int64_t bf16_pairs(int64_t count) { return (count + 1) / 2; }
 /* to[r][c / 2] = (from[r][c], from[r][c + 1]): rows in bf16, `stride` pairs apart. */
 void bf16_convert_rows(int64_t rows, int64_t columns, const float *from, int64_t from_stride, Bf16Pair *to,
                        int64_t stride);
-/* to[r / 2][c] = (from[r][c], from[r + 1][c]) for rows r = 2 first_pair .. 2 last_pair: LIBXSMM's VNNI format. */
+/* A Bf16Form's a as to[r / 2][c], LIBXSMM's VNNI format. */
 void bf16_pair_rows(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns, const float *from,
                     int64_t from_stride, Bf16Pair *to);
+/* The same in tiles of up to BF16_TILE columns and always BF16_TILE pairs, each in one piece, row-major, its rows as
+ * long as it has columns: first those of the first BF16_TILE pairs. Pairs that complete the last ones are not written.
+ */
+void bf16_pair_tiles(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns, const float *from,
+                     int64_t from_stride, Bf16Pair *to);
 /* to[c][r / 2] = (from[r][c], from[r + 1][c]): the transpose in bf16, its rows `stride` pairs apart. */
 void bf16_transpose(int64_t rows, int64_t columns, const float *from, int64_t from_stride, Bf16Pair *to,
                     int64_t stride);

@@ -39,13 +39,27 @@ AVX512_BF16 void bf16_convert_rows(int64_t rows, int64_t columns, const float *f
         }
 }
 
+AVX512_BF16 static inline __m512i load_pairs(const float *from, int64_t stride, int64_t rows, int64_t columns,
+                                             int64_t pair, int64_t c) {
+    return paired(load(from, stride, rows, columns, 2 * pair, c), load(from, stride, rows, columns, 2 * pair + 1, c));
+}
+
 AVX512_BF16 void bf16_pair_rows(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns, const float *from,
                                 int64_t from_stride, Bf16Pair *to) {
     for (int64_t pair = first_pair; pair < last_pair; pair++)
-        for (int64_t c = 0; c < columns; c += WIDE) {
-            const __m512 lower = load(from, from_stride, rows, columns, 2 * pair, c);
-            const __m512 upper = load(from, from_stride, rows, columns, 2 * pair + 1, c);
-            _mm512_mask_storeu_epi32(to + pair * columns + c, first_of(columns - c), paired(lower, upper));
+        for (int64_t c = 0; c < columns; c += WIDE)
+            _mm512_mask_storeu_epi32(to + pair * columns + c, first_of(columns - c),
+                                     load_pairs(from, from_stride, rows, columns, pair, c));
+}
+
+AVX512_BF16 void bf16_pair_tiles(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns,
+                                 const float *from, int64_t from_stride, Bf16Pair *to) {
+    for (int64_t pair = first_pair; pair < last_pair; pair++)
+        for (int64_t c = 0; c < columns; c += BF16_TILE) {
+            const int64_t width = columns - c < BF16_TILE ? columns - c : BF16_TILE, row = pair % BF16_TILE;
+            Bf16Pair *tile = to + (pair - row) * columns + c * BF16_TILE;
+            _mm512_mask_storeu_epi32(tile + row * width, first_of(width),
+                                     load_pairs(from, from_stride, rows, columns, pair, c));
         }
 }
 
@@ -82,9 +96,7 @@ AVX512_BF16 void bf16_transpose(int64_t rows, int64_t columns, const float *from
     for (int64_t pair = 0; pair < pairs; pair += WIDE)
         for (int64_t c = 0; c < columns; c += WIDE) {
             __m512i tile[WIDE];
-            for (int i = 0; i < WIDE; i++)
-                tile[i] = paired(load(from, from_stride, rows, columns, 2 * (pair + i), c),
-                                 load(from, from_stride, rows, columns, 2 * (pair + i) + 1, c));
+            for (int i = 0; i < WIDE; i++) tile[i] = load_pairs(from, from_stride, rows, columns, pair + i, c);
             transpose_tile(tile);
             for (int i = 0; i < WIDE && c + i < columns; i++)
                 _mm512_mask_storeu_epi32(to + (c + i) * stride + pair, first_of(pairs - pair), tile[i]);
