@@ -226,6 +226,31 @@ static void test_adam(void **state) {
     }
 }
 
+/* Moments whose gradient stays 0 reach 0: subnormal numbers, which never would, make a CPU slow. */
+static void test_moments_end(void **state) {
+    Backend *backend = *state;
+    float p = 1, g = 1, m = 0, v = 0, velocity = 0;
+    const Sgd sgd = {.lr = 0.1, .momentum = 0.9};
+    for (int64_t step = 1; step <= 1000; step++) {
+        const Adam adam = {0.01, 0.9, 0.9, 1e-8, 0, step};
+        Update update = {.adam = update_adam_terms(&adam), .sgd = update_sgd_terms(&sgd)};
+        backend->kernels->adam(backend, (DevUpdate){&update}, ONE, 1, (DevFloats){&p}, (DevFloats){&g}, (DevFloats){&m},
+                               (DevFloats){&v});
+        backend->kernels->sgd(backend, (DevUpdate){&update}, ONE, 1, (DevFloats){&p}, (DevFloats){&g},
+                              (DevFloats){&velocity});
+        if (step == 1) assert_true(m > 0 && v > 0 && velocity > 0);
+        g = 0;
+    }
+    assert_true(m == 0 && v == 0 && velocity == 0 && isfinite(p));
+    g = 1;
+    const Adam adam = {0.01, 0.9, 0.9, 1e-8, 0, 1001};
+    Update update = {.adam = update_adam_terms(&adam)};
+    m = NAN;
+    backend->kernels->adam(backend, (DevUpdate){&update}, ONE, 1, (DevFloats){&p}, (DevFloats){&g}, (DevFloats){&m},
+                           (DevFloats){&v});
+    assert_true(isnan(m));
+}
+
 /* Padding holds zeros and stays so: the parameters, gradient and moments of nothing. */
 static void test_padding(void **state) {
     Backend *backend = *state;
@@ -352,11 +377,11 @@ static void test_sums(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nodes),    cmocka_unit_test(test_any_ranks),  cmocka_unit_test(test_doubles),
-        cmocka_unit_test(test_tree_sum), cmocka_unit_test(test_transpose),  cmocka_unit_test(test_add),
-        cmocka_unit_test(test_adam),     cmocka_unit_test(test_padding),    cmocka_unit_test(test_sum_squares),
-        cmocka_unit_test(test_sgd),      cmocka_unit_test(test_average),    cmocka_unit_test(test_clipping),
-        cmocka_unit_test(test_sums),     cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_nodes),       cmocka_unit_test(test_any_ranks),   cmocka_unit_test(test_doubles),
+        cmocka_unit_test(test_tree_sum),    cmocka_unit_test(test_transpose),   cmocka_unit_test(test_add),
+        cmocka_unit_test(test_adam),        cmocka_unit_test(test_moments_end), cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_sum_squares), cmocka_unit_test(test_sgd),         cmocka_unit_test(test_average),
+        cmocka_unit_test(test_clipping),    cmocka_unit_test(test_sums),        cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, backend_set_up, backend_tear_down);
 }

@@ -6,7 +6,13 @@
 #include "backend/backend.h"
 #include "base/device.h"
 
+#include <float.h>
 #include <math.h>
+
+/* Subnormal moments become zero. One whose gradient stays 0 (a unit that is never on, a pixel that is never seen) would
+ * decay to a few 2^-149 and, rounded, no further, and a CPU takes some hundred cycles for each product with it: after
+ * two epochs half of a step. */
+RAM_DEVICE float update_moment(float moment) { return fabsf(moment) < FLT_MIN ? 0.0f : moment; }
 
 /* What a gradient is multiplied by, so that its norm is at most `clip`. */
 RAM_DEVICE float update_gradient_scale(double clip, double squares) {
@@ -33,8 +39,8 @@ static inline AdamTerms update_adam_terms(const Adam *adam) {
 
 RAM_DEVICE void update_adam(AdamTerms a, float scale, float gradient, float *parameter, float *first, float *second) {
     const float g = gradient * scale;
-    const float m = a.beta1 * *first + (1.0f - a.beta1) * g;
-    const float v = a.beta2 * *second + (1.0f - a.beta2) * g * g;
+    const float m = update_moment(a.beta1 * *first + (1.0f - a.beta1) * g);
+    const float v = update_moment(a.beta2 * *second + (1.0f - a.beta2) * g * g);
     *first = m;
     *second = v;
     *parameter = *parameter * a.decay - a.step_size * m / (sqrtf(v) * a.root_correction + a.epsilon);
@@ -56,7 +62,7 @@ static inline SgdTerms update_sgd_terms(const Sgd *sgd) {
 
 RAM_DEVICE void update_sgd(SgdTerms s, float scale, float gradient, float *parameter, float *velocity) {
     const float g = gradient * scale;
-    const float moved = s.momentum * *velocity + g;
+    const float moved = update_moment(s.momentum * *velocity + g);
     *velocity = moved;
     *parameter = *parameter * s.decay - s.lr * (s.nesterov ? g + s.momentum * moved : moved);
 }
