@@ -145,8 +145,8 @@ static Status check_premises(const Experiment *experiment) {
                 all[0].products, rank, all[rank].products,
                 experiment->device == DEVICE_CUDA
                     ? "GPUs of one model and size, and one cuBLAS"
-                    : "one library and one instruction set (LIBXSMM_TARGET=hsw on all hosts makes these equal for "
-                      "train.precision=fp32)");
+                    : "one library and one instruction set (train.precision=fp32, with LIBXSMM_TARGET=hsw on all "
+                      "hosts, makes these equal)");
         else if (memcmp(all[0].data, all[rank].data, sizeof mine.data) != 0)
             status = status_error(RAM_DATA,
                                   "rank 0 and rank %d read different data: rank 0 from %.300s; give all hosts the same "

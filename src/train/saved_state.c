@@ -236,12 +236,26 @@ Status saved_state_normalise(const Checkpoint *checkpoint, Experiment *experimen
     return status_ok();
 }
 
+/* A fact of the set's provenance; "" where it does not say. */
+static Status read_fact(const Checkpoint *checkpoint, const char *name, char *text, size_t bytes) {
+    *text = '\0';
+    const StoreScalar scalar = {.name = name, .type = STORE_TEXT, .value = text, .bytes = bytes, .optional = true};
+    return checkpoint_read_scalars(checkpoint, 1, &scalar);
+}
+
 Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same) {
-    char saved[PROVENANCE_COMMAND] = "";
-    const StoreScalar scalar = {
-        .name = "provenance/data_hashes", .type = STORE_TEXT, .value = saved, .bytes = sizeof saved, .optional = true};
-    TRY(checkpoint_read_scalars(checkpoint, 1, &scalar));
+    char saved[PROVENANCE_COMMAND];
+    TRY(read_fact(checkpoint, "provenance/data_hashes", saved, sizeof saved));
     *same = !*saved || strcmp(saved, provenance->data_hashes) == 0; /* a set that does not say is not doubted */
+    return status_ok();
+}
+
+Status saved_state_tell_products(const Checkpoint *checkpoint, const Provenance *provenance) {
+    char saved[PROVENANCE_TEXT];
+    TRY(read_fact(checkpoint, "provenance/libxsmm", saved, sizeof saved));
+    if (*saved && strcmp(saved, provenance->libxsmm) != 0)
+        log_info("changed: products were computed by %s, are by %s: other bits than there would have been", saved,
+                 provenance->libxsmm);
     return status_ok();
 }
 

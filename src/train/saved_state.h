@@ -70,6 +70,9 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state);
 /* Whether the set was saved with the data that `provenance` names (data_hashes). RAM_DATA. */
 Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same);
 
+/* Says it where other products (library, instruction set or GPU) computed the set than `provenance` names. RAM_DATA. */
+Status saved_state_tell_products(const Checkpoint *checkpoint, const Provenance *provenance);
+
 /* Reads the parameters that are to be evaluated (the average where the set has one) into values (layout.total) and
  * makes them the experiment's. RAM_DATA; RAM_USAGE where there is no memory, also none for what was opened before.
  * @collective */

@@ -44,51 +44,49 @@ static uint32_t rounded_bits(float value) {
 
 static double rounded(double value) { return (double)float_of(rounded_bits((float)value) << 16); }
 
-/* Half h of pair p. */
-static uint32_t half(const Bf16Pair *pairs, int64_t p, int64_t h) { return pairs[p] >> 16 * h & 0xffff; }
-
 /* Where bf16_pair_tiles places column c of a pair. */
 static int64_t in_tiles(int64_t columns, int64_t pair, int64_t c) {
     const int64_t first = c - c % BF16_TILE, width = columns - first < BF16_TILE ? columns - first : BF16_TILE;
     return (pair - pair % BF16_TILE) * columns + first * BF16_TILE + pair % BF16_TILE * width + c - first;
 }
 
-/* `from` (rows, columns) in all four arrangements. */
-static void check_arrangements(int64_t rows, int64_t columns, const float *from, int64_t stride) {
-    const int64_t row_pairs = bf16_pairs(rows), column_pairs = bf16_pairs(columns), gap = 3;
-    const size_t count = (size_t)((rows + 1 + gap) * (columns + 1 + gap));
-    const Bf16Pair guard = 0xdeadbeef;
-    Bf16Pair *plain = malloc(count * sizeof *plain), *paired = malloc(count * sizeof *paired);
-    Bf16Pair *transposed = malloc(count * sizeof *transposed);
+static void check_half(const Bf16Pair *pairs, int64_t p, int64_t h, uint32_t expected) {
+    assert_int_equal(pairs[p] >> 16 * h & 0xffff, expected);
+}
+
+/* `from` (rows, columns) in all four arrangements, completed to `step` pairs. */
+static void check_arrangements(int64_t rows, int64_t columns, const float *from, int64_t stride, int64_t step) {
+    const int64_t row_pairs = (bf16_pairs(rows) + step - 1) / step * step;
+    const int64_t column_pairs = (bf16_pairs(columns) + step - 1) / step * step;
     const int64_t tiled_pairs = (row_pairs + BF16_TILE - 1) / BF16_TILE * BF16_TILE;
-    Bf16Pair *tiled = malloc((size_t)(tiled_pairs * columns) * sizeof *tiled);
-    for (size_t i = 0; i < count; i++) plain[i] = paired[i] = transposed[i] = guard;
-    for (int64_t i = 0; i < tiled_pairs * columns; i++) tiled[i] = guard;
-    bf16_convert_rows(rows, columns, from, stride, plain, column_pairs + gap);
-    bf16_pair_rows(0, row_pairs / 2, rows, columns, from, stride, paired);
-    bf16_pair_rows(row_pairs / 2, row_pairs, rows, columns, from, stride, paired);
-    bf16_pair_tiles(0, row_pairs / 2, rows, columns, from, stride, tiled);
-    bf16_pair_tiles(row_pairs / 2, row_pairs, rows, columns, from, stride, tiled);
-    bf16_transpose(rows, columns, from, stride, transposed, row_pairs + gap);
+    const int64_t counts[] = {rows * column_pairs, row_pairs * columns, tiled_pairs * columns, columns * row_pairs};
+    const Bf16Pair guard = 0xdeadbeef;
+    Bf16Pair *to[4];
+    for (int i = 0; i < 4; i++) {
+        to[i] = malloc((size_t)(counts[i] + 1) * sizeof guard);
+        for (int64_t j = 0; j <= counts[i]; j++) to[i][j] = guard;
+    }
+    bf16_convert_rows(rows, columns, from, stride, to[0], column_pairs);
+    bf16_pair_rows(0, row_pairs / 2, rows, columns, from, stride, to[1]);
+    bf16_pair_rows(row_pairs / 2, row_pairs, rows, columns, from, stride, to[1]);
+    bf16_pair_tiles(0, row_pairs / 2, rows, columns, from, stride, to[2]);
+    bf16_pair_tiles(row_pairs / 2, row_pairs, rows, columns, from, stride, to[2]);
+    bf16_transpose(rows, columns, from, stride, to[3], row_pairs);
     for (int64_t r = 0; r < 2 * row_pairs; r++)
         for (int64_t c = 0; c < 2 * column_pairs; c++) {
             const uint32_t expected = r < rows && c < columns ? rounded_bits(from[r * stride + c]) : 0;
-            if (r < rows) assert_int_equal(half(plain, r * (column_pairs + gap) + c / 2, c % 2), expected);
-            if (c < columns) assert_int_equal(half(paired, r / 2 * columns + c, r % 2), expected);
-            if (c < columns) assert_int_equal(half(tiled, in_tiles(columns, r / 2, c), r % 2), expected);
-            if (c < columns) assert_int_equal(half(transposed, c * (row_pairs + gap) + r / 2, r % 2), expected);
+            if (r < rows) check_half(to[0], r * column_pairs + c / 2, c % 2, expected);
+            if (c >= columns) continue;
+            check_half(to[1], r / 2 * columns + c, r % 2, expected);
+            check_half(to[2], in_tiles(columns, r / 2, c), r % 2, expected);
+            check_half(to[3], c * row_pairs + r / 2, r % 2, expected);
         }
-    assert_int_equal(paired[row_pairs * columns], guard);
     for (int64_t pair = row_pairs; pair < tiled_pairs; pair++)
-        for (int64_t c = 0; c < columns; c++) assert_int_equal(tiled[in_tiles(columns, pair, c)], guard);
-    for (int64_t i = 0; i < gap; i++) {
-        assert_int_equal(plain[column_pairs + i], guard);
-        assert_int_equal(transposed[row_pairs + i], guard);
+        for (int64_t c = 0; c < columns; c++) assert_int_equal(to[2][in_tiles(columns, pair, c)], guard);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(to[i][counts[i]], guard);
+        free(to[i]);
     }
-    free(plain);
-    free(paired);
-    free(tiled);
-    free(transposed);
 }
 
 static void test_rounding(void **state) {
@@ -116,7 +114,8 @@ static void test_rounding(void **state) {
         values[i] = float_of(i % 5 ? (uint32_t)dice_bits(&dice) : special[i / 5 % SPECIAL]);
     for (int64_t rows = 1; rows <= SIDE; rows += rows < 35 ? 1 : 7)
         for (int64_t columns = 1; columns <= SIDE; columns += columns < 35 ? 1 : 7)
-            check_arrangements(rows, columns, values, SIDE);
+            for (int64_t step = 1; step <= BF16_TILE; step += BF16_TILE - 1)
+                check_arrangements(rows, columns, values, SIDE, step);
 }
 
 /* --- products */
@@ -241,9 +240,9 @@ static void test_libxsmm(void **state) {
 /* Bits of a sum by AMX do not depend on the size of the product that it is part of, and none are written beside it. */
 static void test_amx_parts(void **state) {
     (void)state;
-    enum { M = 115, N = 71, K = 41, K_ROOM = 48, GAP = 3, C_STRIDE = M + GAP };
+    enum { M = 115, N = 71, K = 48, GAP = 3, C_STRIDE = M + GAP };
     float values[2 * K * M], whole[N * C_STRIDE], part[N * C_STRIDE];
-    Bf16Pair a[K_ROOM * M], b[N * K];
+    Bf16Pair a[K * M], b[N * K];
     if (!cpu_amx_is_here()) skip();
     Dice dice = {9};
     for (int i = 0; i < 2 * K * M; i++) values[i] = (float)dice_normal(&dice);

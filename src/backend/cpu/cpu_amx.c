@@ -1,6 +1,8 @@
 /* A tile is 16 rows of 64 bytes: 16 float32 of C, 16 pairs of b, or 16 pairs of a, whose VNNI rows are what TDPBF16PS
- * takes. Tiles at the edges are configured smaller, so nothing is padded or copied. Four sums are always under way
- * where there are as many, since one TDPBF16PS takes as long as the next three: 4 tiles of a row, or 2 x 2. */
+ * takes: of the 16 pairs of a row it sums the products of the lower and of the upper elements, each from 0 on, and adds
+ * both sums' sum to C. Tiles at the edges of C are configured smaller, so nothing of it is padded or copied. Four sums
+ * are always under way where there are as many, since one TDPBF16PS takes as long as the next three: 4 tiles of a row,
+ * or 2 x 2. */
 #include "backend/cpu/cpu_amx.h"
 
 #include <cpuid.h>
@@ -29,12 +31,12 @@ typedef struct {
 } TileShapes;
 
 /* Tiles 0, 1 and 2, 3 hold sums (of two rows of tiles, or all of one, where `lower` is 0), 4 and 5 b, 6 and 7 a. */
-AMX static void configure(int upper, int lower, int columns, int depth) {
+AMX static void configure(int upper, int lower, int columns) {
     TileShapes shapes = {.palette = 1};
     if (!lower) lower = upper;
-    const int rows[] = {upper, upper, lower, lower, upper, lower, depth, depth};
+    const int rows[] = {upper, upper, lower, lower, upper, lower, SIDE, SIDE};
     for (int tile = 0; tile < 8; tile++) {
-        const int elements = tile == 4 || tile == 5 ? depth : columns;
+        const int elements = tile == 4 || tile == 5 ? SIDE : columns;
         shapes.rows[tile] = (uint8_t)rows[tile];
         shapes.row_bytes[tile] = (uint16_t)(4 * elements);
     }
@@ -135,42 +137,24 @@ AMX static int multiply_tiles(bool two, int columns, const Corner *x) {
     return tiles * SIDE;
 }
 
-/* The product of all that has one depth: a multiple of SIDE, or less than it. */
-AMX static void multiply(int m, int n, const Corner *all) {
-    const int whole = m - m % SIDE, depth = all->k < SIDE ? all->k : SIDE;
+AMX static void product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
+                        bool accumulate, float *c, int64_t stride_c) {
+    __asm__ volatile("" ::: "memory"); /* GCC's tile loads do not say that they read memory */
+    const int whole = m - m % SIDE;
     for (int row = 0; row < n; row += 2 * SIDE) {
         const int rows = n - row, upper = rows < SIDE ? rows : SIDE;
         const int lower = rows <= SIDE ? 0 : rows < 2 * SIDE ? rows - SIDE : SIDE;
-        Corner x = *all;
-        x.b += row * x.stride_b;
-        x.c += row * x.stride_c;
-        x.width = SIDE;
-        if (whole) configure(upper, lower, SIDE, depth);
+        Corner x = {a, b + row * stride_b, c + row * stride_c, k, SIDE, accumulate, stride_a, stride_b, stride_c};
+        if (whole && (row == 0 || lower < SIDE || whole < m)) configure(upper, lower, SIDE);
         for (int column = 0, columns; column < m; column += columns) {
             if (column == whole) {
                 x.width = m - whole;
-                configure(upper, lower, x.width, depth);
+                configure(upper, lower, x.width);
             }
             columns = multiply_tiles(lower, column < whole ? whole - column : x.width, &x);
             x.a += columns * SIDE;
             x.c += columns;
         }
-    }
-}
-
-AMX static void product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
-                        bool accumulate, float *c, int64_t stride_c) {
-    __asm__ volatile("" ::: "memory"); /* GCC's tile loads do not say that they read memory */
-    Corner x = {a, b, c, k - k % SIDE, SIDE, accumulate, stride_a, stride_b, stride_c};
-    if (x.k) {
-        multiply(m, n, &x);
-        x.accumulate = true;
-    }
-    if (x.k < k) {
-        x.a += x.k * stride_a;
-        x.b += x.k;
-        x.k = k - x.k;
-        multiply(m, n, &x);
     }
     _tile_release(); /* so that a switch of threads need not save 8 KiB */
 }

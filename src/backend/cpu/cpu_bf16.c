@@ -1,6 +1,6 @@
 /* Linear layers with bf16 operands. LIBXSMM has one such product with float32 results: C (m x n) = A (m x k) B (k x n),
  * column-major, B plain, A in VNNI format (the two elements of a pair along k side by side). Read row-major (see
- * cpu_linear.c), with k completed to an even number by zeros:
+ * cpu_linear.c), with k completed to an even number by zeros (to a multiple of 32 for AMX, whose a is in tiles):
  *   y  = x W^T     A: W laid out (in, out), rows paired (pack)         B: x in bf16
  *   dx = dy W      A: W as stored (out, in), rows paired (pack)        B: dy in bf16
  *   dW = dy^T x    A: x, rows paired                                   B: dy transposed
@@ -39,19 +39,25 @@ static void libxsmm_product(int m, int n, int k, const Bf16Pair *a, int64_t stri
     kernel((const libxsmm_bfloat16 *)a, (const libxsmm_bfloat16 *)b, c);
 }
 
-const Bf16Form BF16_LIBXSMM = {"bf16", libxsmm_product, bf16_pair_rows, .column_step = 1, .pairs_step = 1};
+const Bf16Form BF16_LIBXSMM = {"bf16 by AVX512_BF16", libxsmm_product, bf16_pair_rows, .column_step = 1,
+                               .pairs_step = 1};
 
 static const Bf16Form *form_of(Backend *backend) { return ((CpuBackend *)backend)->bf16; }
+
+/* The pairs of a product over `count` elements. */
+static int64_t pairs_of(const Bf16Form *form, int64_t count) {
+    return (bf16_pairs(count) + form->pairs_step - 1) / form->pairs_step * form->pairs_step;
+}
 
 static const Bf16Pair *packed_pairs(Weight weight) { return (const Bf16Pair *)(const void *)weight.packed.address; }
 
 /* y (rows, m) [+]= x (rows, k) times the packed weight (k, m). */
 static void multiply(Backend *backend, int rows, int k, int m, Matrix x, Weight weight, bool accumulate, Matrix y) {
-    const int64_t pairs = bf16_pairs(k);
+    const Bf16Form *form = form_of(backend);
+    const int64_t pairs = pairs_of(form, k);
     Bf16Pair *operand = cpu_scratch(backend, (size_t)(rows * pairs) * sizeof *operand);
     bf16_convert_rows(rows, k, x.at.address, x.stride, operand, pairs);
-    form_of(backend)->product(m, rows, (int)pairs, packed_pairs(weight), m, operand, pairs, accumulate, y.at.address,
-                              y.stride);
+    form->product(m, rows, (int)pairs, packed_pairs(weight), m, operand, pairs, accumulate, y.at.address, y.stride);
 }
 
 static void linear(Backend *backend, const Span *span, int glimpses, int in, int out, Matrix x, Weight weight,
@@ -88,7 +94,7 @@ typedef struct {
 
 static int64_t packed_pairs_of(const Packed *packed, int lane) {
     const Span one = span_lane(packed->span, lane);
-    return bf16_pairs(span_stacked_rows(&one, packed->glimpses));
+    return pairs_of(packed->form, span_stacked_rows(&one, packed->glimpses));
 }
 
 static void weight_gradient(const void *context, int lane, const GradientBlock *block, float *target, int64_t stride) {
@@ -110,16 +116,15 @@ static void linear_backward_weight(Backend *backend, const Span *span, int glimp
         return;
     }
     const Bf16Form *form = form_of(backend);
-    const int64_t pairs_most = bf16_pairs(glimpses * span_lane_rows_most(span->batch, span->lanes, span->samples));
-    const int64_t steps = (pairs_most + form->pairs_step - 1) / form->pairs_step;
-    Packed packed = {form, span, glimpses, in, out, .most = steps * form->pairs_step};
+    const int64_t rows_most = glimpses * span_lane_rows_most(span->batch, span->lanes, span->samples);
+    Packed packed = {form, span, glimpses, in, out, .most = pairs_of(form, rows_most)};
     const int64_t inputs = span->lane_count * packed.most * in, outputs = span->lane_count * packed.most * out;
     packed.x = cpu_scratch(backend, (size_t)(inputs + outputs) * sizeof *packed.x);
     packed.dy = packed.x + inputs;
     for (int lane = 0; lane < span->lane_count; lane++) {
         const Span one = span_lane(span, lane);
         const int rows = span_stacked_rows(&one, glimpses);
-        const int64_t pairs = bf16_pairs(rows);
+        const int64_t pairs = packed_pairs_of(&packed, lane);
         form->pair_rows(0, pairs, rows, in, x[lane].at.address, x[lane].stride, packed.x + lane * packed.most * in);
         bf16_transpose(rows, out, dy[lane].at.address, dy[lane].stride, packed.dy + lane * packed.most * out, pairs);
     }
@@ -135,8 +140,8 @@ typedef struct {
 } Packings;
 
 /* Narrow layers' products do not read them. */
-static int64_t pairs_to_pack(const Packing *work) {
-    return product_is_narrow((int)work->rows, (int)work->columns) ? 0 : bf16_pairs(work->rows);
+static int64_t pairs_to_pack(const Bf16Form *form, const Packing *work) {
+    return product_is_narrow((int)work->rows, (int)work->columns) ? 0 : pairs_of(form, work->rows);
 }
 
 /* Pairs of rows begin..end of all weights, counted one after the other. */
@@ -145,7 +150,7 @@ static void pack_pairs(const void *context, int64_t begin, int64_t end) {
     int64_t first = 0;
     for (int i = 0; i < all->count && first < end; i++) {
         const Packing *work = &all->work[i];
-        const int64_t pairs = pairs_to_pack(work);
+        const int64_t pairs = pairs_to_pack(all->form, work);
         const int64_t from = begin > first ? begin - first : 0, to = end - first < pairs ? end - first : pairs;
         all->form->pair_rows(from, to, work->rows, work->columns, work->weight.plain.address, work->columns,
                              (Bf16Pair *)(void *)work->weight.packed.address);
@@ -156,7 +161,7 @@ static void pack_pairs(const void *context, int64_t begin, int64_t end) {
 static void pack(Backend *backend, int count, const Packing *work) {
     Packings all = {form_of(backend), count, work};
     int64_t pairs = 0;
-    for (int i = 0; i < count; i++) pairs += pairs_to_pack(&work[i]);
+    for (int i = 0; i < count; i++) pairs += pairs_to_pack(all.form, &work[i]);
     cpu_for_blocks(backend, pairs, PAIR_BLOCK, pack_pairs, &all);
 }
 

@@ -1,5 +1,6 @@
 /* Products of the CPU backend with bf16 operands, float32 sums and results (train.precision: bf16), where the CPU has
- * AVX512_BF16. Owns the packed form of weights. Must not know who asks for a precision. Nothing is collective. */
+ * AVX512_BF16, by AMX where it has that too. Owns the packed form of weights. Must not know who asks for a precision.
+ * Nothing is collective. */
 #ifndef RAM_BACKEND_CPU_BF16_H
 #define RAM_BACKEND_CPU_BF16_H
 
@@ -22,11 +23,12 @@ enum { BF16_TILE = 16 };
 typedef struct {
     const char *name;
     Bf16Product product;
-    /* Pairs first_pair .. last_pair of a: (from[r][c], from[r + 1][c]) for rows r = 2 first_pair .. 2 last_pair. */
+    /* Pairs first_pair .. last_pair of a: (from[r][c], from[r + 1][c]) for rows r = 2 first_pair .. 2 last_pair; zeros
+     * beyond `rows`. */
     void (*pair_rows)(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns, const float *from,
                       int64_t from_stride, Bf16Pair *to);
     int column_step; /* elements from a column to the next */
-    int pairs_step;  /* a has room for a multiple of so many pairs of rows */
+    int pairs_step;  /* k, of a and b, is completed by zeros to a multiple of this */
 } Bf16Form;
 
 extern const Bf16Form BF16_LIBXSMM; /* AVX512_BF16 */
@@ -40,19 +42,17 @@ const char *cpu_bf16_install(Backend *backend, Kernels *kernels);
 /* The pairs that `count` elements fill, the last one completed by a zero. */
 static inline int64_t bf16_pairs(int64_t count) { return (count + 1) / 2; }
 
-/* to[r][c / 2] = (from[r][c], from[r][c + 1]): rows in bf16, `stride` pairs apart. */
+/* to[r][c / 2] = (from[r][c], from[r][c + 1]): rows in bf16, each of `pairs` pairs, the last ones zeros. */
 void bf16_convert_rows(int64_t rows, int64_t columns, const float *from, int64_t from_stride, Bf16Pair *to,
-                       int64_t stride);
+                       int64_t pairs);
 /* A Bf16Form's a as to[r / 2][c], LIBXSMM's VNNI format. */
 void bf16_pair_rows(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns, const float *from,
                     int64_t from_stride, Bf16Pair *to);
 /* The same in tiles of up to BF16_TILE columns and always BF16_TILE pairs, each in one piece, row-major, its rows as
- * long as it has columns: first those of the first BF16_TILE pairs. Pairs that complete the last ones are not written.
- */
+ * long as it has columns: first those of the first BF16_TILE pairs. */
 void bf16_pair_tiles(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns, const float *from,
                      int64_t from_stride, Bf16Pair *to);
-/* to[c][r / 2] = (from[r][c], from[r + 1][c]): the transpose in bf16, its rows `stride` pairs apart. */
-void bf16_transpose(int64_t rows, int64_t columns, const float *from, int64_t from_stride, Bf16Pair *to,
-                    int64_t stride);
+/* to[c][r / 2] = (from[r][c], from[r + 1][c]): the transpose in bf16, its rows `pairs` pairs, the last ones zeros. */
+void bf16_transpose(int64_t rows, int64_t columns, const float *from, int64_t from_stride, Bf16Pair *to, int64_t pairs);
 
 #endif

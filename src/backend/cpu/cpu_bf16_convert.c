@@ -29,12 +29,12 @@ AVX512_BF16 static inline __m512 load(const float *from, int64_t stride, int64_t
 }
 
 AVX512_BF16 void bf16_convert_rows(int64_t rows, int64_t columns, const float *from, int64_t from_stride, Bf16Pair *to,
-                                   int64_t stride) {
+                                   int64_t pairs) {
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c += 2 * WIDE) {
-            const __m512 lower = load(from, from_stride, rows, columns, r, c);
-            const __m512 upper = load(from, from_stride, rows, columns, r, c + WIDE);
-            _mm512_mask_storeu_epi32(to + r * stride + c / 2, first_of(bf16_pairs(columns - c)),
+        for (int64_t pair = 0; pair < pairs; pair += WIDE) {
+            const __m512 lower = load(from, from_stride, rows, columns, r, 2 * pair);
+            const __m512 upper = load(from, from_stride, rows, columns, r, 2 * pair + WIDE);
+            _mm512_mask_storeu_epi32(to + r * pairs + pair, first_of(pairs - pair),
                                      (__m512i)_mm512_cvtne2ps_pbh(upper, lower));
         }
 }
@@ -91,14 +91,13 @@ AVX512_BF16 static inline void transpose_tile(__m512i tile[WIDE]) {
 }
 
 AVX512_BF16 void bf16_transpose(int64_t rows, int64_t columns, const float *from, int64_t from_stride, Bf16Pair *to,
-                                int64_t stride) {
-    const int64_t pairs = bf16_pairs(rows);
+                                int64_t pairs) {
     for (int64_t pair = 0; pair < pairs; pair += WIDE)
         for (int64_t c = 0; c < columns; c += WIDE) {
             __m512i tile[WIDE];
             for (int i = 0; i < WIDE; i++) tile[i] = load_pairs(from, from_stride, rows, columns, pair + i, c);
             transpose_tile(tile);
             for (int i = 0; i < WIDE && c + i < columns; i++)
-                _mm512_mask_storeu_epi32(to + (c + i) * stride + pair, first_of(pairs - pair), tile[i]);
+                _mm512_mask_storeu_epi32(to + (c + i) * pairs + pair, first_of(pairs - pair), tile[i]);
         }
 }
