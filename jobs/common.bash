@@ -89,9 +89,21 @@ read_arguments() {
     fi
 }
 
-ranks_here() { # CONFIG SETTINGS...: as many as this machine has cores, and no more than the configuration has lanes
+gpus_here() { # SETTINGS...: how many GPUs of this machine a training with these settings would take
+    if [ "$("$program" config --resolved --config "$@" | sed -n 's/^device: //p')" = cpu ] ||
+        ! "$program" doctor --config "$@" 2>/dev/null | grep -q '^ok *CUDA *works'; then
+        echo 0
+    elif [ -n "${CUDA_VISIBLE_DEVICES-}" ]; then
+        tr , '\n' <<<"$CUDA_VISIBLE_DEVICES" | wc -l
+    else
+        nvidia-smi -L | grep -c '^GPU ' || echo 1
+    fi
+}
+
+ranks_here() { # CONFIG SETTINGS...: as many as this machine has GPUs, or else cores, and no more than there are lanes
     local ranks lanes
-    ranks=$(nproc)
+    ranks=$(gpus_here "$@")
+    [ "$ranks" -gt 0 ] || ranks=$(nproc)
     lanes=$("$program" config --resolved --config "$@" | sed -n 's/^  lanes: //p') || return
     [ "$ranks" -le "${lanes:-$ranks}" ] || ranks=$lanes
     echo "$ranks"
@@ -224,6 +236,8 @@ job_begin() {
     read_arguments "$@"
     [ -n "$config" ] || { config=$root/configs/mnist.yaml && ours+=(--config "$config"); }
     [ -n "$device" ] || { device=$DEVICE && ours+=(--device "$device"); }
+    # shellcheck disable=SC2206 # options are words
+    [ "$device" = cpu ] || array+=(${GPU_OPTIONS-})
     in_job || submit "${array[@]}" -- "${again[@]}" "$@"
     trap take_warning USR1 USR2
     trap take_end TERM
@@ -305,7 +319,7 @@ read_sweep() { # takes the options of a sweep out of the arguments
         --seeds) take_seeds "$2" && shift ;;
         --seeds=*) take_seeds "${1#*=}" ;;
         --measure) measuring=yes ;;
-        seed=* | --set=seed=*) fail 64 "${1#--set=} contradicts --seeds, which trains the seeds from 1 on: leave it out" ;;
+        seed=* | --set=seed=* | -set=seed=*) fail 64 "${1#*set=} contradicts --seeds, which trains the seeds from 1 on: leave it out" ;;
         *) rest+=("$1") ;;
         esac
         shift
@@ -462,10 +476,22 @@ print_row() { # of the variant, over those of its runs that were made so and hav
         END { printf "| %s | %d | %s | %s | %s | %s |\n", name, NR, entry(1), entry(4), entry(2), entry(3) }'
 }
 
+computed_on() { # what computed the runs of all rows, as their logs say
+    local line found logs=()
+    for line in "${lines[@]}"; do
+        read_variant "$line"
+        find_made errors.txt
+        logs+=("${found[@]/%errors.txt/run.log}")
+    done
+    [ ${#logs[@]} -eq 0 ] || cat "${logs[@]}" 2>/dev/null |
+        awk 'sub(/.* x [0-9]+ threads? on /, "") && sub(/, messages by .*/, "") && !seen[$0]++' | paste -sd ';' | sed 's/;/; /g'
+}
+
 print_rows() {
-    local line
+    local line on
+    on=$(computed_on) || on='' # a run without its log
     {
-        echo "Test error in percent, mean and sample standard deviation over the seeds:"
+        echo "Test error in percent, mean and sample standard deviation over the seeds${on:+; computed on $on}:"
         echo
         echo "| task | seeds | M = 1 | M = 10 | random glimpses, M = 1 | centre alone, M = 1 |"
         echo "|---|---|---|---|---|---|"

@@ -6,8 +6,8 @@
 # with one roll-out and with ten; prints mean and sample standard deviation over the seeds. With --variants (as
 # jobs/sweep.slurm takes them) a row for each variant. What is there already is reused, an interrupted run goes on.
 # On the login node of a Slurm cluster an array of jobs does the same side by side (jobs/sweep.slurm --measure); the task
-# that ends last prints the rows, which are then in logs/TASK-sweep/rows.md too. Within an allocation, and with --here, it
-# trains where it is started.
+# that ends last prints the rows. Those of the last call are in logs/TASK-sweep/rows.md too. Within an allocation, and
+# with --here, it trains where it is started: on one rank per GPU, else per core.
 #
 #   jobs/reproduce.sh mnist
 #   jobs/reproduce.sh mnist --variants configs/glimpses.variants --seeds 1
@@ -52,19 +52,24 @@ fi
 }
 "$root/jobs/install.sh"
 build_program
-for line in "${lines[@]}"; do
+for line in "${lines[@]}"; do # before the first hour of training
     read_variant "$line"
     check_policy
+    for ((seed = 1; seed <= seeds; seed++)); do
+        run_dir=$sweep/$variant_name-seed-$seed
+        check_made_so
+    done
 done
 
 mkdir -p "$sweep"
 for line in "${lines[@]}"; do
     read_variant "$line"
-    count=${np:-$(ranks_here "$config" "${settings[@]}" "${variant[@]}")}
+    count=${np:-$(ranks_here "$config" "${places[@]}" "${settings[@]}" "${variant[@]}")}
     for ((seed = 1; seed <= seeds; seed++)); do
-        run_dir=$sweep/$variant_name-seed-$seed
-        check_made_so
-        "$program" train --np "$count" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || exit
+        run_dir=$sweep/$variant_name-seed-$seed code=0
+        "$program" train --np "$count" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || code=$?
+        [ $code -ne 75 ] || tell "stopped early; the same command goes on from there"
+        [ $code -eq 0 ] || exit $code
         measure
     done
 done

@@ -38,7 +38,12 @@ cat >"$tree/stand_in" <<'STANDIN'
 #!/usr/bin/env bash
 if [ "$1" = config ]; then # the lanes of its settings
     printf 'eval:\n  policy: sample\n'
+    case $* in *'--device cpu'*) echo 'device: cpu' ;; *) echo 'device: auto' ;; esac
     case $* in *train.lanes=1*) printf 'train:\n  lanes: 1\n' ;; *) printf 'train:\n  lanes: 8\n' ;; esac
+    exit 0
+fi
+if [ "$1" = doctor ]; then
+    [ -z "${STAND_IN_GPUS-}" ] || echo 'ok     CUDA       works'
     exit 0
 fi
 if [ "$1" = eval ] && [[ $* = *--json* ]]; then # better with ten roll-outs
@@ -82,6 +87,18 @@ RAM_DATA=/mine run 0
 lacks "fetching"
 says "RAM_DATA=/mine"
 
+# One rank per GPU, where there are GPUs and they are not refused.
+mkdir "$work/bin"
+printf '#!/bin/sh\necho "GPU 0: one"\necho "GPU 1: two"\necho "GPU 2: three"\n' >"$work/bin/nvidia-smi"
+chmod +x "$work/bin/nvidia-smi"
+on_gpus() { STAND_IN_GPUS=yes PATH=$work/bin:$PATH "$@"; }
+on_gpus run 0
+says "train --np 3 --config $tree/configs/quick.yaml --run-dir $tree/logs/quick --resume auto"
+CUDA_VISIBLE_DEVICES=1,2 on_gpus run 0
+says "train --np 2 --config $tree/configs/quick.yaml --run-dir $tree/logs/quick --resume auto"
+on_gpus run 0 --device cpu
+says "train --np $cores --config $tree/configs/quick.yaml --run-dir $tree/logs/quick --resume auto --device cpu"
+
 # A row of the table trains on as many ranks as there are cores, and lanes.
 touch "$tree/configs/few.yaml"
 sweep="$tree/logs/few-sweep/as_configured-seed-1"
@@ -104,6 +121,9 @@ code=0
 "$tree/jobs/reproduce.sh" few --here --set seed=4 >"$work/output" 2>&1 || code=$?
 [ $code -eq 64 ] || fail "a seed among the settings is taken, which would count one run as several"
 says "reproduce.sh: error: seed=4 contradicts --seeds, which trains the seeds from 1 on: leave it out"
+code=0
+"$tree/jobs/reproduce.sh" few --here -set=seed=4 >"$work/output" 2>&1 || code=$?
+[ $code -eq 64 ] || fail "a seed is taken where -set=seed gives it"
 
 # Through a link, from a shell with CDPATH; its help is its own; a short option would be taken for none.
 ln -s "$tree/jobs/local.sh" "$work/link.sh"

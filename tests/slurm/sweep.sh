@@ -103,6 +103,9 @@ queue_empties
 cat sweep-"${job}"_*.out >out
 says out "as_configured-seed-1 was made with other settings (augment.shift=1 train.epochs=2)"
 grep -qE '^\| tiny, train.epochs=1 \| 1 \| [0-9.]+ \| ' "$clone/logs/tiny-sweep/rows.md" || fail "not a row of the third seed alone"
+says "$clone/logs/tiny-sweep/rows.md" "over the seeds; computed on cpu ("
+command_run 69 "$clone/jobs/reproduce.sh" tiny --device cuda # this cluster has no GPU
+says err "Slurm refuses the job"
 command_run 64 "$clone/jobs/reproduce.sh" tiny --np 2
 says err "--np is for this machine"
 command_run 64 "$clone/jobs/sweep.slurm" --seeds none "${small[@]}"
