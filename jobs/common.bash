@@ -2,7 +2,7 @@
 # common.bash: what the scripts of this folder share. Sourced; first what all of them need (errors, arguments, the
 # build), then what happens in a Slurm job: checks, submission, ranks, the end and the way back into the queue.
 # A script sets before: script (its name); a job also jobs (this folder) and its site's MODULES, PROGRAM, LAUNCHER,
-# REQUEUES, DEVICE, GPU_CODE.
+# REQUEUES, DEVICE, GPU_CODE, and GPU_OPTIONS where DEVICE is cpu.
 # shellcheck disable=SC2034,SC2153,SC2154 # those, and what is set here for the scripts
 set -euo pipefail
 unset CDPATH # with it `cd` prints where it went
@@ -89,22 +89,17 @@ read_arguments() {
     fi
 }
 
-gpus_here() { # SETTINGS...: how many GPUs of this machine a training with these settings would take
-    if [ "$("$program" config --resolved --config "$@" | sed -n 's/^device: //p')" = cpu ] ||
-        ! "$program" doctor --config "$@" 2>/dev/null | grep -q '^ok *CUDA *works'; then
-        echo 0
-    elif [ -n "${CUDA_VISIBLE_DEVICES-}" ]; then
-        tr , '\n' <<<"$CUDA_VISIBLE_DEVICES" | wc -l
-    else
-        nvidia-smi -L | grep -c '^GPU ' || echo 1
+# Where a training takes a GPU, one: at these batch sizes a step is too short to gain by more. Else as many as this machine
+# has cores, and no more than the configuration has lanes.
+ranks_here() { # CONFIG SETTINGS...
+    local ranks resolved facts lanes
+    resolved=$("$program" config --resolved --config "$@") || return
+    if ! grep -q '^device: cpu' <<<"$resolved"; then
+        facts=$("$program" doctor --config "$@" 2>/dev/null) || true # it judges more than GPUs
+        ! grep -q '^ok *CUDA *works' <<<"$facts" || { echo 1 && return; }
     fi
-}
-
-ranks_here() { # CONFIG SETTINGS...: as many as this machine has GPUs, or else cores, and no more than there are lanes
-    local ranks lanes
-    ranks=$(gpus_here "$@")
-    [ "$ranks" -gt 0 ] || ranks=$(nproc)
-    lanes=$("$program" config --resolved --config "$@" | sed -n 's/^  lanes: //p') || return
+    ranks=$(nproc)
+    lanes=$(sed -n 's/^  lanes: //p' <<<"$resolved")
     [ "$ranks" -le "${lanes:-$ranks}" ] || ranks=$lanes
     echo "$ranks"
 }
@@ -237,7 +232,7 @@ job_begin() {
     [ -n "$config" ] || { config=$root/configs/mnist.yaml && ours+=(--config "$config"); }
     [ -n "$device" ] || { device=$DEVICE && ours+=(--device "$device"); }
     # shellcheck disable=SC2206 # options are words
-    [ "$device" = cpu ] || array+=(${GPU_OPTIONS-})
+    [ "$device" != cuda ] || array+=(${GPU_OPTIONS-})
     in_job || submit "${array[@]}" -- "${again[@]}" "$@"
     trap take_warning USR1 USR2
     trap take_end TERM
@@ -477,19 +472,19 @@ print_row() { # of the variant, over those of its runs that were made so and hav
 }
 
 computed_on() { # what computed the runs of all rows, as their logs say
-    local line found logs=()
+    local line run found logs=()
     for line in "${lines[@]}"; do
         read_variant "$line"
         find_made errors.txt
-        logs+=("${found[@]/%errors.txt/run.log}")
+        for run in "${found[@]%/*}"; do [ ! -e "$run/run.log" ] || logs+=("$run/run.log"); done
     done
-    [ ${#logs[@]} -eq 0 ] || cat "${logs[@]}" 2>/dev/null |
+    [ ${#logs[@]} -eq 0 ] || cat "${logs[@]}" |
         awk 'sub(/.* x [0-9]+ threads? on /, "") && sub(/, messages by .*/, "") && !seen[$0]++' | paste -sd ';' | sed 's/;/; /g'
 }
 
 print_rows() {
     local line on
-    on=$(computed_on) || on='' # a run without its log
+    on=$(computed_on)
     {
         echo "Test error in percent, mean and sample standard deviation over the seeds${on:+; computed on $on}:"
         echo

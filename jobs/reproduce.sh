@@ -7,7 +7,7 @@
 # jobs/sweep.slurm takes them) a row for each variant. What is there already is reused, an interrupted run goes on.
 # On the login node of a Slurm cluster an array of jobs does the same side by side (jobs/sweep.slurm --measure); the task
 # that ends last prints the rows. Those of the last call are in logs/TASK-sweep/rows.md too. Within an allocation, and
-# with --here, it trains where it is started: on one rank per GPU, else per core.
+# with --here, it trains where it is started: on a GPU, or else on a rank per core.
 #
 #   jobs/reproduce.sh mnist
 #   jobs/reproduce.sh mnist --variants configs/glimpses.variants --seeds 1

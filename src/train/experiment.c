@@ -22,7 +22,8 @@ static Status set_normalisation(const Config *config, const Dataset *dataset, Re
 
 float experiment_sigma(const Experiment *experiment, int64_t rollouts) {
     const Config *config = &experiment->config;
-    return (float)(rollouts > 1 || isnan(config->eval_sigma) ? config->model_sigma : config->eval_sigma);
+    const double sigma = rollouts > 1 ? config->eval_sigma_many : config->eval_sigma;
+    return (float)(isnan(sigma) ? config->model_sigma : sigma);
 }
 
 Status experiment_open_data(Experiment *experiment, const char *data_fallback) {

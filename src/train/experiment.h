@@ -37,7 +37,7 @@ Status experiment_compare_configs(Comm *comm, const Config *config);
 Status experiment_open(Experiment *experiment, const Config *config, Comm *comm, int threads,
                        const char *data_fallback);
 /* Standard deviation of the location policy where a model is measured or traced by so many roll-outs an image. Less
- * than in training makes one sequence of glimpses better and several more alike, so eval.sigma is for one alone. */
+ * than in training makes one sequence of glimpses better and several more alike, so one has a key of its own. */
 float experiment_sigma(const Experiment *experiment, int64_t rollouts);
 /* Opens data and task alone, for `config` that is set: what pictures are drawn. Not collective. */
 Status experiment_open_data(Experiment *experiment, const char *data_fallback);

@@ -33,7 +33,7 @@ void progress_epoch(const Progress *progress, const ProgressPoint *point, const 
 void progress_evaluation(const char *what, const Evaluation *evaluation);
 void progress_confusion(const int64_t *confusion, int classes);
 
-/* With which standard deviation locations were drawn, where eval.sigma is not left to model.sigma. */
+/* With which standard deviation locations were drawn, where that is not left to model.sigma. */
 void progress_sigma(const Config *config);
 
 /* What is done to training images (augment.*), if anything: results are to say so. */

@@ -254,8 +254,8 @@ Status saved_state_tell_products(const Checkpoint *checkpoint, const Provenance 
     char saved[PROVENANCE_TEXT];
     TRY(read_fact(checkpoint, "provenance/libxsmm", saved, sizeof saved));
     if (*saved && strcmp(saved, provenance->libxsmm) != 0)
-        log_info("changed: products were computed by %s, are by %s: other bits than there would have been", saved,
-                 provenance->libxsmm);
+        log_info("changed: matrix products were computed by %s, are by %s: the bits are not an uninterrupted run's",
+                 saved, provenance->libxsmm);
     return status_ok();
 }
 

@@ -70,7 +70,8 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state);
 /* Whether the set was saved with the data that `provenance` names (data_hashes). RAM_DATA. */
 Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same);
 
-/* Says it where other products (library, instruction set or GPU) computed the set than `provenance` names. RAM_DATA. */
+/* Logs a line where the set was computed by other products (library, instruction set or GPU) than `provenance` names.
+ * RAM_DATA. */
 Status saved_state_tell_products(const Checkpoint *checkpoint, const Provenance *provenance);
 
 /* Reads the parameters that are to be evaluated (the average where the set has one) into values (layout.total) and

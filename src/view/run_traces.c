@@ -20,7 +20,7 @@ static const char *fact_of(const Recording *recording, const char *name) {
 /* Whether a trace of another value shows another model, or other images. */
 static bool matters(int key) {
     const KeyInfo *info = config_key(key);
-    if (strcmp(info->section, "eval") == 0) return strcmp(info->name, "eval.sigma") == 0;
+    if (strcmp(info->section, "eval") == 0) return strncmp(info->name, "eval.sigma", 10) == 0; /* or sigma_many */
     return info->type != KEY_TEXT && (strcmp(info->section, "model") == 0 || strcmp(info->section, "data") == 0);
 }
 

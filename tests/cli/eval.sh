@@ -66,6 +66,13 @@ run 0 eval one --set eval.sigma=0.5 # the run has two roll-outs, which are drawn
 lacks out changed:
 says out "several roll-outs are drawn with model.sigma 0.05; eval.sigma 0.5 is for one"
 figures | diff trained - >/dev/null || fail "eval.sigma shows in several roll-outs"
+run 0 eval one --set eval.sigma_many=0.5
+lacks out changed:
+says out "locations are drawn with eval.sigma_many 0.5, model.sigma is 0.05"
+figures | diff scattered - >/dev/null || fail "eval.sigma_many is not the policy's with several roll-outs"
+run 0 eval one --set eval.rollouts=1 --set eval.sigma_many=0.5
+figures >alone_many
+lacks out "locations are drawn"
 run 0 eval one --set eval.rollouts=1 --set model.sigma=0.5
 figures >scattered
 run 0 eval one --set eval.rollouts=1 --set eval.sigma=0.5
@@ -74,6 +81,7 @@ says out "locations are drawn with eval.sigma 0.5, model.sigma is 0.05"
 figures | diff scattered - >/dev/null || fail "eval.sigma is not the policy's at evaluation"
 run 0 eval one --set eval.rollouts=1
 figures >alone
+diff alone alone_many >/dev/null || fail "eval.sigma_many shows in one roll-out"
 ! cmp -s alone scattered || fail "eval.sigma does not show in the figures"
 run 0 eval one --set eval.rollouts=1 --set eval.sigma=0.05 # as model.sigma is
 figures | diff alone - >/dev/null || fail "other figures with the model's own sigma"

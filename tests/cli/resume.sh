@@ -101,9 +101,9 @@ run 0 --run-dir grown --resume auto --set train.epochs=3 --set train.batch=64
 quiet
 says out "changed: train.epochs was 2, is 3"
 says out "changed: train.batch was 32, is 64"
-grep -q "changed: products" out && fail "the same products are said to be others"
+grep -q "changed: matrix products" out && fail "the same products are said to be others"
 LIBXSMM_TARGET=wsm run 0 --run-dir grown --resume auto --set train.epochs=4 # another instruction set
-says out "changed: products were computed by LIBXSMM "
+says out "changed: matrix products were computed by LIBXSMM "
 run 0 --run-dir grown --resume auto --set train.epochs=5 --set train.ema=0.9 # the average begins here
 quiet
 [ "$(grep -c '"kind":"epoch"' grown/metrics.jsonl)" -eq 5 ] || fail "not five epochs"

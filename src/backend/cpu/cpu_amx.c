@@ -1,8 +1,8 @@
 /* A tile is 16 rows of 64 bytes: 16 float32 of C, 16 pairs of b, or 16 pairs of a, whose VNNI rows are what TDPBF16PS
  * takes: of the 16 pairs of a row it sums the products of the lower and of the upper elements, each from 0 on, and adds
- * both sums' sum to C. Tiles at the edges of C are configured smaller, so nothing of it is padded or copied. Four sums
- * are always under way where there are as many, since one TDPBF16PS takes as long as the next three: 4 tiles of a row,
- * or 2 x 2. */
+ * both sums' sum to C. Tiles at the edges of C are configured smaller, so nothing of it is padded or copied. Four tiles
+ * of C are summed side by side where there are as many (4 of a row, or 2 x 2), since a TDPBF16PS is ready only after
+ * three more have begun. */
 #include "backend/cpu/cpu_amx.h"
 
 #include <cpuid.h>
@@ -15,7 +15,7 @@
 
 enum { SIDE = BF16_TILE /* rows of a tile, and elements of 4 bytes in a row */, TILE = SIDE * SIDE };
 
-bool cpu_amx_is_here(void) {
+bool cpu_amx_request(void) {
     enum { LEAF = 7, AMX_BF16 = 1u << 22, AMX_TILE = 1u << 24, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     unsigned a, b, c, d;
     if (!__get_cpuid_count(LEAF, 0, &a, &b, &c, &d)) return false;
@@ -46,12 +46,13 @@ AMX static void configure(int upper, int lower, int columns) {
 
 /* The operands at a corner of C. */
 typedef struct {
-    const Bf16Pair *a,
-        *b; /* a: the tile of the corner's columns and the first pairs; the next columns' lies behind it */
+    const Bf16Pair
+        *a; /* the tile of the corner's columns and the first pairs; that of the next columns lies behind it */
+    const Bf16Pair *b;
     float *c;
     int k, width; /* columns of a tile */
     bool accumulate;
-    int64_t stride_a, stride_b, stride_c;
+    int64_t columns, stride_b, stride_c;
 } Corner;
 
 #define LOAD(tile, at, stride) _tile_loadd(tile, at, 4 * (int64_t)(stride))
@@ -70,7 +71,7 @@ AMX_INLINE void multiply_row(const int tiles, const Corner *x) {
     if (tiles > 2) BEGIN_SUM(2, x, x->c + 2 * SIDE);
     if (tiles > 3) BEGIN_SUM(3, x, x->c + 3 * SIDE);
     for (int p = 0; p < x->k; p += SIDE) {
-        const Bf16Pair *a = x->a + p * x->stride_a;
+        const Bf16Pair *a = x->a + p * x->columns;
         LOAD(4, x->b + p, x->stride_b);
         LOAD(6, a, x->width);
         _tile_dpbf16ps(0, 4, 6);
@@ -101,7 +102,7 @@ AMX_INLINE void multiply_rows(const int tiles, const Corner *x) {
     if (tiles > 1) BEGIN_SUM(1, x, x->c + SIDE);
     if (tiles > 1) BEGIN_SUM(3, x, lower + SIDE);
     for (int p = 0; p < x->k; p += SIDE) {
-        const Bf16Pair *a = x->a + p * x->stride_a, *b = x->b + p;
+        const Bf16Pair *a = x->a + p * x->columns, *b = x->b + p;
         LOAD(4, b, x->stride_b);
         LOAD(6, a, x->width);
         _tile_dpbf16ps(0, 4, 6);
@@ -119,7 +120,7 @@ AMX_INLINE void multiply_rows(const int tiles, const Corner *x) {
     if (tiles > 1) _tile_stored(3, lower + SIDE, 4 * x->stride_c);
 }
 
-/* As many tiles as fit into `columns` elements of up to 2 rows of tiles; returns their columns. */
+/* As many tiles as fit into `columns` elements of up to 2 rows of tiles; returns their columns, in whole tiles. */
 AMX static int multiply_tiles(bool two, int columns, const Corner *x) {
     const int most = two ? 2 : 4, tiles = columns < SIDE ? 1 : columns < most * SIDE ? columns / SIDE : most;
     if (two && tiles == 2)
@@ -137,14 +138,14 @@ AMX static int multiply_tiles(bool two, int columns, const Corner *x) {
     return tiles * SIDE;
 }
 
-AMX static void product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b, int64_t stride_b,
+AMX static void product(int m, int n, int k, const Bf16Pair *a, int64_t columns_a, const Bf16Pair *b, int64_t stride_b,
                         bool accumulate, float *c, int64_t stride_c) {
     __asm__ volatile("" ::: "memory"); /* GCC's tile loads do not say that they read memory */
     const int whole = m - m % SIDE;
     for (int row = 0; row < n; row += 2 * SIDE) {
         const int rows = n - row, upper = rows < SIDE ? rows : SIDE;
         const int lower = rows <= SIDE ? 0 : rows < 2 * SIDE ? rows - SIDE : SIDE;
-        Corner x = {a, b + row * stride_b, c + row * stride_c, k, SIDE, accumulate, stride_a, stride_b, stride_c};
+        Corner x = {a, b + row * stride_b, c + row * stride_c, k, SIDE, accumulate, columns_a, stride_b, stride_c};
         if (whole && (row == 0 || lower < SIDE || whole < m)) configure(upper, lower, SIDE);
         for (int column = 0, columns; column < m; column += columns) {
             if (column == whole) {

@@ -6,8 +6,8 @@
 
 #include "backend/cpu/cpu_bf16.h"
 
-/* Whether the CPU has AMX and the kernel gives it to this process (Linux from 5.16 on does, unless it is forbidden). */
-bool cpu_amx_is_here(void);
+/* Asks the kernel for AMX; whether CPU and kernel give it (Linux from 5.16 on does, unless it is forbidden). */
+bool cpu_amx_request(void);
 
 /* Bits of a sum do not depend on m and n. */
 extern const Bf16Form BF16_AMX;

@@ -29,18 +29,17 @@ Status cpu_bf16_check(void) {
     return status_ok();
 }
 
-static void libxsmm_product(int m, int n, int k, const Bf16Pair *a, int64_t stride_a, const Bf16Pair *b,
+static void libxsmm_product(int m, int n, int k, const Bf16Pair *a, int64_t columns, const Bf16Pair *b,
                             int64_t stride_b, bool accumulate, float *c, int64_t stride_c) {
     const float alpha = 1.0f, beta = accumulate ? 1.0f : 0.0f;
     const int flags = LIBXSMM_GEMM_FLAG_VNNI_A;
-    const int lda = (int)stride_a, ldb = (int)(2 * stride_b), ldc = (int)stride_c;
+    const int lda = (int)columns, ldb = (int)(2 * stride_b), ldc = (int)stride_c;
     libxsmm_bsmmfunction kernel = libxsmm_bsmmdispatch(m, n, 2 * k, &lda, &ldb, &ldc, &alpha, &beta, &flags, NULL);
     if (!kernel) fatal("LIBXSMM makes no bf16 product of %d x %d x %d", m, n, 2 * k);
     kernel((const libxsmm_bfloat16 *)a, (const libxsmm_bfloat16 *)b, c);
 }
 
-const Bf16Form BF16_LIBXSMM = {"bf16 by AVX512_BF16", libxsmm_product, bf16_pair_rows, .column_step = 1,
-                               .pairs_step = 1};
+const Bf16Form BF16_LIBXSMM = {"bf16", libxsmm_product, bf16_pair_rows, .column_step = 1, .pairs_step = 1};
 
 static const Bf16Form *form_of(Backend *backend) { return ((CpuBackend *)backend)->bf16; }
 
@@ -166,7 +165,7 @@ static void pack(Backend *backend, int count, const Packing *work) {
 }
 
 const char *cpu_bf16_install(Backend *backend, Kernels *kernels) {
-    const Bf16Form *form = cpu_amx_is_here() ? &BF16_AMX : &BF16_LIBXSMM;
+    const Bf16Form *form = cpu_amx_request() ? &BF16_AMX : &BF16_LIBXSMM;
     ((CpuBackend *)backend)->bf16 = form;
     backend->packs = true;
     kernels->pack = pack;
