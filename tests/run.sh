@@ -120,6 +120,12 @@ fetch_mnist() {
     echo
 }
 
+# Open MPI's folder of all runs of a user on a host, which each mpirun makes where it is missing and removes where it is
+# empty: one that starts while another ends may fail ("orte_session_dir failed"). It stays while this one is in it.
+held=${TMPDIR:-/tmp}/ompi.$(uname -n | cut -d . -f 1).$(id -u)/tests-$$
+mkdir -p "$held" && chmod 700 "${held%/*}"
+trap 'rmdir "$held"' EXIT
+
 part "install what is missing" jobs/install.sh --tests || exit 69
 part "fetch MNIST" fetch_mnist
 part "scripts" check_scripts
