@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # local.sh [ARGUMENTS of ram_dist train...]: from a clone to a trained, evaluated model on this machine.
 #
-# Installs what is missing, builds, fetches MNIST, trains with configs/quick.yaml on a GPU, or else on all cores, and evaluates the best
-# model on the test set. Running it again reuses all of it: a finished run is only evaluated again, an interrupted one
-# goes on. Your own --config, --np, --run-dir, --resume and --set win:
+# Installs what is missing, builds, fetches MNIST, trains with configs/quick.yaml, on a GPU or else on all cores, and
+# evaluates the best model on the test set. Running it again reuses all of it: a finished run is only evaluated again, an
+# interrupted one goes on. Your own --config, --np, --run-dir, --resume and --set win:
 #
 #   jobs/local.sh --config configs/mnist.yaml
 #   jobs/local.sh --set seed=2 --run-dir logs/seed2
