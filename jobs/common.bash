@@ -89,8 +89,8 @@ read_arguments() {
     fi
 }
 
-# Where a training takes a GPU, one: at these batch sizes a step is too short to gain by more. Else as many as this machine
-# has cores, and no more than the configuration has lanes.
+# Where a training takes a GPU, one: what several gain has not been measured. Else as many as this machine has cores, and
+# no more than the configuration has lanes.
 ranks_here() { # CONFIG SETTINGS...
     local ranks resolved facts lanes
     resolved=$("$program" config --resolved --config "$@") || return
@@ -454,46 +454,43 @@ find_made() { # FILE: sets found: it, of those runs of the variant that have it 
     done
 }
 
-print_row() { # of the variant, over those of its runs that were made so and have been measured
+make_row() { # of the variant, over those of its runs that were made so and have been measured: adds to rows, made
     local setting augmented title=$name found
     find_made errors.txt
     [ -z "$variants" ] || title+=", $variant_name"
     for setting in "${settings[@]}"; do [ "$setting" = --set ] || title+=", $setting"; done
-    [ ${#found[@]} -gt 0 ] || { echo "| $title | 0 | not run | not run | not run | not run |" && return; }
+    [ ${#found[@]} -gt 0 ] || { rows+=("| $title | 0 | not run | not run | not run | not run |") && return; }
+    made+=("${found[@]%/*}")
     augmented=$(resolve "${found[0]%/*}/config.yaml" | awk -F = 'sub(/^augment\./, "") && $2 != 0 { print $1, $2 }' | paste -sd ,)
-    cat "${found[@]}" | awk -v name="$title${augmented:+ (augmented: ${augmented//,/, })}" '
+    rows+=("$(cat "${found[@]}" | awk -v name="$title${augmented:+ (augmented: ${augmented//,/, })}" '
         { for (i = 1; i <= 4; i++) { sum[i] += $i; square[i] += $i * $i } }
         function entry(i) {
             if (NR == 1) return sprintf("%.2f", sum[i])
             variance = (square[i] - sum[i] * sum[i] / NR) / (NR - 1)
             return sprintf("%.2f +- %.2f", sum[i] / NR, sqrt(variance > 0 ? variance : 0))
         }
-        END { printf "| %s | %d | %s | %s | %s | %s |\n", name, NR, entry(1), entry(4), entry(2), entry(3) }'
+        END { printf "| %s | %d | %s | %s | %s | %s |\n", name, NR, entry(1), entry(4), entry(2), entry(3) }')")
 }
 
-computed_on() { # what computed the runs of all rows, as their logs say
-    local line run found logs=()
-    for line in "${lines[@]}"; do
-        read_variant "$line"
-        find_made errors.txt
-        for run in "${found[@]%/*}"; do [ ! -e "$run/run.log" ] || logs+=("$run/run.log"); done
-    done
-    [ ${#logs[@]} -eq 0 ] || cat "${logs[@]}" |
+computed_on() { # RUNS...: what computed them, as their logs say
+    local run
+    for run; do [ ! -e "$run/run.log" ] || cat "$run/run.log"; done |
         awk 'sub(/.* x [0-9]+ threads? on /, "") && sub(/, messages by .*/, "") && !seen[$0]++' | paste -sd ';' | sed 's/;/; /g'
 }
 
 print_rows() {
-    local line on
-    on=$(computed_on)
+    local line on rows=() made=()
+    for line in "${lines[@]}"; do
+        read_variant "$line"
+        make_row
+    done
+    on=$(computed_on "${made[@]}")
     {
         echo "Test error in percent, mean and sample standard deviation over the seeds${on:+; computed on $on}:"
         echo
         echo "| task | seeds | M = 1 | M = 10 | random glimpses, M = 1 | centre alone, M = 1 |"
         echo "|---|---|---|---|---|---|"
-        for line in "${lines[@]}"; do
-            read_variant "$line"
-            print_row
-        done
+        printf '%s\n' "${rows[@]}"
     } | tee "$sweep/rows.md"
 }
 

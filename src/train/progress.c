@@ -83,13 +83,14 @@ void progress_confusion(const int64_t *confusion, int classes) {
 }
 
 void progress_sigma(const Config *config) {
-    const double one = config->eval_sigma, many = config->eval_sigma_many, model = config->model_sigma;
     const bool alone = config->eval_rollouts == 1;
-    if (!isnan(alone ? one : many))
-        log_info("locations are drawn with %s %g, model.sigma is %g", alone ? "eval.sigma" : "eval.sigma_many",
-                 alone ? one : many, model);
-    else if (!isnan(one))
-        log_info("several roll-outs are drawn with model.sigma %g; eval.sigma %g is for one", model, one);
+    const double sigma = alone ? config->eval_sigma : config->eval_sigma_many, model = config->model_sigma;
+    if (!isnan(sigma))
+        log_info("locations are drawn with %s %g, model.sigma is %g", alone ? "eval.sigma" : "eval.sigma_many", sigma,
+                 model);
+    else if (!isnan(config->eval_sigma))
+        log_info("several roll-outs are drawn with model.sigma %g; eval.sigma %g is for one", model,
+                 config->eval_sigma);
 }
 
 void progress_augmentation(const Config *config) {

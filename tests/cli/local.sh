@@ -120,6 +120,7 @@ says "reproduce.sh: error: seed=4 contradicts --seeds, which trains the seeds fr
 code=0
 "$tree/jobs/reproduce.sh" few --here -set=seed=4 >"$work/output" 2>&1 || code=$?
 [ $code -eq 64 ] || fail "a seed is taken where -set=seed gives it"
+says "reproduce.sh: error: seed=4 contradicts --seeds, which trains the seeds from 1 on: leave it out"
 
 # Through a link, from a shell with CDPATH; its help is its own; a short option would be taken for none.
 ln -s "$tree/jobs/local.sh" "$work/link.sh"

@@ -415,9 +415,13 @@ static int bf16_set_up(void **state) {
 int main(void) {
     const struct CMUnitTest anywhere[] = {cmocka_unit_test(test_refusal)};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),  cmocka_unit_test(test_products), cmocka_unit_test(test_libxsmm),
-        cmocka_unit_test(test_amx_parts), cmocka_unit_test(test_no_rows),  cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_amx_parts),
+        cmocka_unit_test(test_no_rows),
+        cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_libxsmm), /* where it fails it leaves its product behind; the next has its own backend, */
+        cmocka_unit_test(test_gradient), /* and ends LIBXSMM for this one */
     };
     const int failures = cmocka_run_group_tests(anywhere, NULL, NULL);
     if (!precision_is_here(DEVICE_CPU, PRECISION_BF16)) return failures;

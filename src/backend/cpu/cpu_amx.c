@@ -44,11 +44,10 @@ AMX static void configure(int upper, int lower, int columns) {
     _tile_loadconfig(&shapes);
 }
 
-/* The operands at a corner of C. */
+/* The operands at a corner of C. a: the tile of the corner's columns and the first pairs, behind it that of the next
+ * columns. */
 typedef struct {
-    const Bf16Pair
-        *a; /* the tile of the corner's columns and the first pairs; that of the next columns lies behind it */
-    const Bf16Pair *b;
+    const Bf16Pair *a, *b;
     float *c;
     int k, width; /* columns of a tile */
     bool accumulate;

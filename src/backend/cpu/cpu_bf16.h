@@ -12,10 +12,11 @@ typedef uint32_t Bf16Pair;
 /* RAM_UNAVAILABLE where the CPU or LIBXSMM's target lacks bf16 products. */
 Status cpu_bf16_check(void);
 
+enum { BF16_TILE = 16 };
+
 /* C = A B [+ C]: row-major c (n, m) from a, k rows of pairs in the form that is the product's, and b, n rows of k
  * pairs, stride_b apart. a has `columns` columns, and m of them are multiplied, from the one that `a` points at: a
  * multiple of BF16_TILE, as their end is, or the last. None of m, n and k is 0. */
-enum { BF16_TILE = 16 };
 typedef void (*Bf16Product)(int m, int n, int k, const Bf16Pair *a, int64_t columns, const Bf16Pair *b,
                             int64_t stride_b, bool accumulate, float *c, int64_t stride_c);
 
@@ -27,7 +28,7 @@ typedef struct {
      * those lie beyond `rows`. */
     void (*pair_rows)(int64_t first_pair, int64_t last_pair, int64_t rows, int64_t columns, const float *from,
                       int64_t from_stride, Bf16Pair *to);
-    int column_step; /* pairs from a's column 0 to BF16_TILE, divided by it */
+    int column_step; /* pairs from one of a's columns to the next, at multiples of BF16_TILE */
     int pairs_step;  /* k, of a and b, is completed by zeros to a multiple of this */
 } Bf16Form;
 
