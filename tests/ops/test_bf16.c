@@ -400,7 +400,6 @@ static void test_refusal(void **state) {
     assert_non_null(strstr(status.message, "bf16"));
     assert_non_null(strstr(status.message, "train.precision=fp32"));
     backend_close(backend);
-    libxsmm_init();
     libxsmm_set_target_archid(target);
 }
 
@@ -415,13 +414,9 @@ static int bf16_set_up(void **state) {
 int main(void) {
     const struct CMUnitTest anywhere[] = {cmocka_unit_test(test_refusal)};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_amx_parts),
-        cmocka_unit_test(test_no_rows),
-        cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_libxsmm), /* where it fails it leaves its product behind; the next has its own backend, */
-        cmocka_unit_test(test_gradient), /* and ends LIBXSMM for this one */
+        cmocka_unit_test(test_rounding), cmocka_unit_test(test_products), cmocka_unit_test(test_amx_parts),
+        cmocka_unit_test(test_no_rows),  cmocka_unit_test(test_extremes), cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_libxsmm), /* last: where it fails it leaves its product behind */
     };
     const int failures = cmocka_run_group_tests(anywhere, NULL, NULL);
     if (!precision_is_here(DEVICE_CPU, PRECISION_BF16)) return failures;

@@ -18,8 +18,7 @@ static void cpu_free(Backend *backend) {
     cpu_pool_free(cpu->pool);
     for (int worker = 0; worker < backend->workers; worker++) free(cpu->scratch[worker].memory);
     free(cpu->scratch);
-    free(cpu);
-    libxsmm_finalize();
+    free(cpu); /* LIBXSMM ends with the process: another backend may be open */
 }
 
 /* Zeros. Once there was no room, all further memory is only counted, for the message. */
@@ -154,10 +153,7 @@ Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
     libxsmm_init();
     if (precision == PRECISION_BF16) {
         const Status status = cpu_bf16_check();
-        if (status_failed(&status)) {
-            libxsmm_finalize();
-            return status;
-        }
+        if (status_failed(&status)) return status;
     }
     CpuBackend *cpu = memory_new(1, sizeof *cpu);
     cpu->pool = cpu_pool_new(threads);
