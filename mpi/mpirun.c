@@ -22,7 +22,6 @@
 /* The shell's code for a command that cannot be run; no rank ends with it. */
 enum { CANNOT_RUN = 127 };
 
-static const int64_t ONE_CTRL_C = 200; /* milliseconds in which two SIGINT are one: a wrapper may pass it on too */
 static const int64_t ASK_AGAIN = 1000, LOOK_AGAIN = 1000;
 static const int64_t STUCK = 10000;    /* milliseconds that mpirun may go on with fewer ranks than it had, */
 static const int64_t BARREN = 60000;   /* or without any, */

@@ -14,6 +14,8 @@ static const struct {
     {SIGINT, "SIGINT"}, {SIGTERM, "SIGTERM"}, {SIGHUP, "SIGHUP"}, {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}};
 enum { STOP_SIGNALS_COUNT = sizeof STOP_SIGNALS / sizeof *STOP_SIGNALS };
 
+enum { ONE_CTRL_C = 200 }; /* milliseconds in which two SIGINT are one: a wrapper may pass it on too */
+
 static inline bool stop_signal_ignored(int number) {
     struct sigaction action;
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;

@@ -3,10 +3,8 @@
 #include "cmd/commands.h"
 #include "cmd/option_values.h"
 #include "cmd/session.h"
-#include "store/checkpoint.h"
 #include "train/bench.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,34 +104,18 @@ static void print_json(const BenchFigures *f, const Experiment *experiment) {
 
 /* --- running it */
 
-/* A folder of its own for the checkpoints that are timed, the same on all ranks: in the working directory where there
- * are several hosts, each with a folder for temporary files of its own. @collective */
-static Status make_folder(Comm *comm, char path[FILE_PATH]) {
-    Status status = status_ok();
-    if (comm_rank(comm) == 0) {
-        const char *where = comm_local_size(comm) < comm_size(comm) ? "." : P_tmpdir;
-        snprintf(path, FILE_PATH, "%s/ram_dist-bench-XXXXXX", where);
-        if (!mkdtemp(path)) status = status_error(RAM_IO, "cannot make a folder in %s: %s", where, strerror(errno));
-    }
-    TRY(comm_agree(comm, status));
-    comm_broadcast(comm, path, FILE_PATH, 0);
-    return status_ok();
-}
-
 static Status bench(const Session *session, const Wanted *wanted) {
     Experiment experiment;
     Provenance provenance;
     BenchFigures *figures = NULL;
-    char folder[FILE_PATH];
     const Arguments *arguments = &session->arguments;
-    TRY(make_folder(session->comm, folder));
     Status status = experiment_open(&experiment, &arguments->config, session->comm,
                                     launch_threads(session->comm, arguments->config._threads), launch_data_directory());
     if (!status_failed(&status)) status = experiment_link(&experiment);
     if (!status_failed(&status)) {
         figures = memory_new(1, sizeof *figures);
         session_provenance(session, &experiment, &provenance);
-        status = bench_run(&experiment, wanted->steps, folder, &provenance, figures);
+        status = bench_run(&experiment, wanted->steps, &provenance, figures);
     }
     if (!status_failed(&status)) {
         if (wanted->json)
@@ -143,11 +125,7 @@ static Status bench(const Session *session, const Wanted *wanted) {
     }
     free(figures);
     experiment_close(&experiment);
-    if (comm_rank(session->comm) == 0) {
-        const Status removed = atomic_file_remove_tree(folder);
-        if (!status_failed(&status)) status = removed;
-    }
-    return comm_agree(session->comm, status);
+    return status;
 }
 
 int command_bench(int argc, char **argv) {

@@ -8,6 +8,7 @@
 #include "mpi/host.h"
 #include "store/folder_check.h"
 #include "train/stop.h"
+#include "train/train.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -246,8 +247,11 @@ static void judge_experiment(Page *page, Resume *resume) {
     tell(FINE, "device", "%s (%s, %s)", experiment.backend->kernels->name, experiment.backend->library,
          experiment.backend->note);
     session_provenance(session, &experiment, &provenance);
-    if (passed(page, "training", experiment_link(&experiment)))
-        passed(page, "training", comm_agree(session->comm, resume_check_data(resume, &experiment, &provenance)));
+    Status status = experiment_link(&experiment);
+    if (!status_failed(&status))
+        status = comm_agree(session->comm, resume_check_data(resume, &experiment, &provenance));
+    if (!status_failed(&status)) status = train_room(&experiment);
+    passed(page, "training", status);
     experiment_close(&experiment);
 }
 

@@ -10,18 +10,20 @@
 #include <unistd.h>
 
 /* Refuses what may not change. */
-static Status check_changes(const Config *saved, const Config *config, bool within_epoch) {
+static Status check_changes(const Config *saved, const Config *config, const SavedState *state) {
+    const int optimizer = config_find_key("train.optimizer");
     for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
         char before[CONFIG_TEXT], now[CONFIG_TEXT];
         const KeyInfo *info = config_key(key);
         config_get_text(saved, key, before, sizeof before);
         config_get_text(config, key, now, sizeof now);
+        if (key == optimizer && state->step == 0) continue; /* imported weights, without moments */
         if (info->change == CHANGE_FIXED)
             return status_error(RAM_USAGE,
                                 "%.64s was '%.128s' and cannot become '%.128s' in a run that goes on: leave it, "
                                 "or start a new run with --run-dir DIR",
                                 info->name, before, now);
-        if (info->change == CHANGE_EPOCH && within_epoch)
+        if (info->change == CHANGE_EPOCH && state->batch > 0)
             return status_error(RAM_USAGE,
                                 "%.64s was '%.128s' and cannot become '%.128s' in the middle of an epoch: finish the "
                                 "epoch without the change first",
@@ -171,10 +173,10 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     /* collective, so asked before anything that one rank alone may find */
     const bool newest = checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
     if (!resume->own && strcmp(session->arguments.resume, "auto") == 0) TRY(take_saved_config(session, spec, folder));
-    TRY(check_changes(&saved, config, resume->state.batch > 0));
+    TRY(check_changes(&saved, config, &resume->state));
     resume->judged_anew = is_judged_anew(&saved, config);
     resume->rate_anew = saved.train_lr != config->train_lr;
-    if (train_is_finished(config, &resume->state)) {
+    if (train_is_over(config, &resume->state)) {
         TRY(check_finished(&saved, config, &resume->state));
         resume->finished = train_is_finished(&saved, &resume->state) || !newest;
     }

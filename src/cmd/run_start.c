@@ -26,8 +26,29 @@ static bool may_be_checkpoint(const char *path) {
     return !status_failed(&cut) && manifest_exists(folder);
 }
 
+/* What has a name that a run needs, but is of another kind, would end the run once it came to it. */
+static Status check_names(const char *path) {
+    static const struct {
+        const char *name;
+        bool is_folder;
+    } needed[] = {
+        {"checkpoints", true}, {"traces", true}, {"config.yaml", false}, {"metrics.jsonl", false}, {"run.log", false}};
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        char file[FILE_PATH];
+        struct stat facts;
+        TRY(atomic_file_join(file, path, needed[i].name));
+        if (stat(file, &facts) == 0 && S_ISDIR(facts.st_mode) != needed[i].is_folder)
+            return status_error(RAM_IO,
+                                "%.400s is %s folder, and a run needs %s of that name: move it away, or choose another "
+                                "folder (run.dir)",
+                                file, needed[i].is_folder ? "no" : "a", needed[i].is_folder ? "one" : "a file");
+    }
+    return status_ok();
+}
+
 static Status check(const Arguments *arguments, int ranks, const char *path) {
     const char *resume = arguments->resume;
+    TRY(check_names(path));
     const bool exists = run_start_holds_run(path);
     if (exists && !resume)
         return status_error(RAM_USAGE,

@@ -5,7 +5,8 @@
 #include "cmd/session.h"
 
 /* What can be refused before the run folder is made, and before the ranks are: without --resume a folder that holds a
- * run is not touched, and a run that starts anew needs a lane for each rank. RAM_USAGE, RAM_DATA. */
+ * run is not touched, and a run that starts anew needs a lane for each rank. RAM_USAGE, RAM_DATA; RAM_IO: a file lies
+ * where a run needs a folder, or a folder where it needs a file. */
 Status run_start_check(const Arguments *arguments, int ranks);
 
 /* The same of the run folder `path`, with the ranks there are: rank 0 looks. @collective */

@@ -149,7 +149,7 @@ static Status read_mapping(Reader *reader, const char *section, const char *text
         if (reader->event.type == YAML_SCALAR_EVENT) {
             TRY(read_value(reader, name, line));
         } else if (*section) {
-            return status_error(RAM_USAGE, "'%s' holds keys of its own, but sections do not nest (%s)",
+            return status_error(RAM_USAGE, "'%s' holds keys of its own, but sections do not nest: give it a value (%s)",
                                 text_excerpt(name).text, place(reader, line));
         } else {
             TRY(begin_section(reader, name, line));

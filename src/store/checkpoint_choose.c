@@ -41,11 +41,15 @@ static Status find_newest(const char *folder, const char *tried, char path[FILE_
 }
 
 static Status find_best(const char *folder, char path[FILE_PATH]) {
-    char best[STEP_NAME];
+    char best[STEP_NAME] = "", link[STEP_NAME];
     bool good = false;
-    step_folder_read_link(folder, "best", best);
-    if (best[0]) TRY(try_set(folder, best, path, &good));
-    if (good) return status_ok();
+    for (;;) { /* a training may move the link, and delete what it pointed at, while that is verified */
+        step_folder_read_link(folder, "best", link);
+        if (strcmp(link, best) == 0) break;
+        snprintf(best, sizeof best, "%s", link);
+        TRY(try_set(folder, best, path, &good));
+        if (good) return status_ok();
+    }
     TRY(find_newest(folder, best, path));
     if (path[0]) log_warning("there is no good best checkpoint in %s; the newest takes its place", folder);
     return status_ok();

@@ -1,6 +1,6 @@
 #include "store/folder_check.h"
 #include "base/clock.h"
-#include "store/file_lock.h"
+#include "store/run_folder.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -58,7 +58,7 @@ static Status check_unused(const char *run) {
     if (access(path, R_OK | W_OK) != 0 && errno != ENOENT && errno != ENOTDIR)
         return status_error(RAM_IO, "cannot write the lock file %.300s: %s; choose another folder (run.dir)", path,
                             strerror(errno));
-    if (!file_lock_is_held(path)) return status_ok();
+    if (!run_folder_in_use(run)) return status_ok();
     return status_error(RAM_USAGE,
                         "the run folder %.300s is in use by another process: wait for it to end, or choose another "
                         "folder (run.dir)",

@@ -8,6 +8,7 @@
 #include "train/saved_state.h"
 #include "train/step.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,8 +251,22 @@ static Status measure_evaluation(Experiment *experiment, BenchFigures *figures) 
     return room;
 }
 
-static Status measure_checkpoint(const Experiment *experiment, const Optimizer *optimizer, const char *folder,
-                                 Provenance *provenance, BenchFigures *figures) {
+/* A folder of its own for the checkpoints that are timed, the same on all ranks. @collective */
+static Status make_folder(Comm *comm, char path[FILE_PATH]) {
+    Status status = status_ok();
+    if (comm_rank(comm) == 0) {
+        const bool alone = comm_local_size(comm) == comm_size(comm);
+        const char *where = alone ? P_tmpdir : "."; /* what several hosts are likely to share */
+        status = atomic_file_join(path, where, "ram_dist-bench-XXXXXX");
+        if (!status_failed(&status) && !mkdtemp(path)) status = atomic_file_error("make a folder in", where, errno);
+    }
+    TRY(comm_agree(comm, status));
+    comm_broadcast(comm, path, FILE_PATH, 0);
+    return status_ok();
+}
+
+static Status time_checkpoints(const Experiment *experiment, const Optimizer *optimizer, const char *folder,
+                               Provenance *provenance, BenchFigures *figures) {
     SavedState state = saved_state_start();
     double seconds[REPEATS];
     for (int i = 0; i < REPEATS; i++) {
@@ -265,8 +280,17 @@ static Status measure_checkpoint(const Experiment *experiment, const Optimizer *
     return status_ok();
 }
 
-static Status measure_steps(Steps *plain, int64_t steps, const char *folder, Provenance *provenance,
-                            BenchFigures *figures) {
+static Status measure_checkpoint(const Experiment *experiment, const Optimizer *optimizer, Provenance *provenance,
+                                 BenchFigures *figures) {
+    char folder[FILE_PATH];
+    Comm *comm = experiment->comm;
+    TRY(make_folder(comm, folder));
+    const Status status = time_checkpoints(experiment, optimizer, folder, provenance, figures);
+    const Status removed = comm_agree(comm, comm_rank(comm) == 0 ? atomic_file_remove_tree(folder) : status_ok());
+    return status_failed(&status) ? status : removed;
+}
+
+static Status measure_steps(Steps *plain, int64_t steps, Provenance *provenance, BenchFigures *figures) {
     Experiment *experiment = plain->experiment;
     TRY(measure_peak(experiment, &figures->peak));
     figures->step_seconds = time_steps(plain, steps);
@@ -274,11 +298,10 @@ static Status measure_steps(Steps *plain, int64_t steps, const char *folder, Pro
     TRY(time_reduction(experiment, figures));
     ram_load(&experiment->ram, optimizer_parameters(&plain->optimizer));
     TRY(measure_evaluation(experiment, figures));
-    return measure_checkpoint(experiment, &plain->optimizer, folder, provenance, figures);
+    return measure_checkpoint(experiment, &plain->optimizer, provenance, figures);
 }
 
-Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Provenance *provenance,
-                 BenchFigures *figures) {
+Status bench_run(Experiment *experiment, int64_t steps, Provenance *provenance, BenchFigures *figures) {
     Steps plain;
     int64_t cores = experiment->backend->workers;
     TRY(check_batch(experiment));
@@ -286,7 +309,7 @@ Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Prov
     *figures = (BenchFigures){.cores = (int)cores, .cores_of_rank = experiment->backend->workers};
     Status status = steps_open(&plain, experiment);
     if (!status_failed(&status)) status = saved_state_room(experiment, &plain.optimizer);
-    if (!status_failed(&status)) status = measure_steps(&plain, steps, folder, provenance, figures);
+    if (!status_failed(&status)) status = measure_steps(&plain, steps, provenance, figures);
     steps_close(&plain);
     if (status_failed(&status)) return status;
     TRY(time_kernels(experiment, steps / 4 + 1, figures));

@@ -28,9 +28,8 @@ typedef struct {
 } BenchFigures;
 
 /* Trains `steps` steps (of a model that is thrown away) and evaluates once. The experiment's parameters are undefined
- * afterwards. `folder`: where a checkpoint may be written and deleted; must exist. RAM_USAGE: the training set is
- * smaller than a batch. @collective */
-Status bench_run(Experiment *experiment, int64_t steps, const char *folder, Provenance *provenance,
-                 BenchFigures *figures);
+ * afterwards. Checkpoints are written and deleted again: in the folder for temporary files, or, where there are several
+ * hosts, in the working folder. RAM_USAGE: the training set is smaller than a batch. RAM_IO. @collective */
+Status bench_run(Experiment *experiment, int64_t steps, Provenance *provenance, BenchFigures *figures);
 
 #endif

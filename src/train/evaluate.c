@@ -35,7 +35,7 @@ Evaluator *evaluator_new(const Experiment *experiment, Split split) {
     Backend *backend = experiment->backend;
     const size_t classes = (size_t)experiment->dataset.classes, workers = (size_t)backend->workers;
     const int64_t count = experiment->dataset.count[split], batch = experiment->config.eval_batch;
-    const Span lanes = experiment_lanes(experiment, batch < count ? batch : count, 1);
+    const Span lanes = experiment_lanes(experiment, batch < count ? batch : count);
     Evaluator *evaluator = memory_new(1, sizeof *evaluator);
     evaluator->experiment = experiment;
     evaluator->split = split;
@@ -167,7 +167,7 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
     for (int64_t first = 0; first < images; first += batch) {
         const int64_t n = images - first < batch ? images - first : batch;
         Work work = {evaluator, policy, rollouts, experiment->dataset.sample[evaluator->split] + first};
-        const Span lanes = experiment_lanes(experiment, n, 1);
+        const Span lanes = experiment_lanes(experiment, n);
         feed_lanes(&evaluator->feed, &lanes, first);
         experiment->backend->kernels->run(experiment->backend, lanes, 1, evaluate_span, &work);
     }

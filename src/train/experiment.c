@@ -216,8 +216,8 @@ static Span lanes_of_rank(const Experiment *experiment, int lanes, int64_t n, in
     return (Span){.batch = n, .lanes = lanes, .first_lane = mine.first, .lane_count = mine.count, .samples = samples};
 }
 
-Span experiment_lanes(const Experiment *experiment, int64_t n, int samples) {
-    return lanes_of_rank(experiment, (int)experiment->config.train_lanes, n, samples);
+Span experiment_lanes(const Experiment *experiment, int64_t n) {
+    return lanes_of_rank(experiment, (int)experiment->config.train_lanes, n, 1);
 }
 
 Span experiment_training_lanes(const Experiment *experiment, int64_t n, int samples) {

@@ -47,12 +47,12 @@ void experiment_close(Experiment *experiment); /* a zeroed one is allowed. @coll
  * RAM_UNAVAILABLE: it is not there. RAM_USAGE: train.reduction is fast on CPUs. @collective */
 Status experiment_link(Experiment *experiment);
 
-/* The lanes of this rank in a batch of n images with `samples` roll-outs each, as evaluations cut it. */
-Span experiment_lanes(const Experiment *experiment, int64_t n, int samples);
+/* The lanes of this rank in a batch of n images, one roll-out each, as evaluations cut it. */
+Span experiment_lanes(const Experiment *experiment, int64_t n);
 
-/* The same for a batch of the training. With train.reduction fast the rows of a rank are one lane, since a GPU computes
- * them together as quickly as a part of them; but a number of ranks that is no power of two makes no tree of such
- * lanes, and leaves those of train.lanes. */
+/* The same for a batch of the training, with `samples` roll-outs of each image. With train.reduction fast the rows of a
+ * rank are one lane, since a GPU computes them together as quickly as a part of them; but a number of ranks that is no
+ * power of two makes no tree of such lanes, and leaves those of train.lanes. */
 Span experiment_training_lanes(const Experiment *experiment, int64_t n, int samples);
 
 /* Where the locations of the split's images come from in their roll-out `rollout`; equal for an evaluation and a trace,

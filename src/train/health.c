@@ -63,7 +63,7 @@ typedef struct {
 static void hash_state(const SavedState *state, char hash[HASH_TEXT]) {
     SavedState shared = *state;
     const size_t text = offsetof(SavedState, metrics_hash);
-    _Static_assert(offsetof(SavedState, metrics_hash) == 8 * (10 + SUMS) + sizeof(ScheduleState),
+    _Static_assert(offsetof(SavedState, metrics_hash) == 8 * (11 + SUMS) + sizeof(ScheduleState),
                    "no padding between members, whose bytes would differ by rank");
     shared.seconds = 0;
     shared.metrics_bytes = 0;

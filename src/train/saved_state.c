@@ -11,7 +11,7 @@
 static const char NORMALISATION[] = "state/normalisation";
 static const char AVERAGE[] = "ema/param"; /* the optimiser's last vector where it has one */
 
-enum { STATE_FACTS = 24 };
+enum { STATE_FACTS = 25 };
 
 /* Names of the epoch's sums, in the order of enum Sum. */
 static const char *const SUM_NAMES[SUMS] = {"state/sum_nll",       "state/sum_glimpse_nll", "state/sum_baseline",
@@ -41,6 +41,7 @@ static int state_scalars(SavedState *s, StoreScalar scalar[STATE_FACTS]) {
         {.name = "state/best_saved_error", .type = STORE_REAL, .value = &s->best_saved_error},
         {.name = "state/best_step", .type = STORE_INT, .value = &s->best_step},
         {.name = "state/best_epoch", .type = STORE_INT, .value = &s->best_epoch},
+        {.name = "state/untested", .type = STORE_INT, .value = &s->untested, .optional = true},
         {.name = "state/metrics_bytes", .type = STORE_INT, .value = &s->metrics_bytes},
         {.name = "state/metrics_hash", .type = STORE_TEXT, .value = s->metrics_hash, .bytes = HASH_TEXT},
     };
@@ -156,12 +157,14 @@ Status saved_state_restore(const Experiment *experiment, const Checkpoint *check
     TRY(saved_state_read(checkpoint, state));
     TRY(copy_new(experiment, copy_bytes(experiment, optimizer), &copy));
     host_vectors(optimizer, copy, vector);
-    const bool averaged = checkpoint_has_vector(checkpoint, AVERAGE) || !optimizer->average.address;
-    const int saved = averaged ? optimizer->vectors : optimizer->vectors - 1; /* the average comes last */
+    const int last = optimizer->vectors - 1; /* the average, where there is one */
+    const bool begins = optimizer->average.address && !checkpoint_has_vector(checkpoint, AVERAGE);
+    const int saved = state->step == 0 ? 1 : begins ? last : optimizer->vectors; /* imported: the optimiser begins */
     const Status status =
         checkpoint_read_vectors(experiment->comm, checkpoint, &experiment->ram.parameters.layout, saved, vector);
     if (!status_failed(&status)) {
-        if (!averaged) memcpy(vector[saved].values, vector[0].values, vector_bytes(optimizer));
+        if (optimizer->average.address && saved <= last)
+            memcpy(vector[last].values, vector[0].values, vector_bytes(optimizer));
         for (int i = 0; i < optimizer->vectors && copy; i++)
             backend->kernels->upload(backend, optimizer->vector[i].values.address, vector[i].values,
                                      vector_bytes(optimizer));
@@ -208,6 +211,7 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
     state->rate_factor = 1; /* of a set that does not say */
     state->schedule.observed = 0;
     state->schedule.mean_error = 0;
+    state->untested = 0;
     state->sum[SUM_CORRECT] = NAN;
     const int scalars = state_scalars(state, scalar);
     TRY(checkpoint_read_scalars(checkpoint, scalars, scalar));

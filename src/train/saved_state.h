@@ -23,6 +23,7 @@ typedef struct {
     int64_t best_step, best_epoch; /* of the best set that is saved; 0: none yet */
     double best_saved_error; /* schedule.mean_error then, 101: none yet; the next best must be less. schedule.best_error
                                 may be of a model that could not be saved */
+    int64_t untested;        /* 1: of a training that is done, but the test set could not be measured yet */
     int64_t metrics_bytes;   /* metrics.jsonl when this was saved, */
     char metrics_hash[HASH_TEXT]; /* and its hash; the only member that is no number, and the last */
 } SavedState;
@@ -53,7 +54,8 @@ Status saved_state_save(const Experiment *experiment, const char *folder, SavedS
                         Provenance *provenance);
 
 /* Fills state and the optimiser's vectors from the open set; an average that the set lacks (train.ema was 0) begins
- * with the parameters. RAM_DATA, or RAM_USAGE for want of memory; the vectors are undefined then. @collective */
+ * with the parameters. Of a set of step 0, which was imported, the moments stay zero, whatever the optimiser. RAM_DATA,
+ * or RAM_USAGE for want of memory; the vectors are undefined then. @collective */
 Status saved_state_restore(const Experiment *experiment, const Checkpoint *checkpoint, SavedState *state,
                            Optimizer *optimizer);
 

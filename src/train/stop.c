@@ -10,10 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-static const double LOOK_INTERVAL = 0.5;  /* seconds between two looks for the file */
-static const double MARGIN = 120;         /* seconds before the end of the job; in a short job */
-static const double MARGIN_SHARE = 0.25;  /* this share of what is left at the start */
-static const int64_t ONE_CTRL_C = 200000; /* microseconds in which two SIGINT are one: a wrapper may pass it on too */
+static const char STOP_FILE[] = "stop";
+static const double LOOK_INTERVAL = 0.5; /* seconds between two looks for it */
+static const double MARGIN = 120;        /* seconds before the end of the job; in a short job */
+static const double MARGIN_SHARE = 0.25; /* this share of what is left at the start */
 
 /* Reasons as integers, so that the ranks agree on one of them by their maximum; below: a signal's number. */
 enum { REASON_FILE = 1000, REASON_LIMIT, REASON_JOB };
@@ -21,11 +21,11 @@ enum { REASON_FILE = 1000, REASON_LIMIT, REASON_JOB };
 /* A signal handler can reach nothing else. */
 static struct {
     volatile sig_atomic_t signal; /* the first one; 0: none */
-    volatile int64_t interrupted; /* when the first Ctrl-C came, microseconds; 0: not yet */
+    volatile int64_t interrupted; /* when the first Ctrl-C came, milliseconds; 0: not yet */
 } requested;
 
 static void take_request(int signal) {
-    const int64_t time = (int64_t)(1e6 * clock_now());
+    const int64_t time = (int64_t)(1e3 * clock_now());
     if (!requested.signal) requested.signal = signal;
     if (signal != SIGINT) return;
     if (requested.interrupted && time - requested.interrupted > ONE_CTRL_C) {
@@ -54,15 +54,7 @@ Stop stop_open(const StopRules *rules, int rank) {
     return stop;
 }
 
-static bool stop_file(const char *folder, char path[FILE_PATH]) {
-    const Status joined = atomic_file_join(path, folder, "stop");
-    return !status_failed(&joined);
-}
-
-bool stop_file_lies_in(const char *folder) {
-    char path[FILE_PATH];
-    return stop_file(folder, path) && access(path, F_OK) == 0;
-}
+bool stop_file_lies_in(const char *folder) { return atomic_file_is_in(folder, STOP_FILE); }
 
 static bool sees_file(Stop *stop, double now) {
     if (!stop->looks || now - stop->looked < LOOK_INTERVAL) return false;
@@ -88,7 +80,8 @@ bool stop_wanted(Stop *stop) {
 
 bool stop_forget(const char *folder) {
     char path[FILE_PATH];
-    if (!stop_file(folder, path) || unlink(path) == 0 || errno == ENOENT) return true;
+    const Status joined = atomic_file_join(path, folder, STOP_FILE);
+    if (status_failed(&joined) || unlink(path) == 0 || errno == ENOENT) return true;
     log_warning("cannot delete %s: %s; while it is there every start stops at once", path, strerror(errno));
     return false;
 }

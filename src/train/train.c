@@ -39,15 +39,19 @@ typedef struct {
     bool best_gone;  /* the best set that the state names is not there: the best is chosen anew */
 } Training;
 
-bool train_is_finished(const Config *config, const SavedState *state) {
+bool train_is_over(const Config *config, const SavedState *state) {
     return state->batch == 0 && (state->epoch > config->train_epochs || schedule_exhausted(config, &state->schedule));
+}
+
+bool train_is_finished(const Config *config, const SavedState *state) {
+    return train_is_over(config, state) && !state->untested;
 }
 
 const char *train_ended_by(const Config *config, const SavedState *state) {
     return state->epoch > config->train_epochs ? "train.epochs" : "train.patience";
 }
 
-static bool finished(const Training *t) { return train_is_finished(&t->experiment->config, &t->state); }
+static bool over(const Training *t) { return train_is_over(&t->experiment->config, &t->state); }
 
 /* Others may have moved the folder, and may train in one of its name. @collective */
 static Status check_folder(Comm *comm, const TrainOptions *options) {
@@ -151,16 +155,22 @@ static Status find_room(const Experiment *experiment, const Optimizer *optimizer
     return status;
 }
 
-static Status open_training(Training *t) {
+/* All that a training computes with. @collective */
+static Status open_parts(Training *t) {
     Experiment *experiment = t->experiment;
-    const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], batch = experiment->config.train_batch;
-    t->order = memory_new((size_t)samples, sizeof *t->order);
+    t->order = memory_new((size_t)experiment->dataset.count[SPLIT_TRAIN], sizeof *t->order);
     t->step = step_new(experiment, &t->optimizer);
     t->validation = evaluator_new(experiment, SPLIT_VALIDATION);
     t->tracer = open_tracer(experiment);
     t->best = backend_floats(experiment->backend, t->optimizer.total);
     t->test = evaluator_new(experiment, SPLIT_TEST);
-    TRY(find_room(experiment, &t->optimizer)); /* before anything is written */
+    return find_room(experiment, &t->optimizer);
+}
+
+static Status open_training(Training *t) {
+    Experiment *experiment = t->experiment;
+    const int64_t samples = experiment->dataset.count[SPLIT_TRAIN], batch = experiment->config.train_batch;
+    TRY(open_parts(t)); /* before the run is changed */
     if (t->options->begin) TRY(t->options->begin(t->options->context));
     TRY(take_up(t));
     look_for_best(t);
@@ -180,6 +190,14 @@ static void close_training(Training *t) {
     free(t->order);
     metrics_close(&t->metrics);
     optimizer_close(&t->optimizer);
+}
+
+Status train_room(Experiment *experiment) {
+    Training t = {.experiment = experiment};
+    Status status = saved_state_begin(experiment, &t.optimizer);
+    if (!status_failed(&status)) status = open_parts(&t);
+    close_training(&t);
+    return status;
 }
 
 /* --- checkpoints */
@@ -244,11 +262,12 @@ static ProgressPoint progress_point(const Training *t) {
     const SavedState *s = &t->state;
     const int64_t samples = t->experiment->dataset.count[SPLIT_TRAIN];
     const int64_t done = s->batch * config->train_batch < samples ? s->batch * config->train_batch : samples;
+    const int64_t epochs = s->epoch > config->train_epochs ? s->epoch : config->train_epochs; /* lowered within it */
     const double rows = s->sum[SUM_ROWS] > 0 ? s->sum[SUM_ROWS] : 1;
     return (ProgressPoint){.epoch = s->epoch,
-                           .epochs = config->train_epochs,
+                           .epochs = epochs,
                            .images_done = (s->epoch - 1) * samples + done,
-                           .images_total = config->train_epochs * samples,
+                           .images_total = epochs * samples,
                            .part = (double)s->batch / (double)t->batches,
                            .loss = s->sum[SUM_NLL] / rows,
                            .accuracy = 100 * s->sum[SUM_CORRECT] / rows,
@@ -396,7 +415,7 @@ static Status load_best(Training *t, DevFloats values) {
 }
 
 /* The best model on the test set, once, at the end. Where no saved epoch of this run is the best, or its set is
- * damaged, the last model takes its place; where it only cannot be read now (no memory), another start measures it. */
+ * damaged, the last model takes its place; where it only cannot be read now (no memory), that is the error. */
 static Status measure_best(Training *t) {
     SavedState *s = &t->state;
     Evaluation learned;
@@ -417,6 +436,18 @@ static Status measure_best(Training *t) {
     log_info("best model: %sepoch %lld, validation error %.2f %%%s", instead ? "the last, " : "",
              (long long)s->best_epoch, s->best_saved_error, averaged ? ", averaged over epochs" : "");
     return measure_model(t->experiment, t->test, &t->metrics, s->best_epoch, s->best_step, &learned);
+}
+
+/* Measures before the last checkpoint, so that a finished run has its figures. Where that fails the epochs are saved
+ * all the same, and the next start measures. */
+static Status end_training(Training *t) {
+    const Status measured = measure_best(t);
+    if (measured.code == RAM_NUMERIC) return measured;
+    t->state.untested = status_failed(&measured);
+    TRY(save(t));
+    if (!t->state.untested) return status_ok();
+    return status_error(measured.code, "%.600s; the training is saved, --resume auto measures its best model",
+                        measured.message);
 }
 
 /* Whether a checkpoint is due at this epoch's end. */
@@ -441,12 +472,12 @@ static Status train_on(Training *t) {
         ram_load(&t->experiment->ram, optimizer_evaluated(&t->optimizer));
         trace_probe(t, 0);
     }
-    while (!finished(t)) {
+    while (!over(t)) {
         bool stopped = false, best = false;
         const SavedState before = t->state;
         TRY(train_epoch(t, &stopped));
         if (t->state.batch == t->batches) TRY(close_epoch(t, &best));
-        if (finished(t)) break;
+        if (over(t)) break;
         if (stopped) return stop_here(t);
         if (best || save_is_due(t)) {
             bool saved;
@@ -460,8 +491,7 @@ static Status train_on(Training *t) {
     if (t->state.epoch <= t->experiment->config.train_epochs)
         log_info("early stop after epoch %lld: no better validation error for %lld epochs (train.patience)",
                  (long long)t->state.epoch - 1, (long long)t->experiment->config.train_patience);
-    TRY(measure_best(t)); /* before the last checkpoint, so that a finished run has its figures */
-    TRY(save(t));
+    TRY(end_training(t));
     if (t->stop.looks) stop_forget(t->options->folder->path); /* what came too late is not for the next start */
     return status_ok();
 }

@@ -28,10 +28,15 @@ typedef struct {
     void *context;
 } TrainOptions;
 
-/* Whether nothing is left to train: all epochs are done, or early stopping has decided. */
+/* Whether no epoch is left: all are done, or early stopping has decided. */
+bool train_is_over(const Config *config, const SavedState *state);
+/* Whether nothing is left to do: the test set has been measured, too. */
 bool train_is_finished(const Config *config, const SavedState *state);
 /* The key that has ended a training that is finished: "train.epochs" or "train.patience". */
 const char *train_ended_by(const Config *config, const SavedState *state);
+
+/* Whether there is memory for a training. RAM_USAGE. @collective */
+Status train_room(Experiment *experiment);
 
 /* Trains to the end, where that is not reached yet, then measures the best model on the test set. RAM_STOPPED: asked to
  * stop, a checkpoint is saved. RAM_IO: the run folder cannot be written, what was committed is intact. RAM_DATA: the

@@ -157,6 +157,14 @@ grep -qF "$ours % error" out || fail "an import of an export has another error"
 run 0 train --resume again --run-dir more --set train.epochs=1
 run 0 train --config small.yaml --resume again --run-dir filed --set train.epochs=1 # whose data.classes is auto
 grep -qE "^  classes: [0-9]" filed/config.yaml || fail "data.classes is not the checkpoint's"
+# Imported weights have no moments: any optimiser begins with them, and none later.
+sgd=(--set train.optimizer=sgd --set train.momentum=0.9)
+run 0 import run.st --output again_sgd "${sgd[@]}"
+run 0 train --resume again_sgd --run-dir more_sgd --set train.epochs=1
+run 0 train --resume again --run-dir turned_sgd "${sgd[@]}" --set train.epochs=1
+check same more_sgd turned_sgd
+run 0 train --resume again --run-dir averaged "${sgd[@]}" --set train.epochs=1 --set train.ema=0.9
+refuses 64 "cannot become 'sgd'" train --resume more --run-dir later "${sgd[@]}" --set train.epochs=2
 # On several ranks, and from a checkpoint of several shards: the same file.
 run 0 --np 4 --config small.yaml --set train.epochs=1 --run-dir shards
 run 0 export shards --output one.st

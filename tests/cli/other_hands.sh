@@ -35,6 +35,25 @@ error_has "$newest/MANIFEST" "ermission denied; make it readable"
 as_nobody 74 eval closed
 [ "$(ls -A closed/checkpoints)" = "$before" ] || fail "a set that cannot be read now was moved"
 
+# A best set that cannot be read at the end costs nothing: what was trained is saved, and the next start measures.
+flat=("${settings[@]}" --set train.lr=0 --set train.epochs=3) # the first epoch is the best
+run 0 "${flat[@]}" --run-dir flat
+RAM_FAULT=nan:40 run 76 "${flat[@]}" --run-dir unread
+give unread
+chmod 000 "unread/checkpoints/${steps[0]}/MANIFEST"
+[ "$(id -u)" -ne 0 ] || chown root "unread/checkpoints/${steps[0]}/MANIFEST"
+for _ in 1 2; do
+    as_nobody 74 --run-dir unread --resume auto
+    error_has "ermission denied" "the training is saved"
+    [ "$(readlink unread/checkpoints/latest)" = "${steps[2]}" ] || fail "an epoch is lost with a best set that cannot be read"
+done
+refuses 64 "cannot change any more" --run-dir unread --resume auto --set seed=2
+chmod 644 "unread/checkpoints/${steps[0]}/MANIFEST"
+run 0 --run-dir unread --resume auto
+check same flat unread
+run 0 --run-dir unread --resume auto
+says out "this run is finished"
+
 # An old set that cannot be deleted: the new ones are saved.
 if [ "$(id -u)" -eq 0 ]; then
     cp -r whole stuck && give stuck && chown -R root "stuck/checkpoints/${steps[0]}"
