@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,35 @@ static void assert_ok(Status status) {
 
 static void join(char path[FILE_PATH], const char *folder, const char *name) {
     assert_ok(atomic_file_join(path, folder, name));
+}
+
+/* What reaches the disk, and in which order: f for a file that is synced, d for a folder, r for a rename. A crash of
+ * the machine is nothing that a test can stage, so it is the calls that are looked at: these take the C library's
+ * place. */
+static char the_calls[32];
+static int64_t the_bytes; /* of the file that was synced last */
+
+static void note_call(char call) {
+    const size_t length = strlen(the_calls);
+    if (length + 1 < sizeof the_calls) the_calls[length] = call;
+}
+
+int fsync(int file) {
+    struct stat facts;
+    if (fstat(file, &facts) != 0) return -1;
+    note_call(S_ISDIR(facts.st_mode) ? 'd' : 'f');
+    if (!S_ISDIR(facts.st_mode)) the_bytes = facts.st_size;
+    return (int)syscall(SYS_fsync, file);
+}
+
+int rename(const char *from, const char *to) {
+    note_call('r');
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
+static void forget_calls(void) {
+    memset(the_calls, 0, sizeof the_calls);
+    the_bytes = -1;
 }
 
 /* A folder in /tmp or $TMPDIR for each test. */
@@ -69,6 +99,32 @@ static void test_write(void **state) {
     assert_ok(atomic_file_write(path, NULL, 0));
     assert_true(holds(path, ""));
     assert_false(exists(*state, ".tmp-file"));
+}
+
+/* A name that outlasts a crash of the machine belongs to content that does: content first, then the name, then the
+ * folder that holds it. */
+static void test_order_of_syncs(void **state) {
+    char path[FILE_PATH], folder[FILE_PATH], committed[FILE_PATH];
+    join(path, *state, "file");
+    forget_calls();
+    assert_ok(atomic_file_write(path, NEW, strlen(NEW)));
+    assert_string_equal(the_calls, "frd");
+    assert_int_equal(the_bytes, strlen(NEW));
+    join(folder, *state, ".tmp-set");
+    join(committed, *state, "set");
+    assert_ok(atomic_file_make_temporary(folder));
+    join(path, folder, "file");
+    forget_calls();
+    assert_ok(atomic_file_create(path, OLD, strlen(OLD)));
+    assert_string_equal(the_calls, "f");
+    assert_int_equal(the_bytes, strlen(OLD));
+    forget_calls();
+    assert_ok(atomic_file_commit_folder(folder, committed));
+    assert_string_equal(the_calls, "drd");
+    join(folder, *state, "one/two");
+    forget_calls();
+    assert_ok(atomic_file_make_folder(folder));
+    assert_string_equal(the_calls, "dd"); /* each in the one above it */
 }
 
 /* A rename would replace a pipe, or root's /dev/null, by a file. */
@@ -363,6 +419,7 @@ static void test_hash(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_write, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(test_order_of_syncs, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_write_over_others, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_write_beside_another, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_writers_at_once, make_folder, remove_folder),
