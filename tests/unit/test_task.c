@@ -199,6 +199,26 @@ static void test_augments_training_alone(void **state) {
     }
 }
 
+/* By numbers of its own, of the training's seed, the epoch and the image: none that places the canvas, too. */
+static void test_augments_by_numbers_of_its_own(void **state) {
+    Fixture *fixture = *state;
+    enum { BYTES = HEIGHT * WIDTH * CHANNELS };
+    const Augmentation bent = {.shift = 2, .rotation = 20, .scale = 0.1, .elastic = 1};
+    const Task task = open_task(fixture, (TaskOptions){.augmentation = bent, .seed = 5, .data_seed = 6});
+    float *scratch = malloc(augment_scratch(HEIGHT, WIDTH, CHANNELS) * sizeof *scratch);
+    for (uint32_t epoch = 1; epoch <= 3; epoch++)
+        for (int i = 0; i < 3; i++) {
+            const int32_t sample = fixture->dataset.sample[SPLIT_TRAIN][i];
+            const DrawKey key = {.seed = 5, .purpose = DRAW_AUGMENT, .epoch = epoch, .sample = (uint32_t)sample};
+            uint8_t expected[BYTES], got[BYTES];
+            augment_image(&bent, key, HEIGHT, WIDTH, CHANNELS,
+                          fixture->dataset.train_file.pixels + (size_t)sample * BYTES, scratch, expected);
+            draw(&task, SPLIT_TRAIN, epoch, sample, got);
+            assert_memory_equal(got, expected, BYTES);
+        }
+    free(scratch);
+}
+
 /* Distractors come from other images, and only from the same split. */
 static void test_distractors_stay_in_their_split(void **state) {
     Fixture *fixture = *state;
@@ -276,6 +296,7 @@ int main(void) {
 #define TASK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TASK_TEST(test_augments_training_alone),
+        TASK_TEST(test_augments_by_numbers_of_its_own),
         TASK_TEST(test_mnist_is_the_image),
         TASK_TEST(test_refuses_a_small_canvas),
         TASK_TEST(test_translated_reaches_every_place_equally),
