@@ -1,5 +1,6 @@
 /* The data set: its files and labels, the split, the order of an epoch. */
 #include "data/dataset.h"
+#include "data/draws.h"
 
 #include "idx_files.h"
 
@@ -235,6 +236,30 @@ static void test_refuses_label_10(void **state) {
             "none is 10: fetch it again, or set data.classes=256");
 }
 
+/* Every class of a set, the first one too, has its images. */
+static void test_refuses_a_class_without_images(void **state) {
+    Fixture *fixture = *state;
+    write_set(fixture->folder, TRAIN, TEST, SIDE, SIDE, 1, 2);
+    for (int i = 0; i < TRAIN; i++) set_byte(fixture->folder, "train-labels-idx1-ubyte", 8 + i, 1);
+    refused(&(DatasetOptions){.directory = fixture->folder}, RAM_DATA, "train-labels-idx1-ubyte has labels up to 1",
+            "but none is 0");
+}
+
+/* The hash is of all bytes: one other label or pixel, be it the last, makes it another set. */
+static void test_hashes_all_bytes(void **state) {
+    Fixture *fixture = *state;
+    Dataset before = open_seeded(fixture->folder, 0, 0.1);
+    set_byte(fixture->folder, "train-labels-idx1-ubyte", 8 + TRAIN - 1,
+             (before.train_file.labels[TRAIN - 1] + 1) % CLASSES);
+    set_byte(fixture->folder, "t10k-images-idx3-ubyte", 16 + TEST * SIDE * SIDE - 1,
+             255 - before.test_file.pixels[TEST * SIDE * SIDE - 1]);
+    Dataset after = open_seeded(fixture->folder, 0, 0.1);
+    assert_string_not_equal(before.hash[SPLIT_TRAIN], after.hash[SPLIT_TRAIN]);
+    assert_string_not_equal(before.hash[SPLIT_TEST], after.hash[SPLIT_TEST]);
+    dataset_close(&before);
+    dataset_close(&after);
+}
+
 static void test_counts_other_classes(void **state) {
     Fixture *fixture = *state;
     const int classes[] = {1, 2, 47, 62, 100};
@@ -320,6 +345,18 @@ static void test_order_is_a_permutation(void **state) {
 
 /* Every sample is equally likely at the first and at the last place: chi-squared with 99 degrees of freedom, whose 1e-6
  * bounds are 46 and 182. */
+/* Of three quarters of 2^32 numbers each third one would come twice as often, were none refused. */
+static void test_draws_are_uniform(void **state) {
+    (void)state;
+    enum { DRAWN = 3000 };
+    Draws draws = {.key = {.seed = 1, .purpose = DRAW_ORDER}};
+    int times[3] = {0};
+    for (int i = 0; i < DRAWN; i++) times[draws_below(&draws, UINT32_C(3) << 30) % 3]++;
+    for (int i = 0; i < 3; i++) /* 1000 expected, standard deviation 26 */
+        if (abs(times[i] - DRAWN / 3) > 130) fail_msg("residue %d: %d times", i, times[i]);
+    for (int i = 0; i < 100; i++) assert_int_equal(draws_below(&draws, 1), 0);
+}
+
 static void test_order_is_uniform(void **state) {
     Fixture *fixture = *state;
     enum { EPOCHS = 20000 };
@@ -391,11 +428,14 @@ int main(void) {
         DATASET_TEST(test_reads_colour),
         DATASET_TEST(test_refuses_halves_of_different_sets),
         DATASET_TEST(test_refuses_label_10),
+        DATASET_TEST(test_refuses_a_class_without_images),
+        DATASET_TEST(test_hashes_all_bytes),
         DATASET_TEST(test_counts_other_classes),
         DATASET_TEST(test_split_is_a_partition),
         DATASET_TEST(test_split_needs_two_images),
         DATASET_TEST(test_split_depends_on_its_seed_alone),
         DATASET_TEST(test_order_is_a_permutation),
+        cmocka_unit_test(test_draws_are_uniform),
         DATASET_TEST(test_order_is_uniform),
         DATASET_TEST(test_measures_each_channel),
         DATASET_TEST(test_cannot_measure_a_constant),
