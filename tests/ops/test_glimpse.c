@@ -1,6 +1,7 @@
 /* Where RAM looks and what it sees: Philox against Random123's known answers, the draws, the location policies, the
  * REINFORCE terms, and the retina at the corners. */
 #include "guarded.h"
+#include "backend/element/policy.h"
 #include "base/philox.h"
 
 #include <math.h>
@@ -156,6 +157,24 @@ static void test_distributions(void **state) {
     free(sample);
 }
 
+/* Each policy's numbers have a purpose of their own, and glimpse 0 is the start's. */
+static void test_purposes(void **state) {
+    (void)state;
+    const DrawKey row = {.seed = 1, .purpose = DRAW_START, .space = 2, .epoch = 3, .sample = 4};
+    for (Policy policy = POLICY_SAMPLE; policy <= POLICY_RANDOM; policy++) {
+        const bool random = policy == POLICY_RANDOM;
+        DrawKey key = row;
+        float noise[2], expected[2];
+        policy_noise(&(Draws){.seed = 1, .policy = policy}, row, 5, noise);
+        key.purpose = random ? DRAW_POLICY : DRAW_NOISE;
+        key.glimpse = 6;
+        const philox4x32_ctr_t block = philox_block(key, 0);
+        philox_normal(block.v[0], block.v[1], expected);
+        for (int axis = 0; axis < 2; axis++)
+            near((double)noise[axis], (double)(random ? philox_signed(block.v[axis]) : expected[axis]), 1e-6, "noise");
+    }
+}
+
 /* --- policies */
 
 static void test_policies(void **state) {
@@ -249,7 +268,9 @@ static void check_retina(Backend *backend, const Retina *retina, float x, float 
     uint8_t *memory = malloc(2 * (size_t)pixels);
     int32_t number = 1; /* the second of two pictures */
     float location[2] = {x, y};
-    for (int i = 0; i < 2 * pixels; i++) memory[i] = (uint8_t)dice_bits(&dice);
+    const uint32_t bright =
+        retina->scale > 256 ? 0xf8 : 0; /* of wide cells a column's sum may need more than 16 bits */
+    for (int i = 0; i < 2 * pixels; i++) memory[i] = (uint8_t)(dice_bits(&dice) | bright);
     const Pictures pictures = {.pixels = {memory}, .picture = {&number}};
     Guarded glimpse = guarded_new(1, features, features);
     backend->kernels->retina(backend, &span, retina, &pictures, (DevFloats){location}, guarded_floats(&glimpse));
@@ -301,7 +322,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_answers), cmocka_unit_test(test_keys),     cmocka_unit_test(test_draws_by_sample),
         cmocka_unit_test(test_distributions), cmocka_unit_test(test_policies), cmocka_unit_test(test_baselines),
-        cmocka_unit_test(test_retina),
+        cmocka_unit_test(test_retina),        cmocka_unit_test(test_purposes),
     };
     return cmocka_run_group_tests(tests, backend_set_up, backend_tear_down);
 }
