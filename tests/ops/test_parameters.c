@@ -53,7 +53,7 @@ static void check_layout(const Dims *dims, int count, const Expected *expected) 
     parameters_initialize(dims, &p, 42, values);
     parameters_initialize(dims, &p, 42, again);
     assert_memory_equal(values, again, p.layout.total * sizeof *values);
-    parameters_initialize(dims, &p, 43, again);
+    parameters_initialize(dims, &p, 42 + (UINT64_C(1) << 32), again);
     assert_int_equal(p.layout.fields, count);
     size_t end = 0;
     for (int i = 0; i < count; i++) {
@@ -118,7 +118,10 @@ static void test_dims_check(void **state) {
     Dims dims = default_dims(CORE_RNN, LOCATOR_MLP);
     assert_int_equal(dims_check(&dims).code, RAM_OK);
     dims.retina.scales = 1;
-    dims.retina.patch = 2000;
+    dims.retina.channels = 1;
+    dims.retina.patch = 1024;
+    assert_int_equal(dims_check(&dims).code, RAM_OK); /* 2^20 values */
+    dims.retina.patch = 1025;
     assert_int_equal(dims_check(&dims).code, RAM_USAGE);
 }
 
