@@ -108,6 +108,27 @@ static void check_wishes(Experiment *experiment, Optimizer *optimizer) {
     step_free(step);
 }
 
+static double norm_of(Step *step, uint32_t epoch) {
+    return step_run(step, &(StepInput){.epoch = epoch, .n = 6, .lr = 0}).norm;
+}
+
+/* Another epoch looks at other places of the same images, and a short batch is one of as many images, not a part of a
+ * whole one. The rate is 0, so that all steps are of the same parameters. */
+static void check_batches(Experiment *experiment, Optimizer *optimizer) {
+    const int64_t batch = experiment->config.train_batch;
+    Step *step = step_new(experiment, optimizer);
+    step_order(step, experiment->dataset.sample[SPLIT_TRAIN]);
+    const double first = norm_of(step, 1), second = norm_of(step, 2);
+    require(first != second && norm_of(step, 1) == first);
+    step_free(step);
+    experiment->config.train_batch = 6;
+    step = step_new(experiment, optimizer);
+    step_order(step, experiment->dataset.sample[SPLIT_TRAIN]);
+    require(norm_of(step, 1) == first);
+    step_free(step);
+    experiment->config.train_batch = batch;
+}
+
 static void evaluate(Experiment *experiment, const Optimizer *optimizer, Policy policy, int64_t rollouts,
                      Figures *figures) {
     enum { CLASSES = 10 };
@@ -162,6 +183,7 @@ static void run_variant(const Variant *variant, const char *folder, Comm *comm, 
     }
     print_hash(comm, variant->name, "figures", figures.value, (size_t)figures.count * sizeof *figures.value);
     check_wishes(&experiment, &optimizer);
+    check_batches(&experiment, &optimizer);
     optimizer_close(&optimizer);
     experiment_close(&experiment);
     free(values);
