@@ -247,6 +247,22 @@ static void test_find(void **state) {
     assert_refused(checkpoint_find(comm, folder, "auto", path), RAM_DATA, "no checkpoint in");
 }
 
+/* A set under the name of another step is not opened as that one, though all its hashes are right. */
+static void test_other_name(void **state) {
+    Comm *comm = *state;
+    char folder[FILE_PATH], own[FILE_PATH], other[FILE_PATH];
+    sample_folder(comm, "name", folder);
+    save(comm, folder, 5, 5);
+    join(own, folder, "step-00000005");
+    join(other, folder, "step-00000006");
+    if (comm_rank(comm) == 0) assert_ok(atomic_file_rename(own, other));
+    comm_barrier(comm);
+    Sample *sample = sample_new(0);
+    assert_refused(sample_load(comm, other, &sample->snapshot), RAM_DATA, "holds the checkpoint of step 5, not of 6");
+    assert_refused(checkpoint_find(comm, folder, other, own), RAM_DATA, "holds the checkpoint of step 5, not of 6");
+    sample_free(sample);
+}
+
 /* Going on from an older set: later ones belong to a course that was left, and must not win or crowd out the new. */
 static void test_course_left(void **state) {
     Comm *comm = *state;
@@ -356,12 +372,19 @@ static void test_impossible_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_part),
-        cmocka_unit_test(test_wrong_layout),  cmocka_unit_test(test_wrong_scalars),
-        cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_foreign_shard),
-        cmocka_unit_test(test_find),          cmocka_unit_test(test_course_left),
-        cmocka_unit_test(test_prune),         cmocka_unit_test(test_every_fault),
-        cmocka_unit_test(test_short_writes),  cmocka_unit_test(test_impossible_folder),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_part),
+        cmocka_unit_test(test_wrong_layout),
+        cmocka_unit_test(test_wrong_scalars),
+        cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_foreign_shard),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_course_left),
+        cmocka_unit_test(test_other_name),
+        cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_every_fault),
+        cmocka_unit_test(test_short_writes),
+        cmocka_unit_test(test_impossible_folder),
     };
     return cmocka_run_group_tests(tests, open_comm, close_comm);
 }
