@@ -149,6 +149,12 @@ run 0 eval one --set eval.rollouts=3
 says out "M = 3"
 run 0 eval one --set eval.policy=mean
 says out "test, policy's mean"
+for count in 1 3; do # roll-outs that are all alike change nothing
+    run 0 eval one --set eval.policy=center --set eval.rollouts=$count
+    says out "M = $count"
+    grep '^test, ' out | head -n 1 | sed 's/M = .*//' >alike$count
+done
+diff alike1 alike3 || fail "three equal roll-outs are other than one"
 find one -type f -exec cksum {} + | sort | diff before - >/dev/null || fail "an evaluation changed the run"
 
 # What cannot be evaluated.
