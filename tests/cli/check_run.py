@@ -8,6 +8,7 @@
   near RUN RUN SHARE                    other weights, apart by at most SHARE of how far they are from zero
   differ RUN RUN                        other weights
   within RUN                            the latest checkpoint stands within an epoch
+  moved RUN                             the moving average is that of the epochs' rewards, which are one step each
   rates RUN BATCHES KIND EPOCHS LR WARMUP [FACTOR PATIENCE]   the learning rate of each epoch's last step
   waited RUN PATIENCE EPOCHS            stopped early, PATIENCE epochs after the best, before EPOCHS
   lines RUN                             prints the lines that an evaluation of the best model must repeat
@@ -133,6 +134,14 @@ def near(one, other, share):
 
 def within(run):
     assert arrays(run, "latest")[1]["batch"] > 0
+
+
+def moved(run):
+    average = 0
+    for row in of_kind(run, "epoch"):
+        average += (row["reward"] - average) / 10
+    saved = arrays(run, "latest")[1]["moving_average"]
+    assert average > 0 and math.isclose(saved, average, rel_tol=1e-6), (saved, average)
 
 
 def rates(run, batches, kind, epochs, lr, warmup, factor=1, patience=1):

@@ -95,6 +95,10 @@ grep -q '"policy":"mean"' "variant$variants/metrics.jsonl" || fail "eval.policy 
 variant eval.rollouts=3 train.weight_decay=0.1
 grep -q '"rollouts":3' "variant$variants/metrics.jsonl" || fail "eval.rollouts is not in the metrics"
 
+# One step an epoch: the curve shows all rewards that the moving average is of.
+run 0 --config small.yaml --run-dir moved --set train.baseline=moving_average --set train.batch=1000
+check moved moved
+
 # Numbers that blow up.
 for ranks in 1 2; do
     run 76 --np $ranks --config small.yaml --run-dir nan$ranks --set train.lr=1000 --set train.optimizer=sgd
