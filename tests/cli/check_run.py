@@ -8,7 +8,9 @@
   near RUN RUN SHARE                    other weights, apart by at most SHARE of how far they are from zero
   differ RUN RUN                        other weights
   within RUN                            the latest checkpoint stands within an epoch
+  timed RUN                             that checkpoint has the time of its epoch so far
   moved RUN                             the moving average is that of the epochs' rewards, which are one step each
+  averages RUN                          the average of the weights is the weights themselves, but for rounding
   rates RUN BATCHES KIND EPOCHS LR WARMUP [FACTOR PATIENCE]   the learning rate of each epoch's last step
   waited RUN PATIENCE EPOCHS            stopped early, PATIENCE epochs after the best, before EPOCHS
   lines RUN                             prints the lines that an evaluation of the best model must repeat
@@ -136,12 +138,23 @@ def within(run):
     assert arrays(run, "latest")[1]["batch"] > 0
 
 
+def timed(run):
+    with h5py.File(f"{run}/checkpoints/latest/index.h5", "r") as file:
+        assert file["state"].attrs["seconds"] > 0
+
+
 def moved(run):
     average = 0
     for row in of_kind(run, "epoch"):
         average += (row["reward"] - average) / 10
     saved = arrays(run, "latest")[1]["moving_average"]
     assert average > 0 and math.isclose(saved, average, rel_tol=1e-6), (saved, average)
+
+
+def averages(run):
+    found = arrays(run, "latest")[0]
+    names = [name for name in found if name.startswith("param/")]
+    assert names and all(np.allclose(found[name], found["ema/" + name], rtol=0, atol=1e-5) for name in names)
 
 
 def rates(run, batches, kind, epochs, lr, warmup, factor=1, patience=1):

@@ -96,7 +96,7 @@ fingerprint whole | diff before - >/dev/null || fail "a finished run was changed
 run 64 --resume whole/checkpoints/latest --run-dir other
 error_has "is finished" "raise train.epochs"
 rm -rf other
-run 0 "${settings[@]}" --run-dir grown --set train.epochs=2
+run 0 "${settings[@]}" --run-dir grown --set train.epochs=2 --set train.ema=0
 run 0 --run-dir grown --resume auto --set train.epochs=3 --set train.batch=64
 quiet
 says out "changed: train.epochs was 2, is 3"
@@ -104,8 +104,10 @@ says out "changed: train.batch was 32, is 64"
 grep -q "changed: matrix products" out && fail "the same products are said to be others"
 LIBXSMM_TARGET=wsm run 0 --run-dir grown --resume auto --set train.epochs=4 # another instruction set
 says out "changed: matrix products were computed by LIBXSMM "
-run 0 --run-dir grown --resume auto --set train.epochs=5 --set train.ema=0.9 # the average begins here
+run 0 --run-dir grown --resume auto --set train.epochs=5 --set train.ema=0.9999 \
+    --set train.lr=0 # the average begins here
 quiet
+check averages grown # with the weights that were read, not with the first ones
 [ "$(grep -c '"kind":"epoch"' grown/metrics.jsonl)" -eq 5 ] || fail "not five epochs"
 
 # What may change: a fixed key never, a key of the epoch not within one, a free key, told in a line.
@@ -116,6 +118,7 @@ refuses_change() { # RANKS KEY=VALUE TEXT
     error_has "${2%=*} was '" "$3"
 }
 if "$python" "$here/check_run.py" within $folder >/dev/null 2>&1; then
+    check timed $folder
     fingerprint $folder >before
     for change in model.hidden=32 model.core=lstm train.optimizer=sgd; do
         refuses_change 1 $change --run-dir
