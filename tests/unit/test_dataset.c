@@ -343,8 +343,6 @@ static void test_order_is_a_permutation(void **state) {
     dataset_close(&dataset);
 }
 
-/* Every sample is equally likely at the first and at the last place: chi-squared with 99 degrees of freedom, whose 1e-6
- * bounds are 46 and 182. */
 /* Of three quarters of 2^32 numbers each third one would come twice as often, were none refused. */
 static void test_draws_are_uniform(void **state) {
     (void)state;
@@ -357,6 +355,8 @@ static void test_draws_are_uniform(void **state) {
     for (int i = 0; i < 100; i++) assert_int_equal(draws_below(&draws, 1), 0);
 }
 
+/* Every sample is equally likely at the first and at the last place: chi-squared with 99 degrees of freedom, whose 1e-6
+ * bounds are 46 and 182. */
 static void test_order_is_uniform(void **state) {
     Fixture *fixture = *state;
     enum { EPOCHS = 20000 };
