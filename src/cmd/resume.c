@@ -174,15 +174,16 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     const bool newest = checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
     if (!resume->own && strcmp(session->arguments.resume, "auto") == 0) TRY(take_saved_config(session, spec, folder));
     TRY(check_changes(&saved, config, &resume->state));
-    resume->judged_anew = is_judged_anew(&saved, config);
+    const bool over = train_is_over(config, &resume->state);
+    resume->judged_anew = !over && is_judged_anew(&saved, config); /* else there is nothing to come */
     resume->rate_anew = saved.train_lr != config->train_lr;
-    if (train_is_over(config, &resume->state)) {
+    if (over && !resume->own)
+        return status_error(RAM_USAGE, "%.400s is of a training that is finished: raise %s to go on from it", path,
+                            train_ended_by(config, &resume->state));
+    if (over) {
         TRY(check_finished(&saved, config, &resume->state));
         resume->finished = train_is_finished(&saved, &resume->state) || !newest;
     }
-    if (resume->finished && !resume->own)
-        return status_error(RAM_USAGE, "%.400s is of a training that is finished: raise train.epochs to go on from it",
-                            path);
     if (resume->own && !resume->finished && comm_rank(session->comm) == 0) TRY(check_metrics(resume, folder));
     log_info("going on from %s", path);
     saved_model_tell_changes(&saved, config, NULL);
@@ -201,7 +202,7 @@ Status resume_check_data(Resume *resume, const Experiment *experiment, const Pro
                             "the images are not those that the checkpoint was trained on, and cannot change in "
                             "the middle of an epoch: give the same data (data.dir, data.seed)");
     log_info("changed: the images are not those that the checkpoint was trained on");
-    resume->judged_anew = true;
+    resume->judged_anew = !train_is_over(&experiment->config, &resume->state);
     return status_ok();
 }
 

@@ -26,13 +26,13 @@ static bool may_be_checkpoint(const char *path) {
     return !status_failed(&cut) && manifest_exists(folder);
 }
 
-/* What has a name that a run needs, but is of another kind, would end the run once it came to it. */
+/* A file where a run needs a folder, or a folder where it needs a file, would end the run once it came to it. */
 static Status check_names(const char *path) {
     static const struct {
         const char *name;
         bool is_folder;
-    } needed[] = {
-        {"checkpoints", true}, {"traces", true}, {"config.yaml", false}, {"metrics.jsonl", false}, {"run.log", false}};
+    } needed[] = {{"checkpoints", true},    {"traces", true},   {"config.yaml", false},
+                  {"metrics.jsonl", false}, {"run.log", false}, {".lock", false}};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
         char file[FILE_PATH];
         struct stat facts;

@@ -65,11 +65,11 @@ static Status missing(const IdxFolder *folder, IdxFile file) {
             folder->prefix, names.name[0], colour, folder->directory, entry, prefix_length(&names, entry), entry);
     char working[DATASET_PATH] = ""; /* a checkpoint's configuration may name a folder of another working folder */
     const bool relative = folder->directory[0] != '/' && getcwd(working, sizeof working);
-    return status_error(RAM_USAGE,
-                        "no file %s%s%s, plain or .gz, in the data folder %s%s%s: run data/fetch_mnist.sh, or name the "
-                        "folder of your IDX files with data.dir, or with $RAM_DATA where data.dir is empty",
-                        folder->prefix, names.name[0], colour, folder->directory, relative ? " of " : "",
-                        relative ? working : "");
+    return status_error(
+        RAM_USAGE,
+        "no file %s%s%s, plain or .gz, in the data folder %.120s%s%.100s: run data/fetch_mnist.sh, or name the "
+        "folder of your IDX files with data.dir, or with $RAM_DATA where data.dir is empty",
+        folder->prefix, names.name[0], colour, folder->directory, relative ? " of " : "", relative ? working : "");
 }
 
 static void note_unread(IdxFolder *folder, const char *read, const char *unread) {

@@ -292,13 +292,13 @@ static Status measure_checkpoint(const Experiment *experiment, const Optimizer *
 
 static Status measure_steps(Steps *plain, int64_t steps, Provenance *provenance, BenchFigures *figures) {
     Experiment *experiment = plain->experiment;
+    TRY(measure_checkpoint(experiment, &plain->optimizer, provenance, figures)); /* first: it may find no place */
     TRY(measure_peak(experiment, &figures->peak));
     figures->step_seconds = time_steps(plain, steps);
     figures->train_rate = (double)experiment->config.train_batch / figures->step_seconds;
     TRY(time_reduction(experiment, figures));
     ram_load(&experiment->ram, optimizer_parameters(&plain->optimizer));
-    TRY(measure_evaluation(experiment, figures));
-    return measure_checkpoint(experiment, &plain->optimizer, provenance, figures);
+    return measure_evaluation(experiment, figures);
 }
 
 Status bench_run(Experiment *experiment, int64_t steps, Provenance *provenance, BenchFigures *figures) {

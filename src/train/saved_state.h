@@ -23,7 +23,7 @@ typedef struct {
     int64_t best_step, best_epoch; /* of the best set that is saved; 0: none yet */
     double best_saved_error; /* schedule.mean_error then, 101: none yet; the next best must be less. schedule.best_error
                                 may be of a model that could not be saved */
-    int64_t untested;        /* 1: of a training that is done, but the test set could not be measured yet */
+    int64_t untested;        /* 1: no epoch is left, but the test set could not be measured yet */
     int64_t metrics_bytes;   /* metrics.jsonl when this was saved, */
     char metrics_hash[HASH_TEXT]; /* and its hash; the only member that is no number, and the last */
 } SavedState;

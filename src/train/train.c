@@ -134,10 +134,8 @@ static void look_for_best(Training *t) {
     const int64_t best = t->state.best_step;
     if (!t->options->own || best == 0 || best == t->state.step) return;
     if (checkpoint_has(t->experiment->comm, t->options->folder->checkpoints, best)) return;
-    log_info(
-        "the best checkpoint so far, of step %lld, is not there any more: the best model is chosen from the epochs "
-        "from here on",
-        (long long)best);
+    log_info("the best checkpoint so far, of step %lld, is not there any more: %s", (long long)best,
+             over(t) ? "the last model takes its place" : "the best model is chosen from the epochs from here on");
     forget_best(&t->state);
     t->best_gone = true;
 }
@@ -202,22 +200,25 @@ Status train_room(Experiment *experiment) {
 
 /* --- checkpoints */
 
+/* The next save's metrics.jsonl ends here. */
 static Status mark_metrics(Training *t) {
-    if (comm_rank(t->experiment->comm) != 0) return status_ok();
-    return metrics_mark(&t->metrics, &t->state.metrics_bytes, t->state.metrics_hash);
+    Comm *comm = t->experiment->comm;
+    SavedState *s = &t->state;
+    TRY(check_folder(comm, t->options));
+    return comm_agree(comm, comm_rank(comm) == 0 ? metrics_mark(&t->metrics, &s->metrics_bytes, s->metrics_hash)
+                                                 : status_ok());
 }
 
 static void warn(const Status *status) {
     if (status_failed(status)) log_warning("%s; the checkpoint itself is saved", status->message);
 }
 
-/* Saves the state as it is. Links and old sets can wait for the next time, but the best is spared till then. */
-static Status save(Training *t) {
+/* Links and old sets can wait for the next time, but the best is spared till then. */
+static Status save_as_marked(Training *t) {
     Comm *comm = t->experiment->comm;
     const char *folder = t->options->folder->checkpoints;
     TRY(health_check(t->experiment, &t->optimizer, &t->state));
     TRY(check_folder(comm, t->options));
-    TRY(comm_agree(comm, mark_metrics(t)));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
     TRY(check_folder(comm, t->options)); /* a save takes its time */
     const Status marked = t->state.best_step > 0 ? checkpoint_mark_best(comm, folder, t->state.best_step) : status_ok();
@@ -226,6 +227,12 @@ static Status save(Training *t) {
     warn(&pruned);
     t->saved_at = clock_now();
     return status_ok();
+}
+
+/* Saves the state as it is. */
+static Status save(Training *t) {
+    TRY(mark_metrics(t));
+    return save_as_marked(t);
 }
 
 /* A checkpoint on the way: where it cannot be written the training goes on, and says so. RAM_NUMERIC. */
@@ -381,6 +388,7 @@ static Status close_epoch(Training *t, bool *best) {
     progress_epoch(&t->progress, &point, &validation, *best);
     s->epoch++;
     s->batch = 0;
+    s->untested = 0;
     s->seconds = 0;
     memset(s->sum, 0, sizeof s->sum);
     return status_ok();
@@ -438,15 +446,21 @@ static Status measure_best(Training *t) {
     return measure_model(t->experiment, t->test, &t->metrics, s->best_epoch, s->best_step, &learned);
 }
 
-/* Measures before the last checkpoint, so that a finished run has its figures. Where that fails the epochs are saved
- * all the same, and the next start measures. */
+/* Measures before the last checkpoint, so that a finished run has its figures. Where that fails the training is saved
+ * as it was before, once, and the next start measures. */
 static Status end_training(Training *t) {
+    TRY(mark_metrics(t));
+    const SavedState before = t->state;
     const Status measured = measure_best(t);
+    if (!status_failed(&measured)) {
+        t->state.untested = 0;
+        return save(t);
+    }
     if (measured.code == RAM_NUMERIC) return measured;
-    t->state.untested = status_failed(&measured);
-    TRY(save(t));
-    if (!t->state.untested) return status_ok();
-    return status_error(measured.code, "%.600s; the training is saved, --resume auto measures its best model",
+    t->state = before;
+    t->state.untested = 1;
+    if (!before.untested) TRY(save_as_marked(t));
+    return status_error(measured.code, "%.400s; the training is saved, --resume auto measures its best model",
                         measured.message);
 }
 

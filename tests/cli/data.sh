@@ -67,7 +67,7 @@ mkdir empty
 refuses 64 "no file train-images-idx3-ubyte (in colour: train-images-idx4-ubyte), plain or .gz, in" \
     data --set data.dir=empty --export none.h5
 mv own/train-images-idx4-ubyte.gz empty
-refuses 64 "no file train-labels-idx1-ubyte, plain or .gz, in the data folder empty of $work:" \
+refuses 64 "no file train-labels-idx1-ubyte, plain or .gz, in the data folder empty of $(pwd -P):" \
     data --set data.dir=empty --export none.h5
 refuses 64 "in the data folder $work/empty:" data --set data.dir="$work/empty" --export none.h5
 cp -r data led

@@ -47,8 +47,13 @@ for _ in 1 2; do
     error_has "ermission denied" "the training is saved"
     [ "$(readlink unread/checkpoints/latest)" = "${steps[2]}" ] || fail "an epoch is lost with a best set that cannot be read"
 done
+[ -z "$(find unread -name '.bad*')" ] || fail "each start that cannot measure leaves a set"
 refuses 64 "cannot change any more" --run-dir unread --resume auto --set seed=2
 chmod 644 "unread/checkpoints/${steps[0]}/MANIFEST"
+refuses 64 "of a training that is finished" --resume unread/checkpoints/latest --run-dir taken
+cp -r unread anew
+run 0 --run-dir anew --resume auto --set eval.rollouts=2 # with no epoch to come the best stays the best
+says out "best model: epoch 1,"
 run 0 --run-dir unread --resume auto
 check same flat unread
 run 0 --run-dir unread --resume auto
