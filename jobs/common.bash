@@ -459,17 +459,17 @@ make_row() { # of the variant, over those of its runs that were made so and have
     find_made errors.txt
     [ -z "$variants" ] || title+=", $variant_name"
     for setting in "${settings[@]}"; do [ "$setting" = --set ] || title+=", $setting"; done
-    [ ${#found[@]} -gt 0 ] || { rows+=("| $title | 0 | not run | not run | not run | not run |") && return; }
+    [ ${#found[@]} -gt 0 ] || { rows+=("| $title | 0 | not run | not run | not run | not run | not run |") && return; }
     made+=("${found[@]%/*}")
     augmented=$(resolve "${found[0]%/*}/config.yaml" | awk -F = 'sub(/^augment\./, "") && $2 != 0 { print $1, $2 }' | paste -sd ,)
     rows+=("$(cat "${found[@]}" | awk -v name="$title${augmented:+ (augmented: ${augmented//,/, })}" '
-        { for (i = 1; i <= 4; i++) { sum[i] += $i; square[i] += $i * $i } }
+        { for (i = 1; i <= 5; i++) { sum[i] += $i; square[i] += $i * $i } }
         function entry(i) {
             if (NR == 1) return sprintf("%.2f", sum[i])
             variance = (square[i] - sum[i] * sum[i] / NR) / (NR - 1)
             return sprintf("%.2f +- %.2f", sum[i] / NR, sqrt(variance > 0 ? variance : 0))
         }
-        END { printf "| %s | %d | %s | %s | %s | %s |\n", name, NR, entry(1), entry(4), entry(2), entry(3) }')")
+        END { printf "| %s | %d | %s | %s | %s | %s | %s |\n", name, NR, entry(1), entry(4), entry(2), entry(5), entry(3) }')")
 }
 
 computed_on() { # RUNS...: what computed them, as their logs say
@@ -488,8 +488,8 @@ print_rows() {
     {
         echo "Test error in percent, mean and sample standard deviation over the seeds${on:+; computed on $on}:"
         echo
-        echo "| task | seeds | M = 1 | M = 10 | random glimpses, M = 1 | centre alone, M = 1 |"
-        echo "|---|---|---|---|---|---|"
+        echo "| task | seeds | M = 1 | M = 10 | random glimpses, M = 1 | M = 10 | centre alone, M = 1 |"
+        echo "|---|---|---|---|---|---|---|"
         printf '%s\n' "${rows[@]}"
     } | tee "$sweep/rows.md"
 }

@@ -4,7 +4,8 @@
 # TASK is the name of a configuration: configs/TASK.yaml. Trains seeds 1 to N (5) one after the other on this machine,
 # each into logs/TASK-sweep/as_configured-seed-S; measures the model of each that was best on validation on the test set,
 # with one roll-out and with ten; prints mean and sample standard deviation over the seeds. With --variants (as
-# jobs/sweep.slurm takes them) a row for each variant. What is there already is reused, an interrupted run goes on.
+# jobs/sweep.slurm takes them) a row for each variant. What is there already is reused, an interrupted run goes on
+# (interrupt it by Ctrl-C: a signal to this script alone leaves its training to go on by itself).
 # On the login node of a Slurm cluster an array of jobs does the same side by side (jobs/sweep.slurm --measure); the task
 # that ends last prints the rows. Those of the last call are in logs/TASK-sweep/rows.md too. Within an allocation, and
 # with --here, it trains where it is started: on a GPU, or else on a rank per core.

@@ -35,10 +35,10 @@ refuses "model.glimpses" mnist --variants="$work/bad.variants"
 reproduce first
 row=$(tail -n 1 "$work/first")
 echo "$row"
-# | mnist, train.epochs=4 | 1 | M = 1 | M = 10 | random | centre |
+# | mnist, train.epochs=4 | 1 | M = 1 | M = 10 | random | M = 10 | centre |
 awk -F'|' '{
-    one = $4; ten = $5; random = $6; centre = $7
-    exit !(NF == 8 && $2 == " mnist, train.epochs=4 " && ten > 0 && ten < one && one < 6 && one < random && one < centre)
+    one = $4; ten = $5; random = $6; randoms = $7; centre = $8
+    exit !(NF == 9 && ten < randoms && randoms < random && $2 == " mnist, train.epochs=4 " && ten > 0 && ten < one && one < 6 && one < random && one < centre)
 }' <<<"$row" || exit 1
 reproduce second
 [ "$(tail -n 1 "$work/second")" = "$row" ] || { echo "FAILED: another row when called again" && exit 1; }
