@@ -82,15 +82,15 @@ cat sweep-"${job}"_*.out >out
 says out "| tiny, train.epochs=2, augment.shift=1 (augmented: shift 1) | 2 | "
 "$python" - "$clone/logs/tiny-sweep" >err 2>&1 <<'PYTHON' || fail "the row is not that of the runs"
 import glob, json, re, statistics, sys
-columns = [[], [], [], []]
+columns = [[], [], [], [], []]
 for run in glob.glob(sys.argv[1] + "/as_configured-seed-?"):
     for rollouts in 1, 10:
         errors = [json.loads(line)["error"] for line in open(f"{run}/eval-{rollouts}.jsonl") if line.startswith('{"kind":"eval"')]
         assert len(errors) == 3
         columns[0 if rollouts == 1 else 1].append(errors[0])
+        columns[2 if rollouts == 1 else 3].append(errors[1])
         if rollouts == 1:
-            columns[2].append(errors[1])
-            columns[3].append(errors[2])
+            columns[4].append(errors[2])
 row = open(sys.argv[1] + "/rows.md").read().splitlines()[-1]
 found = re.findall(r"([0-9.]+) \+- ([0-9.]+)", row)
 wanted = [(f"{statistics.mean(c):.2f}", f"{statistics.stdev(c):.2f}") for c in columns]
