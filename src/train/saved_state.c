@@ -157,14 +157,14 @@ Status saved_state_restore(const Experiment *experiment, const Checkpoint *check
     TRY(saved_state_read(checkpoint, state));
     TRY(copy_new(experiment, copy_bytes(experiment, optimizer), &copy));
     host_vectors(optimizer, copy, vector);
+    const bool imported = state->step == 0; /* the optimiser begins, too */
+    const bool begins = optimizer->average.address && (imported || !checkpoint_has_vector(checkpoint, AVERAGE));
     const int last = optimizer->vectors - 1; /* the average, where there is one */
-    const bool begins = optimizer->average.address && !checkpoint_has_vector(checkpoint, AVERAGE);
-    const int saved = state->step == 0 ? 1 : begins ? last : optimizer->vectors; /* imported: the optimiser begins */
+    const int saved = imported ? 1 : optimizer->vectors - begins;
     const Status status =
         checkpoint_read_vectors(experiment->comm, checkpoint, &experiment->ram.parameters.layout, saved, vector);
     if (!status_failed(&status)) {
-        if (optimizer->average.address && saved <= last)
-            memcpy(vector[last].values, vector[0].values, vector_bytes(optimizer));
+        if (begins) memcpy(vector[last].values, vector[0].values, vector_bytes(optimizer));
         for (int i = 0; i < optimizer->vectors && copy; i++)
             backend->kernels->upload(backend, optimizer->vector[i].values.address, vector[i].values,
                                      vector_bytes(optimizer));

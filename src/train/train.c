@@ -213,12 +213,12 @@ static void warn(const Status *status) {
     if (status_failed(status)) log_warning("%s; the checkpoint itself is saved", status->message);
 }
 
-/* Links and old sets can wait for the next time, but the best is spared till then. */
+/* In a folder that has just been looked at. Links and old sets can wait for the next time, but the best is spared till
+ * then. */
 static Status save_as_marked(Training *t) {
     Comm *comm = t->experiment->comm;
     const char *folder = t->options->folder->checkpoints;
     TRY(health_check(t->experiment, &t->optimizer, &t->state));
-    TRY(check_folder(comm, t->options));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
     TRY(check_folder(comm, t->options)); /* a save takes its time */
     const Status marked = t->state.best_step > 0 ? checkpoint_mark_best(comm, folder, t->state.best_step) : status_ok();
@@ -459,6 +459,7 @@ static Status end_training(Training *t) {
     if (measured.code == RAM_NUMERIC) return measured;
     t->state = before;
     t->state.untested = 1;
+    TRY(check_folder(t->experiment->comm, t->options));
     if (!before.untested) TRY(save_as_marked(t));
     return status_error(measured.code, "%.400s; the training is saved, --resume auto measures its best model",
                         measured.message);
