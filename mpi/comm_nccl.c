@@ -453,9 +453,10 @@ bool comm_nccl_records(const CommNccl *n) { return n->records; }
  * wait for CUDA. A recorded sum is followed by kernels that have run before. */
 static Status sum_at_once(CommNccl *n, float *floats, int64_t count, cudaStream_t stream, const char *what) {
     enum cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-    TRY(start_sum(n, floats, count, stream, what));
     const cudaError_t error = cudaStreamIsCapturing(stream, &capture);
     if (error != cudaSuccess) return cuda_failed(n, error, what);
+    if (capture == cudaStreamCaptureStatusInvalidated) return status_ok(); /* NCCL would fail, and for good */
+    TRY(start_sum(n, floats, count, stream, what));
     return capture == cudaStreamCaptureStatusNone ? wait_for(n, stream, what) : status_ok();
 }
 

@@ -45,7 +45,8 @@ bool comm_nccl_records(const CommNccl *nccl);
 
 /* floats (count), device memory, becomes the sum over all ranks when `stream` (a cudaStream_t) gets there. In an order
  * of NCCL's own: the same bits on the same ranks and GPUs. `what` names the sum for the message. Returns when it is
- * done; but where the stream is under capture (comm_nccl_records), on all ranks alike, the sum is part of the graph.
+ * done; but where the stream is under capture (comm_nccl_records), on all ranks alike, the sum is part of the graph. In
+ * a capture that CUDA has given up nothing is asked of NCCL: then no rank may play its graph.
  * @collective, when it is played too */
 void comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what);
 

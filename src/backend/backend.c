@@ -75,9 +75,10 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
     return spans;
 }
 
-void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context) {
+void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, RecordAgreed agreed,
+                          void *context) {
     if (backend->kernels->run_recorded)
-        backend->kernels->run_recorded(backend, record, lanes, work, context);
+        backend->kernels->run_recorded(backend, record, lanes, work, agreed, context);
     else
         work(context);
 }

@@ -217,6 +217,10 @@ typedef void (*ThreadWork)(void *context, int thread);
 /* Called to ask for kernels that are to be recorded (backend_run_recorded). */
 typedef void (*RecordedWork)(void *context);
 
+/* Whether all who do the work together have made their record of it; `mine`: RAM_UNAVAILABLE, and why, where this one
+ * has not. @collective among them */
+typedef Status (*RecordAgreed)(void *context, Status mine);
+
 /* What a backend keeps of work that comes again and again (backend_run_recorded). */
 typedef struct BackendRecord BackendRecord;
 
@@ -244,7 +248,8 @@ typedef struct {
     /* Calls `work`, which asks for no kernels, on every thread of the host, returns when all have returned. */
     void (*run_threads)(Backend *backend, ThreadWork work, void *context);
     /* See backend_run_recorded; NULL where nothing is recorded. */
-    void (*run_recorded)(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
+    void (*run_recorded)(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, RecordAgreed agreed,
+                         void *context);
     void (*forget)(Backend *backend, BackendRecord *record);
     /* Returns when all that was asked for is done: for those who measure. */
     void (*wait)(Backend *backend);
@@ -383,8 +388,11 @@ int backend_spans(const Backend *backend, const Span *lanes, int lanes_most, Lan
 
 /* Calls `work`, which asks for kernels alone, no upload or download, and for the same lanes always for the same kernels
  * with the same arguments: a backend that is quicker at it plays a record of them (on a GPU a CUDA graph) in place of
- * the work. *record: NULL at first; backend_forget() it. */
-void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, void *context);
+ * the work. *record: NULL at first; backend_forget() it. Work that others take part in, a sum over ranks in it, is
+ * played by all of them or by none: `agreed`, NULL where there are none, is asked once for the record of each `lanes`.
+ */
+void backend_run_recorded(Backend *backend, BackendRecord **record, Span lanes, RecordedWork work, RecordAgreed agreed,
+                          void *context);
 void backend_forget(Backend *backend, BackendRecord *record); /* NULL is allowed */
 
 /* Host memory, zeros, from and to which a GPU copies by itself (pinned): for what travels often. */

@@ -188,8 +188,16 @@ static void compute_all(void *context) {
 
 /* --- */
 
-static void play(Step *step, BackendRecord **record, RecordedWork work) {
-    backend_run_recorded(step->experiment->backend, record, step->lanes, work, step);
+/* The reduction sums over the ranks: it is in the record of all of them, or of none. */
+static Status agree_on_record(void *context, Status mine) {
+    const Step *step = context;
+    Comm *comm = step->experiment->comm;
+    if (status_failed(&mine)) mine = status_error(mine.code, "%s, on rank %d", mine.message, comm_rank(comm));
+    return comm_agree(comm, mine);
+}
+
+static void play(Step *step, BackendRecord **record, RecordedWork work, RecordAgreed agreed) {
+    backend_run_recorded(step->experiment->backend, record, step->lanes, work, agreed, step);
 }
 
 /* While the GPU computes. A last batch of an epoch has none behind it: the order is to be another. */
@@ -204,14 +212,14 @@ static void draw_next(Step *step) {
 
 static void play_step(Step *step) {
     if (reduction_is_recordable(step->reduction)) {
-        play(step, &step->record, compute_all);
+        play(step, &step->record, compute_all, agree_on_record);
         draw_next(step);
         return;
     }
-    play(step, &step->before, compute_gradient);
+    play(step, &step->before, compute_gradient, NULL);
     draw_next(step);
     reduce(step);
-    play(step, &step->after, update);
+    play(step, &step->after, update, NULL);
 }
 
 static void compute_piece_by_piece(Step *step, const StepInput *input) {

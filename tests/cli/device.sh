@@ -74,6 +74,15 @@ if [ "$device" = cuda ]; then
         EMULATED_LAUNCHES=yes run 0 --set train.epochs=2 --run-dir launches --device cuda
         most=$(sed -n 's/^launches: //p' err | sort -n | tail -n 1)
         [ "${most:-1000}" -le 111 ] || fail "a step takes ${most:-no} launches, more than 111"
+        # CUDA refuses to record a step on one rank: no rank plays its record, at the first batch or at a later one.
+        EMULATED_NCCL=yes run 0 --np 3 --config small.yaml --set train.epochs=2 --comm nccl --run-dir recorded --device cuda
+        for refusal in 0:5 2:0 1:80; do
+            EMULATED_REFUSAL=$refusal EMULATED_NCCL=yes run 0 --np 3 --config small.yaml --set train.epochs=2 --comm nccl \
+                --run-dir "refused$refusal" --device cuda
+            says err "no CUDA graph can be made of this work"
+            says err ", on rank ${refusal%:*}): its kernels are launched one by one"
+            check same recorded "refused$refusal"
+        done
         # A batch that the GPU has no room for: no rank begins.
         export EMULATED_MEMORY=$((164 << 20))
         for np in 1 2 3; do

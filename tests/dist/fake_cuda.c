@@ -93,6 +93,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 /* The one sum that a graph holds. */
 static struct {
     int capturing;
+    int given_up;
     float *floats;
     size_t count;
 } the_graph;
@@ -104,6 +105,9 @@ void nccl_ranks_capture(float *floats, size_t count) {
     the_graph.count = count;
 }
 
+void nccl_ranks_give_up_capture(int begin) { the_graph.given_up = begin; }
+int nccl_ranks_capture_is_given_up(void) { return the_graph.given_up; }
+
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
     if (!is_usable(stream) || mode != cudaStreamCaptureModeRelaxed || the_graph.capturing) return cudaErrorInvalidValue;
     the_graph.capturing = 1;
@@ -112,7 +116,9 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
 }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status) {
-    *status = the_graph.capturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    *status = the_graph.given_up    ? cudaStreamCaptureStatusInvalidated
+              : the_graph.capturing ? cudaStreamCaptureStatusActive
+                                    : cudaStreamCaptureStatusNone;
     return stream ? cudaSuccess : cudaErrorInvalidValue;
 }
 

@@ -219,6 +219,7 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataTyp
     if (!getenv("NCCL_GRAPH_REGISTER")) return ncclInvalidUsage;
     float *floats = nccl_ranks_host(to);
     if (comm->state != ncclSuccess) return comm->state; /* as the real one, which goes on answering a failure */
+    if (nccl_ranks_capture_is_given_up()) return comm->state = ncclUnhandledCudaError;
     if (nccl_ranks_is_capturing()) {
         if (is_mode_of("uncaptured", comm->rank)) return comm->state = ncclInvalidUsage;
         nccl_ranks_capture(floats, count);

@@ -20,6 +20,10 @@ void nccl_ranks_sum(float *floats, size_t count);
 int nccl_ranks_is_capturing(void);
 void nccl_ranks_capture(float *floats, size_t count);
 
+/* Between the two calls a stream is under a capture that CUDA has given up. */
+void nccl_ranks_give_up_capture(int begin);
+int nccl_ranks_capture_is_given_up(void);
+
 /* Whether CUDA remembers an error, for which the next launch of a kernel would be blamed. */
 int nccl_ranks_is_blamed(void);
 

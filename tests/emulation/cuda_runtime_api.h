@@ -2,8 +2,8 @@
  * is launched, or when a graph is that has captured it, block after block, its threads taking turns at every barrier.
  * So the kernels' own text is tested on machines without a GPU, and without a toolkit. It says nothing of speed, races
  * between blocks, or the GPU's arithmetic. The variable EMULATED_MEMORY is the GPU's memory in bytes; with
- * EMULATED_LAUNCHES standard error tells how many launches a graph has. Must not know the backend. Nothing here is
- * collective. */
+ * EMULATED_LAUNCHES standard error tells how many launches a graph has; EMULATED_REFUSAL=R:N is emulate_refusal(N) on
+ * rank R. Must not know the backend. Nothing here is collective. */
 #ifndef RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
 #define RAM_TESTS_EMULATION_CUDA_RUNTIME_API_H
 

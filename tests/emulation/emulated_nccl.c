@@ -33,11 +33,20 @@ typedef struct {
     Comm *comm;
     float *floats;
     int64_t count;
+    bool recorded;
 } Sum;
+
+/* NCCL hangs where a sum is part of a graph on some ranks alone. */
+static void check_recorded(const Sum *s) {
+    int64_t recorded[2] = {s->recorded, -(int64_t)s->recorded}; /* most and, negative, least */
+    comm_max(s->comm, recorded, 2);
+    require(recorded[0] == -recorded[1]);
+}
 
 static void sum(const void *argument) {
     const Sum *s = argument;
     const int ranks = comm_size(s->comm);
+    check_recorded(s);
     float *all = memory_new((size_t)(ranks * s->count), sizeof *all);
     comm_gather(s->comm, s->floats, (size_t)s->count * sizeof *all, all);
     for (int64_t i = 0; i < s->count; i++) {
@@ -55,7 +64,7 @@ bool comm_nccl_records(const CommNccl *nccl) {
 void comm_nccl_sum(CommNccl *nccl, float *floats, int64_t count, void *stream, const char *what) {
     (void)what;
     require(nccl->use == NCCL_SUMS && stream && (comm_nccl_records(nccl) || !emulate_is_capturing()));
-    emulate_call(sum, &(Sum){nccl->comm, floats, count}, sizeof(Sum));
+    emulate_call(sum, &(Sum){nccl->comm, floats, count, emulate_is_capturing()}, sizeof(Sum));
 }
 
 void comm_nccl_exchange(CommNccl *nccl, int sends, const Message *send, int receives, const Message *receive,

@@ -117,8 +117,9 @@ struct EmulatedGraph {
     std::vector<std::function<void()>> work;
 };
 static EmulatedGraph *captured;
-static int refusal = -1; /* the launch that is refused; -1: none */
-static int left;         /* launches until then */
+static const int ASK = -2;
+static int refusal = ASK; /* the launch that is refused; -1: none; ASK: as the environment says */
+static int left;          /* launches until then */
 static bool refused, last_refused;
 
 static void ask(std::function<void()> work) {
@@ -154,11 +155,20 @@ void emulate_call(void (*work)(const void *argument), const void *argument, size
 
 void emulate_refusal(int launches) { refusal = launches; }
 
+/* Of this rank in EMULATED_REFUSAL; -1: none. */
+static int refusal_of_environment() {
+    const char *text = std::getenv("EMULATED_REFUSAL"), *own = std::getenv("OMPI_COMM_WORLD_RANK");
+    int rank, launch;
+    if (!text || std::sscanf(text, "%d:%d", &rank, &launch) != 2) return -1;
+    return rank == (own ? std::atoi(own) : 0) ? launch : -1;
+}
+
 bool emulate_is_capturing() { return captured != nullptr; }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
     if (captured) std::abort();
     captured = new EmulatedGraph;
+    if (refusal == ASK) refusal = refusal_of_environment();
     left = refusal;
     refused = refusal == 0;
     return cudaSuccess;

@@ -17,7 +17,17 @@ typedef struct {
     DevFloats sum, step; /* (COUNT) */
     DevDoubles squares;  /* (1): of `sum`, by way of the scratch memory */
     int calls;
+    RecordAgreed agreed;
+    int asked; /* times that `agreed` was */
+    bool made; /* what it was asked with last */
 } Adding;
+
+static Status refuse(void *context, Status mine) {
+    Adding *adding = context;
+    adding->asked++;
+    adding->made = !status_failed(&mine);
+    return status_error(RAM_UNAVAILABLE, "another rank has none");
+}
 
 static void add(void *context) {
     Adding *adding = context;
@@ -30,7 +40,7 @@ static void check(Adding *adding, BackendRecord **record, int64_t batch, int cal
     const Span lanes = {.batch = batch, .lanes = 1, .lane_count = 1, .samples = 1};
     float values[COUNT];
     double squares;
-    backend_run_recorded(adding->backend, record, lanes, add, adding);
+    backend_run_recorded(adding->backend, record, lanes, add, adding->agreed, adding);
     adding->backend->kernels->download(adding->backend, values, adding->sum.address, sizeof values);
     adding->backend->kernels->download(adding->backend, &squares, adding->squares.address, sizeof squares);
     assert_int_equal(adding->calls, calls);
@@ -108,7 +118,36 @@ static void test_refusal(void **state) {
     }
 }
 
+/* Another rank has no record: this one plays none either, and is asked once for each, with or without one of its own,
+ * so that the ranks ask each other alike. */
+static void test_agreement(void **state) {
+    (void)state;
+    for (int launch = -1; launch <= 1; launch++) {
+        Adding adding;
+        BackendRecord *record = NULL;
+        open_adding(&adding);
+        adding.agreed = refuse;
+        check(&adding, &record, 8, 1, 1);
+        assert_int_equal(adding.asked, 0);
+        emulate_refusal(launch);
+        check(&adding, &record, 8, 3, 2); /* once in vain */
+        assert_int_equal(adding.asked, 1);
+        assert_int_equal(adding.made, launch == -1);
+        check(&adding, &record, 8, 4, 3);
+        assert_int_equal(adding.asked, 1);
+        check(&adding, &record, 5, 5, 4);
+        check(&adding, &record, 5, 6, 5);
+        assert_int_equal(adding.asked, 2);
+        assert_false(adding.made);
+        check(&adding, &record, 5, 7, 6);
+        assert_int_equal(adding.asked, 2);
+        emulate_refusal(-1);
+        close_adding(&adding, record);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_record), cmocka_unit_test(test_refusal)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_record), cmocka_unit_test(test_refusal),
+                                       cmocka_unit_test(test_agreement)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,12 +4,14 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* One of a list: a step has whole batches and a short last one. */
 struct BackendRecord {
     Span lanes;
     bool warm;             /* has run as it is: libraries are loaded, and the scratch memory has its size */
+    bool tried;            /* to be recorded */
     cudaGraphExec_t graph; /* NULL: not recorded */
     BackendRecord *next;
 };
@@ -28,8 +30,7 @@ static BackendRecord *find(BackendRecord **list, const Span *lanes) {
     return record;
 }
 
-/* Relaxed: other threads (MPI's, NCCL's) may call CUDA meanwhile. What cannot be recorded is told once, and done
- * without a record from then on: a driver's refusal costs time, not the training. */
+/* Relaxed: other threads (MPI's, NCCL's) may call CUDA meanwhile. */
 static void record_graph(CudaBackend *cuda, BackendRecord *record, RecordedWork work, void *context) {
     cudaGraph_t graph = NULL;
     CUDA_TRY(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeRelaxed));
@@ -42,16 +43,33 @@ static void record_graph(CudaBackend *cuda, BackendRecord *record, RecordedWork 
     if (graph) CUDA_TRY(cudaGraphDestroy(graph));
     if (!cuda->unrecordable[0]) return;
     record->graph = NULL;
-    cudaGetLastError(); /* it was of the capture, and has been told */
+    cudaGetLastError(); /* it was of the capture, and will be told */
+}
+
+/* Once for each record. What cannot be recorded is told once, and done without a record from then on: a driver's
+ * refusal costs time, not the training. */
+static void try_to_record(CudaBackend *cuda, BackendRecord *record, RecordedWork work, RecordAgreed agreed,
+                          void *context) {
+    const bool told = cuda->unrecordable[0];
+    record->tried = true;
+    if (!told) record_graph(cuda, record, work, context);
+    Status made = cuda->unrecordable[0] ? status_error(RAM_UNAVAILABLE, "%s", cuda->unrecordable) : status_ok();
+    if (agreed) made = agreed(context, made);
+    if (!status_failed(&made)) return;
+    if (record->graph) CUDA_TRY(cudaGraphExecDestroy(record->graph));
+    record->graph = NULL;
+    if (told) return;
+    snprintf(cuda->unrecordable, sizeof cuda->unrecordable, "%.150s", made.message);
     log_warning("no CUDA graph can be made of this work (%s): its kernels are launched one by one, which takes longer",
                 cuda->unrecordable);
 }
 
 /* When it is recorded depends on the batches alone, so that all ranks record a sum of theirs together. */
-void cuda_run_recorded(Backend *backend, BackendRecord **list, Span lanes, RecordedWork work, void *context) {
+void cuda_run_recorded(Backend *backend, BackendRecord **list, Span lanes, RecordedWork work, RecordAgreed agreed,
+                       void *context) {
     CudaBackend *cuda = (CudaBackend *)backend;
     BackendRecord *record = find(list, &lanes);
-    if (record->warm && !record->graph && !cuda->unrecordable[0]) record_graph(cuda, record, work, context);
+    if (record->warm && !record->tried) try_to_record(cuda, record, work, agreed, context);
     if (record->graph)
         CUDA_TRY(cudaGraphLaunch(record->graph, cuda->stream));
     else

@@ -137,7 +137,8 @@ void cuda_sum_columns(CudaBackend *cuda, int lanes, int64_t rows, int tiles, int
 void cuda_sum_lanes(CudaBackend *cuda, int lanes, int64_t count, const float *from, int64_t stride, float *out);
 
 void cuda_run(Backend *, Span lanes, int lanes_most, SpanWork work, void *context);
-void cuda_run_recorded(Backend *, BackendRecord **record, Span lanes, RecordedWork work, void *context);
+void cuda_run_recorded(Backend *, BackendRecord **record, Span lanes, RecordedWork work, RecordAgreed agreed,
+                       void *context);
 void cuda_forget(Backend *, BackendRecord *record);
 
 void cuda_upload(Backend *, void *device, const void *host, size_t bytes);
