@@ -99,6 +99,7 @@ struct CommNccl {
     cudaStream_t stream;
     NcclUse use;
     bool records;
+    int gpu;
     int rank, ranks;
     double seconds;   /* limit of a wait */
     bool open;        /* till then */
@@ -128,20 +129,32 @@ static Status timed_out(const CommNccl *n, const char *what) {
                         n->rank, n->ranks, n->seconds, what);
 }
 
+/* What has worked, and then does not: the network, a peer, or what another start may cure. */
+static ExitCode code_of(const CommNccl *n, ncclResult_t result) {
+    if (result == ncclRemoteError || (n->open && result == ncclSystemError)) return RAM_TIMEOUT;
+    return n->open && (result == ncclUnhandledCudaError || result == ncclInternalError) ? RAM_INTERNAL
+                                                                                        : RAM_UNAVAILABLE;
+}
+
 static Status nccl_failed(const CommNccl *n, ncclResult_t result, const char *what) {
-    /* a system error is one of the network's once the ranks were joined */
-    const bool peer = result == ncclRemoteError || (n->open && result == ncclSystemError);
     const char *detail = n->library.ncclGetLastError(n->nccl);
-    return status_error(peer ? RAM_TIMEOUT : RAM_UNAVAILABLE,
+    return status_error(code_of(n, result),
                         "%s by NCCL failed on rank %d of %d: %s%s%.200s; NCCL_DEBUG=WARN tells more, --comm mpi does "
                         "without NCCL",
                         what, n->rank, n->ranks, n->library.ncclGetErrorString(result), detail && *detail ? ": " : "",
                         detail ? detail : "");
 }
 
-/* CUDA forgets it: where the run goes on without NCCL, the next launch of a kernel would be blamed. */
+/* CUDA forgets it: where the run goes on without NCCL, the next launch of a kernel would be blamed. Once open, it is a
+ * fault of the GPU or of any kernel before the sum. */
 static Status cuda_failed(const CommNccl *n, cudaError_t error, const char *what) {
     cudaGetLastError();
+    if (n->open)
+        return status_error(
+            RAM_INTERNAL,
+            "CUDA says %s on rank %d of %d, which waited for %s by NCCL; --resume auto goes on from the "
+            "last checkpoint",
+            cudaGetErrorString(error), n->rank, n->ranks, what);
     return status_error(RAM_UNAVAILABLE,
                         "%s by NCCL failed on rank %d of %d: CUDA says %s; --comm mpi does without NCCL", what, n->rank,
                         n->ranks, cudaGetErrorString(error));
@@ -324,10 +337,10 @@ static Status first_exchange(CommNccl *n) {
     return status;
 }
 
-static Status begin(CommNccl *n, int gpu, ncclUniqueId *id) {
+static Status begin(CommNccl *n, ncclUniqueId *id) {
     int version;
     TRY(load(&n->library, &version));
-    const cudaError_t error = cudaSetDevice(gpu);
+    const cudaError_t error = cudaSetDevice(n->gpu);
     if (error != cudaSuccess) return cuda_failed(n, error, "joining the ranks");
     if (n->rank > 0) return status_ok();
     const ncclResult_t result = n->library.ncclGetUniqueId(id);
@@ -337,10 +350,13 @@ static Status begin(CommNccl *n, int gpu, ncclUniqueId *id) {
 typedef struct {
     ncclResult_t (*abort)(ncclComm_t);
     ncclComm_t nccl;
+    int gpu;
 } Abort;
 
+/* A thread begins on the first GPU, and would take memory there for what NCCL asks of it. */
 static void *abort_it(void *given) {
     Abort *it = given;
+    cudaSetDevice(it->gpu);
     it->abort(it->nccl);
     free(it);
     return NULL;
@@ -355,7 +371,7 @@ static void leave(CommNccl *n) {
     struct timespec limit;
     if (!n->nccl) return;
     Abort *it = memory_new(1, sizeof *it);
-    *it = (Abort){n->library.ncclCommAbort, n->nccl};
+    *it = (Abort){n->library.ncclCommAbort, n->nccl, n->gpu};
     n->nccl = NULL;
     clock_gettime(CLOCK_REALTIME, &limit);
     limit.tv_sec += LEAVE_SECONDS;
@@ -374,7 +390,7 @@ static Status agree_on(CommNccl *n, Comm *comm, Status mine) {
 static Status join_all(CommNccl *n, Comm *comm, const CommNcclOptions *options) {
     ncclUniqueId id;
     memset(&id, 0, sizeof id);
-    TRY(agree_on(n, comm, begin(n, options->gpu, &id)));
+    TRY(agree_on(n, comm, begin(n, &id)));
     comm_broadcast(comm, &id, sizeof id, 0);
     TRY(agree_on(n, comm, join(n, &id)));
     return agree_on(n, comm, n->use == NCCL_SUMS ? first_sum(n, options->count) : first_exchange(n));
@@ -413,7 +429,8 @@ Status comm_nccl_open(Comm *comm, const CommNcclOptions *options, CommNccl **ncc
                     .ranks = comm_size(comm),
                     .seconds = options->seconds,
                     .opening = deadline_begin(options->opening),
-                    .use = options->use};
+                    .use = options->use,
+                    .gpu = options->gpu};
     comm_watch_grace(comm, options->opening + 2 * LEAVE_SECONDS); /* who waits for NCCL here says so itself */
     const Status status = open_agreed(n, comm, options);
     comm_watch_grace(comm, 0);

@@ -4,7 +4,8 @@
  * comm_nccl_absent.c says so in place of comm_nccl.c.
  *
  * Every wait has a limit: past it, or when NCCL reports a fault, this rank names the sum or exchange, leaves NCCL's
- * communicator by ncclCommAbort, and ends all ranks with RAM_TIMEOUT (a peer is gone or stuck) or RAM_UNAVAILABLE. */
+ * communicator by ncclCommAbort, and ends all ranks with RAM_TIMEOUT (a peer is gone or stuck), RAM_INTERNAL (a GPU's
+ * fault) or RAM_UNAVAILABLE. */
 #ifndef RAM_MPI_COMM_NCCL_H
 #define RAM_MPI_COMM_NCCL_H
 

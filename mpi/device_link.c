@@ -25,16 +25,14 @@ Status device_link_wish(CommChoice backend, ReductionChoice reduction, DeviceCho
 static Status refuse_shared(const Devices *devices) {
     for (int rank = 1; rank < devices->ranks; rank++) {
         for (int other = 0; other < rank; other++) {
-            const DeviceView *a = &devices->view[other], *b = &devices->view[rank];
+            const Gpu *a = devices_gpu(devices, other), *b = devices_gpu(devices, rank);
             char uuid[DEVICE_UUID_TEXT];
-            if (a->host != b->host || memcmp(devices_gpu(devices, other)->uuid, devices_gpu(devices, rank)->uuid,
-                                             sizeof devices_gpu(devices, rank)->uuid) != 0)
-                continue;
-            devices_uuid_text(devices_gpu(devices, rank), uuid);
+            if (memcmp(a->uuid, b->uuid, sizeof a->uuid) != 0) continue;
+            devices_uuid_text(b, uuid);
             return status_error(RAM_UNAVAILABLE,
                                 "ranks %d and %d share %s on %s, and NCCL wants one rank per GPU: start as many ranks "
                                 "as there are GPUs, or take --comm mpi",
-                                other, rank, uuid, b->name);
+                                other, rank, uuid, devices->view[rank].name);
         }
     }
     return status_ok();

@@ -11,12 +11,11 @@
 
 static bool is_same(const Gpu *a, const Gpu *b) { return memcmp(a->uuid, b->uuid, sizeof a->uuid) == 0; }
 
-/* Ranks of `host` that have taken `gpu` so far. Emulated GPUs may have equal UUIDs on several hosts. */
-static int takers(int ranks, const DeviceView *view, const int *taken, int host, const Gpu *gpu) {
+/* Ranks that have taken `gpu` so far, in whatever container of its machine. */
+static int takers(int ranks, const DeviceView *view, const int *taken, const Gpu *gpu) {
     int count = 0;
     for (int rank = 0; rank < ranks; rank++)
-        count +=
-            taken[rank] != DEVICE_NONE && view[rank].host == host && is_same(&view[rank].seen.gpu[taken[rank]], gpu);
+        count += taken[rank] != DEVICE_NONE && is_same(&view[rank].seen.gpu[taken[rank]], gpu);
     return count;
 }
 
@@ -28,7 +27,7 @@ void devices_choose(int ranks, const DeviceView *view, int *gpu) {
             if (seen->count != choice) continue;
             int best = 0, fewest = ranks + 1;
             for (int i = 0; i < seen->count; i++) {
-                const int others = takers(ranks, view, gpu, view[rank].host, &seen->gpu[i]);
+                const int others = takers(ranks, view, gpu, &seen->gpu[i]);
                 if (others < fewest) best = i;
                 if (others < fewest) fewest = others;
             }
@@ -85,11 +84,10 @@ int devices_shared(const Devices *devices, int *ranks) {
     for (int rank = 0; rank < devices->ranks; rank++) {
         if (devices->gpu[rank] == DEVICE_NONE) continue;
         const Gpu *gpu = devices_gpu(devices, rank);
-        const int host = devices->view[rank].host;
-        if (takers(devices->ranks, devices->view, devices->gpu, host, gpu) < 2) continue;
+        if (takers(devices->ranks, devices->view, devices->gpu, gpu) < 2) continue;
         (*ranks)++;
         /* counted at its first rank */
-        gpus += takers(rank, devices->view, devices->gpu, host, gpu) == 0;
+        gpus += takers(rank, devices->view, devices->gpu, gpu) == 0;
     }
     return gpus;
 }

@@ -236,6 +236,8 @@ void launch_prepare_nccl(void) {
     /* NCCL may register the buffers of sums that a CUDA graph holds, and cut these otherwise: a recorded sum is to have
      * the bits of one that is not. */
     setenv("NCCL_GRAPH_REGISTER", "0", 0);
+    /* It would go before what the program asks for, and no wait would have a limit. */
+    setenv("NCCL_COMM_BLOCKING", "0", 1);
 }
 
 /* --- the user's own variables */

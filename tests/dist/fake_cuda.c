@@ -17,6 +17,14 @@ static bool is_stuck(bool stick) {
 
 void nccl_ranks_stick(void) { is_stuck(true); }
 
+static bool is_broken(bool break_it) {
+    static bool broken;
+    broken = broken || break_it;
+    return broken;
+}
+
+void nccl_ranks_break(void) { is_broken(true); }
+
 /* What cudaGetLastError is to answer, and whether the event has been asked for. */
 static struct {
     cudaError_t last;
@@ -27,7 +35,14 @@ int nccl_ranks_is_blamed(void) { return the_memory.last != cudaSuccess; }
 
 static bool is_usable(cudaStream_t stream) { return stream && the_memory.last == cudaSuccess; }
 
-cudaError_t cudaSetDevice(int device) { return device >= 0 && device < 16 ? cudaSuccess : cudaErrorInvalidDevice; }
+static _Thread_local bool the_choice;
+
+cudaError_t cudaSetDevice(int device) {
+    the_choice = device >= 0 && device < 16;
+    return the_choice ? cudaSuccess : cudaErrorInvalidDevice;
+}
+
+int nccl_ranks_gpu_is_chosen(void) { return the_choice; }
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
     if (getenv("FAKE_CUDA_FULL")) return the_memory.last = cudaErrorMemoryAllocation;
@@ -80,6 +95,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     if (!event) return cudaErrorInvalidValue;
+    if (is_broken(false)) return the_memory.last = cudaErrorECCUncorrectable;
     if (the_memory.asked && !is_stuck(false)) return cudaSuccess;
     the_memory.asked = true;
     return the_memory.last = cudaErrorNotReady;

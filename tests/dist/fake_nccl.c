@@ -3,7 +3,8 @@
  * FAKE_NCCL makes it fail: old (its version), refuse:R (rank R cannot join), wrong (sums and messages are), stuck (the
  * stream never ends after the first use), lost (then a peer is gone), hang (a call never ends), silent:R (rank R sends
  * nothing after the first use), dead (the end of it never comes), uncaptured:R (rank R takes no sum into a graph),
- * late:R, never:R (rank R joins after LATE seconds, or never). With FAKE_NCCL_DEAF ncclCommAbort does not return. */
+ * late:R, never:R (rank R joins after LATE seconds, or never), fault:R (rank R's GPU breaks after the first use). With
+ * FAKE_NCCL_DEAF ncclCommAbort does not return. */
 #include "nccl_ranks.h"
 
 #include <nccl.h>
@@ -63,6 +64,7 @@ static ncclResult_t start(ncclComm_t comm) {
 static bool fails(ncclComm_t comm, ncclResult_t *answer) {
     comm->uses++;
     if (comm->uses == 1) return false;
+    if (is_mode_of("fault", comm->rank)) nccl_ranks_break();
     if (is_mode("stuck") || is_mode("lost")) nccl_ranks_stick();
     if (is_mode("lost")) {
         comm->state = ncclRemoteError;
@@ -181,8 +183,10 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
 }
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t *config) {
+    const char *blocking = getenv("NCCL_COMM_BLOCKING"); /* goes before the configuration */
     if (ranks < 1 || ranks > RANKS_MOST || rank >= ranks || id.internal[0] != 'u' ||
-        id.internal[NCCL_UNIQUE_ID_BYTES - 1] != 'u' || config->blocking != 0)
+        id.internal[NCCL_UNIQUE_ID_BYTES - 1] != 'u' || config->blocking != 0 || !blocking ||
+        strcmp(blocking, "0") != 0)
         return ncclInvalidArgument;
     *comm = calloc(1, sizeof **comm);
     (*comm)->rank = rank;
@@ -240,7 +244,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
-    printf("rank %d left NCCL\n", comm->rank);
+    printf("rank %d left NCCL%s\n", comm->rank, nccl_ranks_gpu_is_chosen() ? "" : " on another GPU than its own");
     fflush(stdout);
     if (getenv("FAKE_NCCL_DEAF")) pause();
     free(comm);

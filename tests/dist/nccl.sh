@@ -21,6 +21,7 @@ ranks() {
     FAKE_NCCL=$3 FAKE_NCCL_MAIL=$work/mail LD_LIBRARY_PATH=$fake timeout -k 5 60 "$mpirun" "$2" "$program" "${@:4}" \
         >"$work/out" 2>"$work/err" </dev/null || code=$?
     [ $code -eq "$1" ] || fail "exit code $code, not $1: $*"
+    ! grep -q "on another GPU" "$work/out" || fail "a thread of NCCL's end began on the first GPU"
 }
 says() { grep -qF -- "$1" "$work/out" || fail "the output lacks '$1'"; }
 quiet() { [ ! -s "$work/err" ] || fail "stderr is not empty"; }
@@ -45,7 +46,7 @@ done
 ranks 0 2 "" own mpi possible
 says "2 ranks sum by Open MPI"
 says "2 ranks sum by NCCL"
-NCCL_ALGO=ring ranks 0 1 "" own nccl # the user's own choice
+NCCL_ALGO=ring NCCL_COMM_BLOCKING=1 ranks 0 1 "" own nccl # the user's own choices, of which the second is not heeded
 ranks 0 3 uncaptured:0 own nccl # then all of them join anew
 says "NCCL's sums are no part of a recorded step"
 says "sums are not recorded"
@@ -109,6 +110,10 @@ for mode in stuck lost hang; do
     says "left NCCL"
 done
 error_has "waited 2 s" "--resume auto"
+for broken in 0 2; do # another start may cure it
+    ranks 70 3 fault:$broken own nccl
+    error_has "CUDA says an error on rank $broken of 3, which waited for the test's sum by NCCL" "--resume auto"
+done
 for silent in 0 2; do
     ranks 124 3 silent:$silent own nccl-tree
     one_error_has "waited 2 s for the exchange of gradients by NCCL" "--resume auto"

@@ -27,7 +27,11 @@ int nccl_ranks_capture_is_given_up(void);
 /* Whether CUDA remembers an error, for which the next launch of a kernel would be blamed. */
 int nccl_ranks_is_blamed(void);
 
-/* No event is reached from now on. */
+/* No event is reached from now on, or each ends in an error. */
 void nccl_ranks_stick(void);
+void nccl_ranks_break(void);
+
+/* Whether the calling thread has chosen a GPU. */
+int nccl_ranks_gpu_is_chosen(void);
 
 #endif

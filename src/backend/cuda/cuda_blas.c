@@ -104,10 +104,10 @@ static bool start(CudaBlas *blas, const char *name, char why[WHY]) {
 }
 
 /* Where the system looks, else where the toolkit lay that the program was built with; else another version: the calls
- * used here are the same in 11.8 to 13. */
+ * used here are the same in 11.8 to 13. Of these 12 comes first, which knows V100 and Hopper. */
 Status cuda_blas_open(Precision precision, CudaBlas **blas) {
     static const char *const PLACES[] = {LIBRARY(CUBLAS_VER_MAJOR), RAM_CUDA_LIBRARIES "/" LIBRARY(CUBLAS_VER_MAJOR),
-                                         LIBRARY(13), LIBRARY(12), LIBRARY(11)};
+                                         LIBRARY(12), LIBRARY(13), LIBRARY(11)};
     static const cublasComputeType_t COMPUTE[] = {[PRECISION_FP32] = CUBLAS_COMPUTE_32F,
                                                   [PRECISION_TF32] = CUBLAS_COMPUTE_32F_FAST_TF32,
                                                   [PRECISION_BF16] = CUBLAS_COMPUTE_32F_FAST_16BF};
