@@ -5,8 +5,8 @@
 #                          read, and this script, in BUILD/gpu and BUILD/gpu.tar.gz
 #   gpu.sh run [PART...]   in a copy of that folder, on the machine with the GPU. RAM_DATA names the folder of MNIST.
 #
-# Parts: conformance graph nccl precision ranks speed resume host curves racecheck synccheck memcheck torch; without any,
-# all of them in this order. Each line of the table at the end, also of a run that SIGTERM ends, is a part's result; the
+# Parts: conformance graph nccl gpus precision ranks speed resume host curves racecheck synccheck memcheck torch; without
+# any, all of them in this order. Each line of the table at the end, also of a run that SIGTERM ends, is a part's result; the
 # exit status is 1 when one has failed.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -125,6 +125,19 @@ curve() { sed -n 's/.*"split":"validation","epoch":\([0-9]*\).*"error":\([0-9.]*
 facts() { sed 's/"seconds":[0-9.e+-]*//' "$1/metrics.jsonl"; }
 same_facts() { [ -s "$1/metrics.jsonl" ] && [ -s "$2/metrics.jsonl" ] && diff <(facts "$1") <(facts "$2"); }
 
+# The GPUs that programs see, the first of them alone, and what its hardware has beside fp32
+gpus() {
+    local visible=${CUDA_VISIBLE_DEVICES-}
+    if [ -n "$visible" ]; then tr , '\n' <<<"$visible"; else nvidia-smi --query-gpu=index --format=csv,noheader; fi | wc -l
+}
+first=${CUDA_VISIBLE_DEVICES:-0}
+on_one=(env "CUDA_VISIBLE_DEVICES=${first%%,*}")
+precisions() {
+    local capability
+    capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1)
+    if [ "${capability%.*}" -ge 8 ]; then echo fp32 tf32 bf16; else echo fp32; fi
+}
+
 part_graph() { # a step's kernels recorded and one by one, with whole and short batches, and one batch size after another
     local graph reduction
     for reduction in fast tree; do
@@ -154,13 +167,13 @@ part_curves() {
 
 part_precision() { # two runs of each: the same figures; the last validation error beside fp32's
     local precision again
-    for precision in fp32 tf32 bf16; do
+    for precision in $(precisions); do
         for again in one two; do
             part "3 epochs in $precision, run $again" 300 ram_dist --device cuda --run-dir "$work/$precision-$again" \
-                --set train.epochs=3 --set train.precision=$precision || return
+                --set train.epochs=3 --set train.precision="$precision" || return
         done
         expect "$precision: the same figures" same_facts "$work/$precision-one" "$work/$precision-two"
-        [ $precision = fp32 ] || expect "$precision: other figures than fp32's" refused 1 "" same_facts "$work/$precision-one" "$work/fp32-one"
+        [ "$precision" = fp32 ] || expect "$precision: other figures than fp32's" refused 1 "" same_facts "$work/$precision-one" "$work/fp32-one"
         echo "    $precision: epoch and validation error $(curve "$work/$precision-one" | tail -n 1)"
     done
 }
@@ -176,7 +189,7 @@ part_resume() {
 part_ranks() { # two ranks on one GPU meet through the host's memory
     local np
     for np in 1 2; do
-        part "1 epoch on $np rank(s), one GPU" 300 ram_dist --np $np --device cuda --set train.reduction=tree \
+        part "1 epoch on $np rank(s), one GPU" 300 "${on_one[@]}" ram_dist --np $np --device cuda --set train.reduction=tree \
             --run-dir "$work/np$np" --set train.epochs=1 || return
     done
     expect "the same figures on 1 and 2 ranks" same_facts "$work/np1" "$work/np2"
@@ -207,9 +220,55 @@ part_nccl() {
     part "1 epoch, tree by NCCL" 300 ram_dist --device cuda --comm nccl --set train.reduction=tree \
         --run-dir "$work/nccl-tree" --set train.epochs=1
     expect "the log says so" grep -q 'sent from GPU to GPU by NCCL' "$work/nccl-tree/run.log"
-    part "1 epoch on 2 ranks, one GPU, as it comes" 300 ram_dist --np 2 --run-dir "$work/shared" --set train.epochs=1
+    part "1 epoch on 2 ranks, one GPU, as it comes" 300 "${on_one[@]}" ram_dist --np 2 --run-dir "$work/shared" --set train.epochs=1
     expect "the log says why not by NCCL" grep -q 'through the host by .* share GPU-' "$work/shared/run.log"
-    expect "--comm nccl there is an error" refused 69 "share GPU-" ram_dist --np 2 --comm nccl --run-dir "$work/none"
+    expect "--comm nccl there is an error" refused 69 "share GPU-" "${on_one[@]}" timeout 300 ram_dist --np 2 --comm nccl \
+        --set train.epochs=1 --run-dir "$work/none"
+}
+
+# after FILE COMMAND...: runs it once FILE holds an epoch
+after() {
+    local file=$1 looks
+    shift
+    for ((looks = 0; looks < 1200; looks++)); do
+        if grep -qs '"kind":"epoch"' "$file"; then
+            "$@"
+            return
+        fi
+        sleep 0.1
+    done
+}
+last_rank() { # SIGNAL RUN: to the youngest process of the run, which is a rank
+    pkill "-$1" -n -f "^[^ ]*ram_dist[^ ]* train .*--run-dir $2( |\$)"
+}
+# Several GPUs: sums between them by NCCL, recorded or not; the lanes' tree with one's bits; ranks that hang and die.
+part_gpus() {
+    local np graph all
+    all=$(gpus)
+    if [ "$all" -lt 2 ]; then
+        result "several GPUs" "SKIPPED: there is one"
+        return
+    fi
+    for ((np = 1; np <= all && np <= 8; np++)); do
+        for graph in true false; do
+            part "1 epoch on $np GPU(s), train.graph=$graph" 300 ram_dist --np $np --device cuda --comm nccl \
+                --set train.epochs=1 --set train.graph=$graph --run-dir "$work/gpus$np-$graph" || return
+        done
+        expect "recorded or not: the same figures" same_facts "$work/gpus$np-true" "$work/gpus$np-false"
+        part "1 epoch on $np GPU(s), tree" 300 ram_dist --np $np --device cuda --comm nccl --set train.reduction=tree \
+            --set train.epochs=1 --run-dir "$work/tree$np" || return
+        [ $np -eq 1 ] || expect "$np GPUs: the figures of one" same_facts "$work/tree1" "$work/tree$np"
+    done
+    expect "the log says so" grep -q 'gradients are summed by NCCL' "$work/gpus2-true/run.log"
+    expect "its sum is part of the recorded step" refused 1 "" grep 'no part of a recorded step' "$work/gpus2-true/run.log"
+    after "$work/hanging/metrics.jsonl" last_rank STOP "$work/hanging" &
+    expect "a rank that hangs" refused 124 "goes on from the last checkpoint" timeout 300 ram_dist --np 2 --device cuda --comm nccl \
+        --set comm.timeout=10 --run-dir "$work/hanging" --set train.epochs=100000
+    after "$work/dying/metrics.jsonl" last_rank KILL "$work/dying" &
+    part "a rank that dies, and a restart" 300 ram_dist --np 2 --device cuda --comm nccl --max-restarts 1 \
+        --run-dir "$work/dying" --set train.epochs=30
+    expect "it started again" grep -q 'starting all ranks again' "$work/dying/run.log"
+    wait
 }
 
 part_host() { # what the host does for the GPU: pictures that it draws, a step ahead; and what does not fit
@@ -239,7 +298,7 @@ part_speed() {
         tee "$work/speed"
     for batch in 128 4096; do
         for reduction in tree fast; do
-            for precision in fp32 tf32 bf16; do speed_row cuda $batch $reduction $precision true; done
+            for precision in $(precisions); do speed_row cuda $batch $reduction "$precision" true; done
             speed_row cuda $batch $reduction fp32 false
         done
         speed_row cpu $batch tree fp32 true
@@ -313,7 +372,7 @@ pack)
     ;;
 run)
     shift
-    [ $# -gt 0 ] || set -- conformance graph nccl precision ranks speed resume host curves racecheck synccheck memcheck torch
+    [ $# -gt 0 ] || set -- conformance graph nccl gpus precision ranks speed resume host curves racecheck synccheck memcheck torch
     for name; do
         declare -F "part_$name" >/dev/null || { echo "gpu.sh: error: there is no part '$name'" >&2 && exit 64; }
     done
