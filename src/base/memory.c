@@ -2,6 +2,7 @@
 #include "base/free_memory.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +34,17 @@ void *memory_new(size_t count, size_t bytes_each) {
     void *memory = allocate(bytes);
     if (!memory) fatal("out of memory: %zu bytes asked for", bytes);
     return memory;
+}
+
+FILE *memory_stream_open(char **text, size_t *bytes) {
+    FILE *stream = open_memstream(text, bytes);
+    if (!stream) fatal("open_memstream: %s", strerror(errno));
+    return stream;
+}
+
+void memory_stream_close(FILE *stream) {
+    const bool lost = ferror(stream);
+    if (fclose(stream) != 0 || lost) fatal("out of memory for a text that is being put together");
 }
 
 static bool is_free(size_t bytes) {

@@ -6,9 +6,15 @@
 #include "base/status.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 /* Cannot fail: running out of memory is fatal(), so no caller has to handle it. */
 void *memory_new(size_t count, size_t bytes_each);
+
+/* What is written to it is *text (*bytes, and a 0 behind), from its close on, which is fatal() too where memory did not
+ * do for all of it. */
+FILE *memory_stream_open(char **text, size_t *bytes);
+void memory_stream_close(FILE *stream);
 
 /* What stays free of memory that is asked for by the functions below: for all that memory_new() allocates. */
 enum { MEMORY_RESERVE_MIB = 128 };

@@ -196,15 +196,17 @@ static void collect_options(Parse *parse) {
     }
 }
 
-static void print_help(const Parse *parse, const struct argp *argp) {
-    if (!log_is_first()) return;
+static Status print_help(const Parse *parse, const struct argp *argp) {
+    if (!log_is_first()) return status_ok();
     if (parse->manual != MANUAL_NONE) {
         manual_command(parse->manual, parse->spec, parse->options);
-        return;
+        return status_ok();
     }
     char name[64];
     snprintf(name, sizeof name, "ram_dist %s", parse->spec->command);
     argp_help(argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, name);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status_ok();
+    return status_error(RAM_IO, "cannot write all of the help to the standard output");
 }
 
 /* `assignment` was accepted, so its key is one of the table. */
@@ -259,7 +261,7 @@ Status arguments_parse(Arguments *arguments, const ArgumentsSpec *spec, int argc
         argp_parse(&argp, argc, argv, ARGP_NO_EXIT | ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_LONG_ONLY, NULL, &parse);
     if (failure == ENOMEM) fatal("out of memory while reading the arguments");
     if (arguments->help)
-        print_help(&parse, &argp);
+        parse.status = print_help(&parse, &argp);
     else if (!status_failed(&parse.status))
         parse.status = resolve(&parse);
     free(parse.override);

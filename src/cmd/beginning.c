@@ -1,11 +1,11 @@
 #include "cmd/beginning.h"
+#include "base/memory.h"
 #include "base/log.h"
 #include "cmd/run_start.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { KEPT_MOST = 1 << 20 };
@@ -22,10 +22,9 @@ static Status write_files(Beginning *beginning) {
     if (resume->checkpoint && !resume->own && unlink(path) != 0 && errno != ENOENT)
         return atomic_file_error("delete", path, errno);
     TRY(resume_note_origin(resume, beginning->folder));
-    FILE *memory = open_memstream(&text, &bytes);
-    if (!memory) fatal("open_memstream: %s", strerror(errno));
+    FILE *memory = memory_stream_open(&text, &bytes);
     config_write_yaml(&beginning->session->arguments.config, memory, false);
-    fclose(memory);
+    memory_stream_close(memory);
     const Status status = atomic_file_write(path, text, bytes);
     free(text);
     return status;

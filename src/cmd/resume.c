@@ -138,6 +138,11 @@ Status resume_note_origin(const Resume *resume, const char *folder) {
 /* Whether the curve goes with the checkpoint: asked before the folder is changed. */
 static Status check_metrics(const Resume *resume, const char *folder) {
     char path[FILE_PATH];
+    if (!*resume->state.metrics_hash)
+        return status_error(RAM_USAGE,
+                            "%.400s holds imported weights, which are of no run: give --run-dir DIR for the one "
+                            "that goes on from them",
+                            resume->path);
     TRY(atomic_file_join(path, folder, "metrics.jsonl"));
     return metrics_cut(path, NULL, resume->state.metrics_bytes, resume->state.metrics_hash);
 }

@@ -7,7 +7,6 @@
 #include "cmd/restart.h"
 #include "config/text.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -87,10 +86,9 @@ static Request own_request(const Session *session) {
     memset(&request, 0, sizeof request);
     snprintf(request.program, sizeof request.program, "%s, revision %s, %s", version_number(), version_revision(),
              version_compiler());
-    FILE *memory = open_memstream(&text, &bytes);
-    if (!memory) fatal("open_memstream: %s", strerror(errno));
+    FILE *memory = memory_stream_open(&text, &bytes);
     for (int i = 1; session->line[i]; i++) fprintf(memory, "%s%c", session->line[i], 0);
-    if (fclose(memory) != 0) fatal("open_memstream: %s", strerror(errno));
+    memory_stream_close(memory);
     hash_memory(text, bytes, request.line);
     free(text);
     return request;

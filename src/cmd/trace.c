@@ -2,6 +2,7 @@
 #include "cmd/commands.h"
 #include "cmd/option_values.h"
 #include "cmd/saved_model.h"
+#include "store/trace.h"
 #include "train/tracer.h"
 
 #include <errno.h>
@@ -126,6 +127,12 @@ static Status record(const Session *session, SavedModel *model, const Wanted *wa
     const TraceOrigin origin = {
         .step = step, .epoch = saved_state_epoch(&model->state), .checkpoint = path, .checkpoint_hash = hash};
     Provenance provenance;
+    int64_t taken;
+    if (wanted->name && !wanted->output && trace_is_epoch_name(wanted->name, &taken))
+        return status_error(RAM_USAGE,
+                            "--name %.64s: a training calls its own traces so, and sets aside what is of later "
+                            "epochs; give another name",
+                            wanted->name);
     TRY(choose_folder(session->comm, wanted, model->path, folder));
     snprintf(standard, sizeof standard, "%s-step-%08" PRId64, split_name(wanted->split), step);
     const char *name = wanted->name ? wanted->name : standard;

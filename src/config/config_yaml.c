@@ -30,8 +30,6 @@ static void show_path(const char *path, char shown[SHOWN_PATH + 4]) {
     size_t length = strlen(path);
     snprintf(shown, SHOWN_PATH + 4, "%s%s", length > SHOWN_PATH ? "..." : "",
              length > SHOWN_PATH ? path + length - SHOWN_PATH : path);
-    for (char *at = shown; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 0x7F) *at = '?';
 }
 
 /* path:line for messages. */

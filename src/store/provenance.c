@@ -1,9 +1,8 @@
 #include "store/provenance.h"
-#include "base/log.h"
+#include "base/memory.h"
 #include "base/version.h"
 #include "store/hdf.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,13 +31,12 @@ static void join_words(char command[PROVENANCE_COMMAND], int words, char *const 
     static const char CUT[] = " ...";
     char *text = NULL;
     size_t length = 0;
-    FILE *out = open_memstream(&text, &length);
-    if (!out) fatal("open_memstream: %s", strerror(errno));
+    FILE *out = memory_stream_open(&text, &length);
     for (int i = 0; i < words; i++) {
         if (i) fputc(' ', out);
         print_word(out, word[i]);
     }
-    fclose(out);
+    memory_stream_close(out);
     snprintf(command, PROVENANCE_COMMAND, "%s", text);
     if (length >= PROVENANCE_COMMAND) strcpy(command + PROVENANCE_COMMAND - sizeof CUT, CUT);
     free(text);

@@ -280,8 +280,8 @@ Status safetensors_write(const char *path, int tensors, const TensorSource *tens
     size_t bytes = 0;
     json_t *header = header_of(tensors, tensor, pairs, metadata);
     char *text = json_dumps(header, JSON_COMPACT);
-    FILE *memory = open_memstream(&data, &bytes);
-    if (!text || !memory) fatal("out of memory while writing %s", path);
+    FILE *memory = memory_stream_open(&data, &bytes);
+    if (!text) fatal("out of memory while writing %s", path);
     const size_t length = strlen(text),
                  padded = (length + 7) / 8 * 8; /* the data begins on 8 bytes, as the format wants */
     put_little_endian(memory, padded, LENGTH);
@@ -294,7 +294,7 @@ Status safetensors_write(const char *path, int tensors, const TensorSource *tens
             put_little_endian(memory, bits, sizeof bits);
         }
     }
-    if (fclose(memory) != 0) fatal("out of memory while writing %s", path);
+    memory_stream_close(memory);
     const Status status = atomic_file_write(path, data, bytes);
     free(data);
     free(text);

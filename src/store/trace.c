@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,12 +120,10 @@ void trace_epoch_name(char name[TRACE_EPOCH_NAME], int64_t epoch) {
     snprintf(name, TRACE_EPOCH_NAME, "epoch-%04lld", (long long)epoch);
 }
 
-/* Whether `name` is of a later epoch than `epoch`. */
-static bool is_later(const char *name, int64_t epoch) {
+bool trace_is_epoch_name(const char *name, int64_t *epoch) {
     char expected[TRACE_EPOCH_NAME];
-    long long found;
-    if (sscanf(name, "epoch-%18lld", &found) != 1 || found <= epoch) return false;
-    trace_epoch_name(expected, found);
+    if (sscanf(name, "epoch-%18" SCNd64, epoch) != 1) return false;
+    trace_epoch_name(expected, *epoch);
     return strcmp(name, expected) == 0;
 }
 
@@ -133,8 +132,10 @@ static Status set_aside_later(const char *folder, int64_t epoch) {
     if (!directory) return status_error(RAM_IO, "cannot look into %.400s: %s", folder, strerror(errno));
     Status status = status_ok();
     struct dirent *entry;
+    int64_t found;
     while (!status_failed(&status) && (entry = readdir(directory)) != NULL)
-        if (is_later(entry->d_name, epoch)) status = trace_folder_set_aside(folder, entry->d_name);
+        if (trace_is_epoch_name(entry->d_name, &found) && found > epoch)
+            status = trace_folder_set_aside(folder, entry->d_name);
     closedir(directory);
     return status;
 }

@@ -43,6 +43,9 @@ Status trace_save(Comm *comm, const char *folder, const char *name, bool replace
 enum { TRACE_EPOCH_NAME = 32 };
 void trace_epoch_name(char name[TRACE_EPOCH_NAME], int64_t epoch);
 
+/* Whether it is such a name, and of which epoch. */
+bool trace_is_epoch_name(const char *name, int64_t *epoch);
+
 /* To be called before a run goes on behind `epoch` complete epochs: traces in `folder` of later ones, of a course that
  * is left, are renamed `.bad-*`, the first such name that is free. RAM_IO. @collective */
 Status trace_take_up(Comm *comm, const char *folder, int64_t epoch);

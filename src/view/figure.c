@@ -1,12 +1,10 @@
 #include "view/figure.h"
 #include "base/atomic_file.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "view/picture_file.h"
 #include "view/raster.h"
 #include "view/svg.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -40,12 +38,11 @@ static Status save_svg(const Figure *figure, const char *path) {
     Svg svg;
     char *text = NULL;
     size_t bytes = 0;
-    FILE *out = open_memstream(&text, &bytes);
-    if (!out) fatal("open_memstream: %s", strerror(errno));
+    FILE *out = memory_stream_open(&text, &bytes);
     svg_begin(&svg, out, figure->width, figure->height, figure->alternative, true);
     figure->draw(&svg.canvas, figure->data, figure->frames - 1);
     svg_end(&svg);
-    fclose(out);
+    memory_stream_close(out);
     const Status status = atomic_file_write(path, text, bytes);
     free(text);
     return status;

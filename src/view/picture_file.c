@@ -3,10 +3,8 @@
 #include "base/memory.h"
 
 #include <cgif.h>
-#include <errno.h>
 #include <png.h>
 #include <stdlib.h>
-#include <string.h>
 
 void picture_file_png(const Bitmap *bitmap, void **data, size_t *bytes) {
     png_image image = {.version = PNG_IMAGE_VERSION,
@@ -102,8 +100,7 @@ static void add_frame(CGIF *gif, const Palette *palette, const Bitmap *frame, ui
 void picture_file_gif(int frames, const Bitmap *frame, void **data, size_t *bytes) {
     Palette palette;
     char *text = NULL;
-    FILE *out = open_memstream(&text, bytes);
-    if (!out) fatal("open_memstream: %s", strerror(errno));
+    FILE *out = memory_stream_open(&text, bytes);
     find_palette(&palette, frames, frame);
     CGIF_Config config = {.pGlobalPalette = palette.colour,
                           .numGlobalPaletteEntries = (uint16_t)palette.count,
@@ -117,7 +114,7 @@ void picture_file_gif(int frames, const Bitmap *frame, void **data, size_t *byte
     if (!gif) fatal("cgif cannot begin a picture of %d x %d", frame->width, frame->height);
     for (int i = 0; i < frames; i++) add_frame(gif, &palette, &frame[i], i + 1 < frames ? HUNDREDTHS : HUNDREDTHS_LAST);
     if (cgif_close(gif) != CGIF_OK) fatal("cgif cannot end a picture");
-    fclose(out);
+    memory_stream_close(out);
     free(palette.index);
     *data = text;
 }

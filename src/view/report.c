@@ -1,12 +1,11 @@
 #include "view/report.h"
-#include "base/log.h"
+#include "base/memory.h"
 #include "base/version.h"
 #include "report_css.h"
 #include "report_js.h"
 #include "view/markup.h"
 #include "view/svg.h"
 
-#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -88,9 +87,8 @@ static Status put_page(FILE *out, const ReportPlan *plan) {
 }
 
 Status report_make(const ReportPlan *plan, char **text, size_t *bytes) {
-    FILE *out = open_memstream(text, bytes);
-    if (!out) fatal("open_memstream: %s", strerror(errno));
+    FILE *out = memory_stream_open(text, bytes);
     const Status status = put_page(out, plan);
-    fclose(out);
+    memory_stream_close(out);
     return status;
 }

@@ -1,12 +1,10 @@
-#include "base/log.h"
+#include "base/memory.h"
 #include "view/cells.h"
 #include "view/markup.h"
 #include "view/report.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { GALLERY = 12, MISTAKES = 12 };
 
@@ -69,11 +67,10 @@ static bool put_digit(FILE *out, const Recording *recording, const Gallery *gall
     const Figure figure = digits_figure(&one);
     char caption[64], *text = NULL;
     size_t bytes = 0;
-    FILE *memory = open_memstream(&text, &bytes);
-    if (!memory) fatal("open_memstream: %s", strerror(errno));
+    FILE *memory = memory_stream_open(&text, &bytes);
     snprintf(caption, sizeof caption, "sample %" PRId64, sample);
     report_figure(memory, &figure, caption);
-    fclose(memory);
+    memory_stream_close(memory);
     const bool fits = ftell(out) + (long)bytes <= REPORT_ENOUGH;
     if (fits) fwrite(text, 1, bytes, out);
     free(text);

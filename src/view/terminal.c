@@ -1,8 +1,7 @@
 #include "view/terminal.h"
-#include "base/log.h"
 #include "base/memory.h"
+#include "config/text.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -143,7 +142,11 @@ static void put_error(FILE *out, const char *name, const EvalRow *row) {
 
 /* A name from the file system, without what a terminal would obey. */
 static void put_name(FILE *out, const char *name) {
-    for (; *name; name++) putc((unsigned char)*name < ' ' || *name == 0x7F ? '?' : *name, out);
+    while (*name) {
+        const int bytes = text_shown_bytes(name);
+        fwrite(bytes > 0 ? name : "?", 1, bytes > 0 ? (size_t)bytes : 1, out);
+        name += bytes > 0 ? bytes : 1;
+    }
 }
 
 static void put_figures(FILE *out, const Run *run) {
@@ -194,10 +197,9 @@ void terminal_show(FILE *out, const Run *run, int columns, int lines) {
         fputs(": no epoch is complete yet\n", out);
         return;
     }
-    FILE *memory = open_memstream(&text, &bytes);
-    if (!memory) fatal("open_memstream: %s", strerror(errno));
+    FILE *memory = memory_stream_open(&text, &bytes);
     put_figures(memory, run);
-    fclose(memory);
+    memory_stream_close(memory);
     fputs(text, out);
     put_charts(out, run, width, lines - count_lines(text, columns) - 1); /* the cursor is below */
     free(text);

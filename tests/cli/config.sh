@@ -89,7 +89,7 @@ printf 'seed: 3\ntrain:\n  lr: 1e-2\n' >small.yaml
 expect 0 "$ram_dist" config --set train.lr=0.5 --config small.yaml --changed --device cpu
 [ "$(cat out)" = "$(printf 'seed: 3\ndevice: cpu\ntrain:\n  lr: 0.5')" ] || fail "changed values"
 if [ -c /dev/full ]; then
-    for line in config --help --version "eval --help" --man "config --set seed=1"; do
+    for line in config --help --version "eval --help" "train --help" --man "config --set seed=1"; do
         # shellcheck disable=SC2086 # words
         "$ram_dist" $line >/dev/full 2>err
         code=$?

@@ -164,6 +164,9 @@ run 0 train --resume again_sgd --run-dir more_sgd --set train.epochs=1
 run 0 train --resume again --run-dir turned_sgd "${sgd[@]}" --set train.epochs=1
 check same more_sgd turned_sgd
 run 0 train --resume again --run-dir averaged "${sgd[@]}" --set train.epochs=1 --set train.ema=0.9
+mkdir within && cp -r again within/checkpoints # no run began them
+run 64 train --run-dir within --resume auto --set train.epochs=1
+error_has "holds imported weights" "--run-dir"
 refuses 64 "cannot become 'sgd'" train --resume more --run-dir later "${sgd[@]}" --set train.epochs=2
 # On several ranks, and from a checkpoint of several shards: the same file.
 run 0 --np 4 --config small.yaml --set train.epochs=1 --run-dir shards

@@ -88,6 +88,9 @@ for ranks in 1 2; do
     error_has exists --force --name
 done
 cksum "$full"/* | diff before - || fail "a refused trace changed the old one"
+run 64 trace one --name epoch-0042
+error_has "give another name" # since the next training might set it aside
+run 0 trace one --name epoch-42
 run 0 trace one --force --limit 3
 look part "$full/index.h5" one/traces/named/index.h5
 "$ram_dist" trace one --force >/dev/null

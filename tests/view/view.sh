@@ -138,6 +138,12 @@ cp -r one $'broken\xff\x1b[31m'
 run 0 report $'broken\xff\x1b[31m' one --output evil.html
 "$python" -c 'open("evil.html", encoding="utf-8").read()' || fail "a broken name makes a broken page"
 run 0 watch $'broken\xff\x1b[31m'
+mkdir $'red\xc2\x9b31m' # the same in one letter
+run 65 watch $'red\xc2\x9b31m' --once
+lacks err $'\xc2\x9b'
+cp one/*.* $'red\xc2\x9b31m'
+run 0 watch $'red\xc2\x9b31m' --once
+lacks out $'\xc2\x9b'
 lacks out $'\x1b'
 
 # A run that is still going: no epoch yet, half a line, no trace.
@@ -215,7 +221,7 @@ says left/report.html "This trace is of a checkpoint that the run has no longer.
 # What a user calls epoch-N, or traces under the name of a probe, is no probe.
 cp -r one named
 run 0 trace named --name epoch-test --split train --limit 30
-run 0 trace named --name epoch-0007
+run 0 trace named --output named/traces --name epoch-0007
 run 0 report named
 "$python" - <<'PYTHON' >out 2>&1 || fail "traces that are no probes count as some"
 import re
