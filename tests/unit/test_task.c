@@ -84,6 +84,11 @@ static void test_refuses_a_small_canvas(void **state) {
     assert_non_null(strstr(status.message, "data.canvas is 11"));
     status = task_open(&task, &fixture->dataset, &(TaskOptions){.kind = TASK_CLUTTERED, .canvas = WIDTH});
     assert_int_equal(status.code, RAM_OK);
+    open_set(fixture, 4, 7, 3, 1); /* higher than wide */
+    status = task_open(&task, &fixture->dataset, &(TaskOptions){.kind = TASK_TRANSLATED, .canvas = 6});
+    assert_int_equal(status.code, RAM_USAGE);
+    status = task_open(&task, &fixture->dataset, &(TaskOptions){.kind = TASK_TRANSLATED, .canvas = 7});
+    assert_int_equal(status.code, RAM_OK);
 }
 
 /* Where the image's first pixel lies, and that the picture is the image there and zero elsewhere. */
@@ -106,7 +111,9 @@ static void find_image(const Task *task, const uint8_t *image, const uint8_t *pi
 static void test_translated_reaches_every_place_equally(void **state) {
     Fixture *fixture = *state;
     enum { ROWS = CANVAS - HEIGHT + 1, COLUMNS = CANVAS - WIDTH + 1 };
-    Task task = open_task(fixture, (TaskOptions){.kind = TASK_TRANSLATED, .canvas = CANVAS, .seed = 1});
+    /* data.distractors has a default: it is nothing to a canvas without clutter */
+    Task task =
+        open_task(fixture, (TaskOptions){.kind = TASK_TRANSLATED, .canvas = CANVAS, .distractors = 4, .seed = 1});
     assert_false(task_is_identity(&task, SPLIT_TRAIN));
     assert_int_equal(task.height, CANVAS);
     assert_int_equal(task.width, CANVAS);
@@ -245,6 +252,40 @@ static void test_distractors_stay_in_their_split(void **state) {
     }
 }
 
+/* Where there is one other image in the split, every distractor is of that one. */
+static void test_the_other_of_two(void **state) {
+    Fixture *fixture = *state;
+    open_set(fixture, 4, 2, 2, 1);
+    fixture->dataset.count[SPLIT_TRAIN] = 2;
+    Task task = open_task(fixture, (TaskOptions){.kind = TASK_CLUTTERED, .canvas = 6, .distractors = 8});
+    memset(fixture->dataset.train_file.pixels, 0, 4 * 4);
+    const int32_t *sample = fixture->dataset.sample[SPLIT_TRAIN];
+    memset(fixture->dataset.train_file.pixels + sample[1] * 4, 1, 4);
+    uint8_t picture[36];
+    for (uint32_t epoch = 1; epoch <= 20; epoch++) {
+        int sum = 0;
+        draw(&task, SPLIT_TRAIN, epoch, sample[0], picture);
+        for (size_t i = 0; i < sizeof picture; i++) sum += picture[i];
+        assert_int_equal(sum, 8 * 4);
+    }
+}
+
+/* A side shorter than a piece is taken whole, whichever of the two it is. */
+static void test_pieces_of_narrow_images(void **state) {
+    Fixture *fixture = *state;
+    const struct { int height, width; } size[] = {{12, 3}, {3, 12}};
+    for (int i = 0; i < 2; i++) {
+        open_set(fixture, 8, size[i].height, size[i].width, 1);
+        memset(fixture->dataset.train_file.pixels, 1, 8 * 12 * 3);
+        Task task = open_task(fixture, (TaskOptions){.kind = TASK_CLUTTERED, .canvas = 12, .distractors = 5});
+        uint8_t picture[12 * 12];
+        int sum = 0;
+        draw(&task, SPLIT_TRAIN, 1, fixture->dataset.sample[SPLIT_TRAIN][0], picture);
+        for (size_t p = 0; p < sizeof picture; p++) sum += picture[p];
+        assert_int_equal(sum, 12 * 3 + 5 * TASK_PIECE * 3);
+    }
+}
+
 static void test_tiny_images_and_splits(void **state) {
     Fixture *fixture = *state;
     open_set(fixture, 2, 1, 5, 1); /* one image in each split: no other one to draw from; pieces are 1 x 5 */
@@ -303,6 +344,8 @@ int main(void) {
         TASK_TEST(test_depends_on_what_it_should),
         TASK_TEST(test_cluttered_adds_pieces),
         TASK_TEST(test_distractors_stay_in_their_split),
+        TASK_TEST(test_the_other_of_two),
+        TASK_TEST(test_pieces_of_narrow_images),
         TASK_TEST(test_tiny_images_and_splits),
         TASK_TEST(test_places_are_pinned),
         TASK_TEST(test_pictures_are_pinned),
