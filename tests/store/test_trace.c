@@ -185,6 +185,14 @@ static void test_segments(void **state) {
     char folder[FILE_PATH];
     sample_folder(comm, "segments", folder);
     assert_true(trace_shards(&shape, comm_size(comm)) > comm_size(comm));
+    /* the first segment fails and the next ones would not */
+    Source source = source_new(shape, 3);
+    const FileFault once = {FAULT_ENOSPC, comm_size(comm) > 1 ? 1 : 4, false}; /* rank 0 has the folder to make */
+    if (comm_rank(comm) == comm_size(comm) - 1) atomic_file_set_fault(once);
+    assert_refused(save(comm, folder, "one", false, &source), RAM_IO, "free some space");
+    atomic_file_set_fault((FileFault){.kind = FAULT_NONE});
+    if (comm_rank(comm) == 0) assert_int_equal(access(folder, F_OK) == 0 ? entries(folder) : 0, 0);
+    free(source.asked);
     assert_saves(comm, folder, shape);
     assert_ok(comm_agree(comm, comm_rank(comm) == 0 ? atomic_file_remove_tree(folder) : status_ok()));
 }
@@ -229,6 +237,8 @@ static void test_names(void **state) {
 static void test_too_large(void **state) {
     Source source = source_new((TraceShape){70000, 200000, 1, 50}, 3);
     assert_refused(save(*state, "/proc", "large", false, &source), RAM_USAGE, "70000 files");
+    source.shape.samples = MANIFEST_SHARDS + 1;
+    assert_refused(save(*state, "/proc", "large", false, &source), RAM_USAGE, "65537 files");
     for (int64_t i = 0; i < source.shape.samples; i++) assert_int_equal(source.asked[i], 0);
     free(source.asked);
 }
