@@ -6,9 +6,10 @@
   same INDEX INDEX               every bit of every data set is equal
   part INDEX INDEX               the first is the first rows and roll-outs of the second, bit for bit
   differ INDEX INDEX             other locations
-  wrong INDEX                    prints "<wrong> of <images> wrong" and the mean reward, as `eval` does (M = 1)
+  evaluation INDEX JSON TEXT     `eval --json` of the same roll-outs has the counts, the loss and the matrix that follow
   facts INDEX KEY=VALUE...       attributes of /trace or /provenance; VALUE empty: there is none
 """
+import json
 import struct
 import sys
 
@@ -226,11 +227,21 @@ def differ(one, other):
     assert not np.array_equal(read(one)["location"], read(other)["location"])
 
 
-def wrong(index):
+def evaluation(index, lines, shown):
     got = read(index)
-    count = int((got["prediction"] != got["label"][:, None]).sum())
-    print(f"{count} of {got['prediction'].size} wrong")
-    print(f"mean reward {got['reward'].astype(np.float64).mean():.4f}")
+    label, prob = got["label"], got["prob"][:, :, -1].astype(np.float64).mean(1)
+    matrix = np.zeros((prob.shape[1],) * 2, int)
+    np.add.at(matrix, (label, prob.argmax(1)), 1)
+    assert not np.array_equal(matrix, matrix.T), "a matrix that does not tell rows from columns"
+    with open(lines, encoding="ascii") as file:
+        row = json.loads(file.readline())
+    assert row["policy"] == "sample" and row["rollouts"] == got["reward"].shape[1], row
+    assert row["images"] == len(label) and row["wrong"] == len(label) - np.trace(matrix), row
+    assert np.isclose(row["reward"], got["reward"].astype(np.float64).mean(), rtol=0, atol=1e-6), row
+    assert np.isclose(row["loss"], -np.log(prob[np.arange(len(label)), label]).mean(), rtol=1e-5), row
+    with open(shown, encoding="utf-8") as file:
+        numbers = [[int(word) for word in line.split()] for line in file if not line.split()[0].strip("0123456789")]
+    assert np.array_equal(np.array(numbers)[:, 1:], matrix), numbers
 
 
 def facts(index, *wanted):
@@ -241,6 +252,6 @@ def facts(index, *wanted):
             assert text(group.attrs.get(key, "")) == value, (key, group.attrs.get(key))
 
 
-MODES = {"values": values, "xarray": check_xarray, "same": same, "part": part, "differ": differ, "wrong": wrong,
-         "facts": facts}
+MODES = {"values": values, "xarray": check_xarray, "same": same, "part": part, "differ": differ,
+         "evaluation": evaluation, "facts": facts}
 MODES[sys.argv[1]](*sys.argv[2:])

@@ -37,11 +37,13 @@ lacks dump "DIMENSION_LABELS"
 [ "$(grep -cE '^ +\([0-9]+,0,[0-9]+,0\)' dump)" -gt 0 ] || fail "h5dump shows no values"
 look xarray "$full/index.h5"
 
-# Its counts are those of the evaluation.
-run 0 eval one
-cp out evaluated
-look wrong "$full/index.h5"
-while read -r line; do says evaluated "$line"; done <out
+# Its counts are those of the evaluation, whose roll-outs are all different.
+for rollouts in 1 3; do
+    run 0 trace one --rollouts $rollouts --output counts --name $rollouts
+    run 0 eval one --set eval.rollouts=$rollouts --json
+    cp out figures && cp err text
+    look evaluation counts/$rollouts/index.h5 figures text
+done
 
 # The same bits on any number of ranks and threads; a batch that no segment's or lane's end falls on the end of.
 for arguments in "--np 2" "--np 3" "--np 8" "--set threads=2" "--np 2 --set threads=2"; do
