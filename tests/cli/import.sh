@@ -154,6 +154,27 @@ assert 0.01 < ours < 0.7 and abs(ours - theirs) < 4 * noise, (ours, theirs, nois
 run 0 import run.st --output again
 run 0 eval again --set eval.rollouts=4
 grep -qF "$ours % error" out || fail "an import of an export has another error"
+# Finite weights whose outputs are not: their images are counted, alike on any number of ranks and threads.
+"$python" - <<'PY' || fail "no weights were made"
+import json, struct
+import numpy as np
+data = bytearray(open("run.st", "rb").read())
+begin = 8 + struct.unpack("<Q", data[:8])[0]
+first, end = json.loads(data[8:begin])["classifier.fc.weight"]["data_offsets"]
+weight = np.frombuffer(data, "<f4", (end - first) // 4, begin + first)
+weight[:] = np.where(weight > 0, 3e38, -3e38)
+open("huge.st", "wb").write(data)
+PY
+run 0 import huge.st --output huge
+run 76 eval huge
+error_has "the model's output is not finite for" "of 1500 images: its weights are damaged"
+sed 's/.*finite for \([0-9]* of\) .*/\1/' err >counted
+[ "$(cut -d ' ' -f 1 counted)" -gt 1 ] || fail "no number of images"
+for arguments in "--np 3" "--set threads=2"; do
+    # shellcheck disable=SC2086 # words
+    run 76 eval huge $arguments
+    sed 's/.*finite for \([0-9]* of\) .*/\1/' err | diff counted - || fail "another number of images with $arguments"
+done
 run 0 train --resume again --run-dir more --set train.epochs=1
 run 0 train --config small.yaml --resume again --run-dir filed --set train.epochs=1 # whose data.classes is auto
 grep -qE "^  classes: [0-9]" filed/config.yaml || fail "data.classes is not the checkpoint's"
