@@ -47,6 +47,22 @@ run 76 "${plain[@]}" --run-dir steep --set train.lr=$steep --set train.optimizer
 run 0 "${plain[@]}" "${rollback[@]}" --run-dir cooled --set train.lr=$steep --set train.optimizer=sgd
 says err "of the learning rate"
 says out "lr 1.00e+00"
+run 0 --run-dir cooled --resume auto "${rollback[@]}" --set train.epochs=10 # at the rate that it has come to
+says out "going on at 0.5 of the learning rate"
+says out "lr 1.00e+00"
+lacks out "lr 2.00e+00"
+
+# Going back within a course that began with another rate and another judge: to its beginning, where both begin anew,
+# and to a checkpoint of its own, where they do not.
+run 0 "${settings[@]}" --set train.epochs=4 --set train.lr=0 --set schedule.kind=plateau --set schedule.patience=1 \
+    --run-dir turned
+for fault in nan:70 nan:130 nan:9999; do # the last one never comes
+    cp -r turned "turned.$fault"
+    RAM_FAULT=$fault run 0 --run-dir "turned.$fault" --resume auto "${rollback[@]}" --set checkpoint.seconds=0.01 \
+        --set train.epochs=8 --set train.lr=0.002 --set eval.rollouts=2
+    [ $fault = nan:9999 ] || says err "oing back to the newest checkpoint"
+done
+for fault in nan:70 nan:130; do check same turned.nan:9999 turned.$fault; done
 
 # One bit of one replica: named at the next check, or at the next save; two replicas cannot outvote each other.
 for case in 3/0 3/2 4/1; do
