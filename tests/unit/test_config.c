@@ -237,6 +237,10 @@ static void test_yaml_forms(void **state) {
     assert_int_equal(config._threads, KEY_AUTO_INT);
     assert_string_equal(config.run_dir, "");
     assert_int_equal(config._seed, 7);
+    assert_ok(read_text(&config, "run.dir: NULL\ndata.dir: Null\ndata.prefix: null\n"));
+    assert_string_equal(config.run_dir, "");
+    assert_string_equal(config.data_dir, "");
+    assert_string_equal(config.data_prefix, "");
 }
 
 static void test_yaml_errors(void **state) {
@@ -484,6 +488,12 @@ static void test_writing(void **state) {
     assert_true(fread(text, 1, sizeof text - 1, file) > 0);
     fclose(file);
     assert_string_equal(text, "seed: 3\nrun:\n  dir: 'it''s'\ndata:\n  mean: auto\ntrain:\n  lr: 1.0e-06\n");
+    assert_ok(config_set(&config, "run.dir=caf\xC3\xA9")); /* in letters, not in escapes */
+    dump(&config, true);
+    file = fopen(path, "r");
+    for (int line = 0; line < 3; line++) assert_non_null(fgets(text, sizeof text, file));
+    fclose(file);
+    assert_string_equal(text, "  dir: \"caf\xC3\xA9\"\n");
     for (int i = 0; i < 60; i++) strcpy(config.run_dir + 4 * i, "abc ");
     dump(&config, true); /* long texts are not folded over several lines */
     file = fopen(path, "r");
