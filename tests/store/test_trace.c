@@ -219,7 +219,7 @@ static void test_shards(void **state) {
 
 static void test_names(void **state) {
     Comm *comm = *state;
-    static const char *const names[] = {"", ".", "..", ".tmp-x", "a/b", "/a"};
+    static const char *const names[] = {"", ".", "..", ".tmp-x", "a/b", "/a", "a\nb", "a\177"};
     char folder[FILE_PATH], longest[300];
     Source source = source_new(SMALL, 3);
     sample_folder(comm, "names", folder);

@@ -25,7 +25,7 @@ static int close_comm(void **state) {
 static const TraceShape SHAPE = {.samples = 11, .rollouts = 2, .glimpses = 3, .classes = 4};
 
 /* What is wrong with one row of a trace. */
-typedef enum { SOUND, BAD_LABEL, BAD_PREDICTION, BAD_INDEX, BAD_LOCATION, DIVERGED, WRONGS } Wrong;
+typedef enum { SOUND, BAD_LABEL, BAD_PREDICTION, BAD_INDEX, BAD_LOCATION, BAD_LAST, DIVERGED, WRONGS } Wrong;
 
 /* Element i of one row of data set `set`: in [-1, 1]. */
 static float any_value(int set, int64_t row, int64_t i) {
@@ -51,6 +51,7 @@ static void fill(void *context, const TraceRows *rows) {
         rows->label[r] = (int32_t)(row % SHAPE.classes);
         rows->index[r] = (int32_t)(3 * row);
         for (int64_t m = 0; m < M; m++) rows->prediction[r * M + m] = (int32_t)((row + m) % SHAPE.classes);
+        if (row == SHAPE.samples - 1 && wrong == BAD_LAST) rows->location[(r + 1) * M * (T + 1) * 2 - 1] = -1.01f;
         if (row != 7) continue;
         if (wrong == BAD_LABEL) rows->label[r] = SHAPE.classes;
         if (wrong == BAD_PREDICTION) rows->prediction[r * M + 1] = -1;
@@ -114,7 +115,8 @@ static void test_impossible_values(void **state) {
     static const char *const SAYS[WRONGS] = {[BAD_LABEL] = "a label",
                                              [BAD_PREDICTION] = "a prediction",
                                              [BAD_INDEX] = "an index",
-                                             [BAD_LOCATION] = "a location"};
+                                             [BAD_LOCATION] = "a location",
+                                             [BAD_LAST] = "a location"};
     for (Wrong wrong = SOUND; wrong < WRONGS; wrong++) {
         char path[FILE_PATH];
         TraceContent content;
