@@ -246,6 +246,11 @@ look same probed/traces/.bad-epoch-0004/index.h5 traces-before/epoch-0004/index.
 rm -r probed/traces/.bad-epoch-0004
 has_epochs
 
+run 0 "${settings[@]}" --set trace.every=1 --set trace.count=1000 --set train.epochs=1 --run-dir few # images
+run 0 inspect few/traces/epoch-0001
+says out "images             60"
+look values few/traces/epoch-0001/index.h5 few/checkpoints/latest/index.h5 data
+
 # One that cannot be written is a warning, and the training goes on.
 mkdir warned && ln -s /proc/self warned/traces # where nobody can make a folder
 for ranks in 1 2; do
