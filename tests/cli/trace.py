@@ -140,9 +140,11 @@ def check_form(file):
         assert not variable, (name, variable)
         assert text(data.attrs["units"]) == "1" and len(data.attrs["long_name"]) > 4, name
         assert ("coordinate_system" in data.attrs) == name.startswith("location"), name
-        source_file = data.virtual_sources()[0].file_name
-        with h5py.File(f"{sys.argv[2].rpartition('/')[0]}/{source_file}", "r") as shard:
-            assert shard["trace"][name].fletcher32, name
+        for source in data.virtual_sources():
+            first = source.vspace.get_select_bounds()[0][0]
+            with h5py.File(f"{sys.argv[2].rpartition('/')[0]}/{source.file_name}", "r") as shard:
+                rows = shard["trace"][name]
+                assert rows.fletcher32 and rows.attrs["first_row"] == first, (name, first)
     for name, first in (("sample", 0), ("rollout", 0), ("glimpse", 1), ("fixation", 0), ("class", 0)):
         assert np.array_equal(trace[name], np.arange(sizes[name]) + first), name
     assert trace["xy"].dtype == "S1" and list(trace["xy"]) == [b"x", b"y"]

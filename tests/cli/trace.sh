@@ -63,6 +63,10 @@ done
 run 0 trace one --rollouts 3 --np 2 --name three
 look values one/traces/three/index.h5 "$checkpoint" data
 look part "$full/index.h5" one/traces/three/index.h5
+run 0 trace one --rollouts 3 --set eval.sigma_many=0.5 --set eval.sigma=0.1 --name many
+run 0 trace one --rollouts 3 --set model.sigma=0.5 --name wide
+look same one/traces/many/index.h5 one/traces/wide/index.h5
+look differ one/traces/many/index.h5 one/traces/three/index.h5
 for policy in mean random center; do
     run 0 trace one --set eval.policy=$policy --name $policy --split validation
     look values one/traces/$policy/index.h5 "$checkpoint" data
@@ -235,6 +239,7 @@ run 0 "${settings[@]}" --set checkpoint.keep=9 --set train.epochs=4 --run-dir pl
 "$python" "$here/check_run.py" same probed plainly || fail "traces change the training"
 has_epochs
 look facts probed/traces/epoch-0000/index.h5 step=0 epoch=0 split=validation checkpoint=
+look facts probed/traces/epoch-0002/index.h5 step=34 epoch=2
 look values probed/traces/epoch-0002/index.h5 probed/checkpoints/step-00000034/index.h5 data
 run 0 trace probed/checkpoints/step-00000034 --split validation --limit 20 --np 2 --output again --name epoch
 look same probed/traces/epoch-0002/index.h5 again/epoch/index.h5
