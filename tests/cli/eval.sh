@@ -70,6 +70,8 @@ run 0 eval one --set eval.sigma_many=0.5
 lacks out changed:
 says out "locations are drawn with eval.sigma_many 0.5, model.sigma is 0.05"
 figures | diff scattered - >/dev/null || fail "eval.sigma_many is not the policy's with several roll-outs"
+run 0 eval one --set eval.sigma_many=0.5 --set eval.sigma=0.25 --json
+says out '"sigma":0.5,'
 run 0 eval one --set eval.rollouts=1 --set eval.sigma_many=0.5
 figures >alone_many
 lacks out "locations are drawn"

@@ -162,8 +162,10 @@ data = bytearray(open("run.st", "rb").read())
 begin = 8 + struct.unpack("<Q", data[:8])[0]
 first, end = json.loads(data[8:begin])["classifier.fc.weight"]["data_offsets"]
 weight = np.frombuffer(data, "<f4", (end - first) // 4, begin + first)
-weight[:] = np.where(weight > 0, 3e38, -3e38)
-open("huge.st", "wb").write(data)
+signs = np.sign(weight)
+for name, size in ("huge", 3e38), ("steep", 1e4):
+    weight[:] = signs * np.float32(size)
+    open(f"{name}.st", "wb").write(data)
 PY
 run 0 import huge.st --output huge
 run 76 eval huge
@@ -175,6 +177,9 @@ for arguments in "--np 3" "--set threads=2"; do
     run 76 eval huge $arguments
     sed 's/.*finite for \([0-9]* of\) .*/\1/' err | diff counted - || fail "another number of images with $arguments"
 done
+run 0 import steep.st --output steep # a wrong answer has probability 0 for the label: a loss of 87 at most, not of infinity
+run 0 eval steep
+grep '^test, learned policy' out | grep -qE 'loss [2-8][0-9]\.' || fail "the loss of impossible answers"
 run 0 train --resume again --run-dir more --set train.epochs=1
 run 0 train --config small.yaml --resume again --run-dir filed --set train.epochs=1 # whose data.classes is auto
 grep -qE "^  classes: [0-9]" filed/config.yaml || fail "data.classes is not the checkpoint's"
