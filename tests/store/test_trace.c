@@ -319,6 +319,7 @@ static void test_one_writer(void **state) {
     pid_t child = fork();
     if (child == 0) {
         TraceFolder mine;
+        alarm(120); /* where the test has failed, nobody ends this process */
         Status status = trace_folder_name(&mine, folder, "one", true);
         if (!status_failed(&status)) status = trace_folder_begin(&mine, folder);
         if (status_failed(&status) || write(held[1], "x", 1) != 1) _exit(1);
