@@ -114,8 +114,10 @@ build_program() { # [CMAKE OPTIONS OF A NEW BUILD FOLDER...]: one process at a t
     # The tests need more packages than the program; a build folder that has them keeps them.
     [ -f "$build/CMakeCache.txt" ] || options=(-DRAM_TESTS=OFF)
     [ -x "$program" ] || echo "building $program"
+    : >"$build/.unfinished" # for a job that goes on after it was ended here
     quietly "configuring" cmake -S "$root" --preset release "${options[@]}"
     quietly "building" cmake --build "$build" --target ram_dist
+    rm "$build/.unfinished"
     exec {lock}>&-
 }
 
@@ -149,14 +151,16 @@ check_toolkit() { # that it can build for the GPUs of this script
 }
 
 check_data() { # where nobody named another folder
-    local name
+    local name data=$root/data/mnist
     [ -z "$own_data" ] || return 0
+    [ -e "$root/CMakeLists.txt" ] || [ -e "$data" ] || data=$PWD/data/mnist # installed, where not everyone may write
     while read -r _ name; do
-        [ -e "$root/data/mnist/$name" ] || [ -e "$root/data/mnist/$name.gz" ] || {
-            in_job || { "$root/data/fetch_mnist.sh" && return; }
-            fail 64 "$root/data/mnist lacks $name: run data/fetch_mnist.sh where there is a network, or set RAM_DATA"
+        [ -e "$data/$name" ] || [ -e "$data/$name.gz" ] || {
+            in_job || { "$root/data/fetch_mnist.sh" "$data" && break; }
+            fail 64 "$data lacks $name: run data/fetch_mnist.sh where there is a network, or set RAM_DATA"
         }
     done <"$root/data/checksums.sha256"
+    ! in_job || export RAM_DATA=$data
 }
 
 check_all() {
@@ -181,7 +185,7 @@ submit() { # SBATCH OPTIONS... -- ARGUMENTS...: checks what can be checked here,
 
 # Signals that Slurm sends to this script are passed on as USR1, which srun and mpirun hand to their ranks; TERM would
 # end those. After TERM Slurm is ending the job itself (scancel, time limit, preemption): it decides whether it returns.
-ranks='' asked='' ending='' unbegun=''
+ranks='' asked=${asked-} ending='' unbegun=''
 take_warning() {
     asked=yes
     [ -z "$ranks" ] || kill -USR1 "$ranks" 2>/dev/null || true
@@ -195,7 +199,8 @@ choose_launcher() { # sets launch: the command that starts one rank per task
     [ "$LAUNCHER" != auto ] || LAUNCHER=$([[ $(srun --mpi=list 2>&1) == *pmix* ]] && echo srun || echo mpirun)
     case $LAUNCHER in
     srun)
-        launch=(srun --mpi=pmix)
+        launch=(srun --mpi=pmix --wait=30) # else the other nodes' ranks wait for one that has died, for comm.timeout
+        export SLURM_EXPORT_ENV=ALL        # sbatch --export=NONE is about the script, not what it sets
         # Slurm's barrier over a tree of nodes, which it takes where no data go along, was seen to let nodes pass before
         # all had come (22.05, PMIx 4.2); messages then reach ranks that are not ready for them, and Open MPI crashes
         export SLURM_PMIX_FENCE=${SLURM_PMIX_FENCE:-ring}
@@ -216,7 +221,7 @@ choose_program() {
         program=$PROGRAM
     elif [ ! -e "$root/CMakeLists.txt" ]; then # installed: share/ram_dist/jobs, bin/ram_dist
         program=$root/../../bin/ram_dist
-    elif [ -n "${SLURM_RESTART_COUNT-}" ] && [ -x "$build/ram_dist" ]; then
+    elif [ -n "${SLURM_RESTART_COUNT-}" ] && [ -x "$build/ram_dist" ] && [ ! -e "$build/.unfinished" ]; then
         program=$build/ram_dist # a job that goes on keeps the program that it began with
     else
         command -v cmake >/dev/null || fail 69 "no cmake in PATH to build $build/ram_dist: load it in MODULES of jobs/$script"
@@ -239,7 +244,6 @@ job_begin() {
     check_all
     choose_program
     choose_launcher
-    [ -n "$own_data" ] || export RAM_DATA=$root/data/mnist
     logs=$root/logs
     [ -e "$root/CMakeLists.txt" ] || logs=$PWD/logs
     name=$(basename "$config")
@@ -266,18 +270,23 @@ run_ranks() { # COMMAND...: returns its exit code
     return $code
 }
 
+put_back() { # JOB: Slurm may have done so itself, where a node was lost, and its TERM reaches scontrol, too
+    (trap '' TERM && exec scontrol requeue "$1") || scontrol show job "$1" | grep -q 'JobState=\(PENDING\|REQUEUED\)'
+}
+
 requeue() { # back into the queue; returns where that cannot be
-    local job=$SLURM_JOB_ID # in an array that of the last task is the whole array's
+    local job=$SLURM_JOB_ID reason='' # in an array that of the last task is the whole array's
     [ -z "${SLURM_ARRAY_TASK_ID-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+    [ -n "$unbegun" ] || reason=$(tail -n 1 "$run_dir/run.log" 2>/dev/null) || true # else it is of an earlier start
     if [ -n "$ending" ]; then
         tell "Slurm ends this job; the same command goes on from the checkpoint"
-    elif tail -n 1 "$run_dir/run.log" 2>/dev/null | grep -qF "asked by the file \`stop\`"; then
+    elif [[ $reason == *"asked by the file \`stop\`"* ]]; then
         tell "somebody stopped it by the file $run_dir/stop; the same command goes on"
-    elif tail -n 1 "$run_dir/run.log" 2>/dev/null | grep -qF "train.time_limit of"; then
+    elif [[ $reason == *"train.time_limit of"* ]]; then
         tell "its train.time_limit has passed; the same command goes on"
     elif [ "${SLURM_RESTART_COUNT:-0}" -ge "$REQUEUES" ]; then
         tell "stopped after $REQUEUES restarts (REQUEUES in jobs/$script); the same command goes on"
-    elif scontrol requeue "$job"; then
+    elif put_back "$job"; then
         tell "stopped ${unbegun:-early, a checkpoint is saved}: back into the queue"
         exit 0
     else

@@ -62,12 +62,17 @@ sed -i 's/^REQUEUES=0/REQUEUES=50/' "$clone/jobs/cpu.slurm"
 
 # --- by mpirun, where Slurm has no PMIx; a warning before there are ranks is kept
 sed -i 's/^LAUNCHER=auto/LAUNCHER=mpirun/' "$clone/jobs/cpu.slurm"
+builds() { # returns when the job builds the program
+    for _ in {1..200}; do
+        [ ! -d "$clone/build/release/building" ] || return 0
+        sleep 0.05
+    done
+    fail "the job builds nothing"
+}
 rm -r "$clone/build"
+echo "error: stopped at step 7: asked by the file \`stop\`" >>bounded/run.log # of an earlier start
 BUILD_SECONDS=2 script cpu.slurm bounded
-for _ in {1..200}; do
-    [ ! -d "$clone/build/release/building" ] || break
-    sleep 0.05
-done
+builds
 scancel --signal=USR2 --batch "$job"
 restart
 trains bounded
@@ -77,6 +82,16 @@ ends COMPLETED 0 2
 says out "by mpirun"
 [ "$(grep -c 'run folder: bounded' out)" -eq 2 ] || fail "ranks were started after the warning"
 check same whole bounded
+
+# --- put back into the queue while it builds: what lies there is not the program that it began with
+printf '#!/bin/sh\nexit 3\n' >"$clone/build/release/ram_dist"
+BUILD_SECONDS=4 script cpu.slurm rebuilt
+builds
+scontrol requeue "$job"
+restart
+rmdir "$clone/build/release/building"
+ends COMPLETED 0 1
+check same whole rebuilt
 
 # --- preempted by a job of a higher partition
 sed -i 's/^LAUNCHER=mpirun/LAUNCHER=auto/' "$clone/jobs/cpu.slurm"

@@ -62,6 +62,8 @@ says out "4 ranks x"
 says out "test, learned policy"
 [ -e "$clone/logs/small/checkpoints/best/index.h5" ] || fail "no best model in logs/small"
 [ "$(rows "$clone/logs/small")" -eq 7 ] || fail "not the rows of two epochs"
+submitted sbatch --export=NONE "$clone/jobs/cpu.slurm" "${small[@]}" --run-dir bare # what the script sets reaches the ranks
+ends COMPLETED 0 0
 submitted sbatch "$clone/jobs/v100.slurm" --device cpu "${small[@]}"
 ends COMPLETED 0 0
 says out "this run is finished"
@@ -104,4 +106,7 @@ submitted sbatch --mem=1G prefix/share/ram_dist/jobs/cpu.slurm "${small[@]}"
 ends COMPLETED 0 0
 [ -e logs/small/checkpoints/best/index.h5 ] || fail "no run in logs/small of the submission's folder"
 [ ! -e prefix/share/ram_dist/build ] || fail "an installed tree was built in"
+mkdir -p data && mv prefix/share/ram_dist/data/mnist data # nor need the data lie there
+submitted sbatch --mem=1G prefix/share/ram_dist/jobs/cpu.slurm "${small[@]}" --run-dir beside
+ends COMPLETED 0 0
 finish

@@ -35,4 +35,7 @@ class RamDist(CMakePackage):
     generator("ninja")
 
     def cmake_args(self):
-        return [self.define_from_variant("RAM_TESTS", "tests")]
+        return [
+            self.define_from_variant("RAM_TESTS", "tests"),
+            self.define("RAM_CUDA", "ON" if self.spec.satisfies("+cuda") else "OFF"),
+        ]
