@@ -308,7 +308,8 @@ static Status explain(const RanksEnd *end, int exit_code, int np, const Child *c
             "mpirun is in PATH",
             np);
     if (exit_code <= 128 || exit_code - 128 >= NSIG || barren)
-        return status_error(RAM_UNAVAILABLE, "%s: `mpirun -np %d hostname` tells more", end->cause, np);
+        return status_error(RAM_UNAVAILABLE, "%s: `mpirun --oversubscribe%s -np %d hostname` tells more", end->cause,
+                            geteuid() == 0 ? " --allow-run-as-root" : "", np);
     if (child->stuck)
         return status_error(RAM_UNAVAILABLE, "%s: start again, a training with --resume auto", end->cause);
     if (is_crash(exit_code - 128))

@@ -56,7 +56,7 @@ void *memory_new_if_free(size_t bytes) { return is_free(bytes) ? allocate(bytes)
 static Status lacks(size_t bytes, const char *need, va_list arguments) {
     char text[400];
     vsnprintf(text, sizeof text, need, arguments);
-    return status_error(RAM_USAGE, "out of memory: %s takes %.1f MiB, where %.1f MiB are free (%d of them are kept)",
+    return status_error(RAM_USAGE, "out of memory: %s takes %.1f MiB, where %.1f MiB are free and %d are to stay so",
                         text, (double)bytes / MIB, (double)free_memory() / MIB, MEMORY_RESERVE_MIB);
 }
 

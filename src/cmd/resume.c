@@ -77,7 +77,9 @@ static Status check_finished(const Config *saved, const Config *config, const Sa
 static bool is_judged_anew(const Config *saved, const Config *config) {
     for (int key = -1; (key = config_next_difference(saved, config, key)) >= 0;) {
         const KeyInfo *info = config_key(key);
-        if (strcmp(info->section, "eval") == 0 || (strcmp(info->section, "data") == 0 && info->change != CHANGE_FREE))
+        const bool draws = strcmp(info->name, "seed") == 0; /* of the measured roll-outs */
+        if (draws || strcmp(info->section, "eval") == 0 ||
+            (strcmp(info->section, "data") == 0 && info->change != CHANGE_FREE))
             return true;
     }
     return false;

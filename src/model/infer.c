@@ -168,8 +168,7 @@ static Status fit_fields(const Shapes *shapes, WeightOrder order, const Layout *
                                 shapes->tensor[i].name);
     TRY(settle_order(layout, shown, &order));
     for (int f = 0; f < layout->fields; f++) {
-        const bool square_cell = is_cell(&layout->field[f]) && shown[f] == ORDER_AUTO;
-        const WeightOrder lies = shown[f] != ORDER_AUTO ? shown[f] : square_cell ? ORDER_OUT_IN : order;
+        const WeightOrder lies = shown[f] != ORDER_AUTO ? shown[f] : order;
         transposed[f] = layout->field[f].dimensions == 2 && lies == ORDER_IN_OUT;
     }
     return status_ok();

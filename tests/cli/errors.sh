@@ -26,6 +26,9 @@ if ! grep -q __asan_init "$ram_dist"; then
         done
     done
     run 0 --np 2 "${small[@]}" --run-dir large
+    # nor is there a thread whose stack has no room
+    command_run 64 bash -c 'ulimit -s 1000000 && ulimit -v 900000; exec "$@"' bash "$ram_dist" "${small[@]}" --set threads=2 --run-dir thread
+    error_has "cannot start thread 2 of 2: " "lower \`threads\`"
 fi
 
 for np in 1 2; do

@@ -76,6 +76,15 @@ run 0 --run-dir pruned --resume "$(printf 'pruned/checkpoints/step-%08d' "${best
 says out "the best model is chosen from the epochs from here on"
 says pruned/metrics.jsonl '"kind":"measured_anew"'
 grep -qE 'best model: epoch [56],' out || fail "no epoch can become the best"
+# So it is where the roll-outs of what is measured are drawn otherwise; what is told of the end is what eval finds.
+run 0 --config small.yaml --set train.epochs=2 --run-dir drawn
+run 0 --run-dir drawn --resume auto --set train.epochs=3 --set seed=5 --set train.lr=0
+says drawn/metrics.jsonl '"kind":"measured_anew"'
+run 0 eval drawn --json
+grep '"policy":"sample"' out | grep -o '"wrong":.*' >again
+grep '"split":"test".*"policy":"sample"' drawn/metrics.jsonl | tail -n 1 | grep -o '"wrong":.*' | cmp -s - again ||
+    fail "eval does not repeat what was told at the end"
+
 run 0 watch pruned
 grep -qE '^best validation .* epoch [56]' out || fail "watch tells another best than the run"
 finish

@@ -119,10 +119,17 @@ typedef struct {
 
 static void count_round(void *context, int worker) { ((Tally *)context)->worker[worker].rounds++; }
 
+static CpuPool *new_pool(void) {
+    CpuPool *pool = NULL;
+    const Status status = cpu_pool_new(THREADS, &pool);
+    if (status_failed(&status)) fail_msg("%s", status.message);
+    return pool;
+}
+
 /* When cpu_pool_run returns, every worker has run once, and only once. */
 static void check_pool(int rounds) {
     Tally tally = {0};
-    CpuPool *pool = cpu_pool_new(THREADS);
+    CpuPool *pool = new_pool();
     for (int round = 1; round <= rounds; round++) {
         cpu_pool_run(pool, count_round, &tally);
         for (int worker = 0; worker < THREADS; worker++)
@@ -135,7 +142,7 @@ static void check_pool(int rounds) {
 static void test_pool(void **state) {
     (void)state;
     check_pool(ROUNDS);
-    cpu_pool_free(cpu_pool_new(THREADS)); /* never used */
+    cpu_pool_free(new_pool()); /* never used */
     cpu_pool_free(NULL);
 }
 

@@ -37,7 +37,7 @@ static Status cpu_room(Backend *backend) {
     if (!cpu->lacking) return status_ok();
     return status_error(
         RAM_USAGE,
-        "out of memory: at least %.1f MiB more are needed, where %.1f MiB are free (%d of them are kept): lower "
+        "out of memory: at least %.1f MiB more are needed, where %.1f MiB are free and %d are to stay so: lower "
         "train.batch, eval.batch or the model's sizes, or start fewer ranks per host",
         (double)cpu->lacking / mib, (double)cpu->free_then / mib, MEMORY_RESERVE_MIB);
 }
@@ -155,8 +155,10 @@ Status cpu_backend_new(int threads, Precision precision, Backend **backend) {
         const Status status = cpu_bf16_check();
         if (status_failed(&status)) return status;
     }
+    CpuPool *pool;
+    TRY(cpu_pool_new(threads, &pool));
     CpuBackend *cpu = memory_new(1, sizeof *cpu);
-    cpu->pool = cpu_pool_new(threads);
+    cpu->pool = pool;
     cpu->scratch = memory_new((size_t)threads, sizeof *cpu->scratch);
     cpu->kernels = CPU_KERNELS;
     cpu->base = (Backend){.kernels = &cpu->kernels,

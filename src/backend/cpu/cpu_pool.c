@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Turns of the busy loop before a thread blocks: some 50 us, longer than the gaps between the parts of a
  * step, and too short to matter where more threads than cores make others wait (measured: no loss). */
@@ -66,19 +67,27 @@ static void *worker_main(void *argument) {
     }
 }
 
-CpuPool *cpu_pool_new(int threads) {
+Status cpu_pool_new(int threads, CpuPool **pool) {
     require(threads >= 1);
-    CpuPool *pool = memory_new(1, sizeof *pool);
-    pool->threads = threads;
-    pool->worker = memory_new((size_t)threads, sizeof *pool->worker);
-    pthread_mutex_init(&pool->mutex, NULL);
-    pthread_cond_init(&pool->changed, NULL);
-    for (int i = 1; i < threads; i++) {
-        pool->worker[i] = (Worker){.pool = pool, .worker = i};
-        if (pthread_create(&pool->worker[i].thread, NULL, worker_main, &pool->worker[i]))
-            fatal("cannot start thread %d of %d", i + 1, threads);
+    CpuPool *new = memory_new(1, sizeof *new);
+    new->worker = memory_new((size_t)threads, sizeof *new->worker);
+    pthread_mutex_init(&new->mutex, NULL);
+    pthread_cond_init(&new->changed, NULL);
+    for (new->threads = 1; new->threads < threads; new->threads++) {
+        Worker *worker = &new->worker[new->threads];
+        *worker = (Worker){.pool = new, .worker = new->threads};
+        const int error = pthread_create(&worker->thread, NULL, worker_main, worker);
+        if (error == 0) continue;
+        const int started = new->threads;
+        cpu_pool_free(new);
+        return status_error(
+            RAM_USAGE,
+            "cannot start thread %d of %d: %s; lower `threads`, or raise what limits processes or memory "
+            "(ulimit -u, -v)",
+            started + 1, threads, strerror(error));
     }
-    return pool;
+    *pool = new;
+    return status_ok();
 }
 
 void cpu_pool_free(CpuPool *pool) {

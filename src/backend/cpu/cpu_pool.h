@@ -3,12 +3,12 @@
 #ifndef RAM_BACKEND_CPU_POOL_H
 #define RAM_BACKEND_CPU_POOL_H
 
-#include <stdbool.h>
+#include "base/status.h"
 
 typedef struct CpuPool CpuPool;
 
-/* threads >= 1, the caller being one of them. */
-CpuPool *cpu_pool_new(int threads);
+/* threads >= 1, the caller being one of them. RAM_USAGE: the system gives no more. */
+Status cpu_pool_new(int threads, CpuPool **pool);
 void cpu_pool_free(CpuPool *pool); /* NULL is allowed */
 
 /* Which worker of its pool the calling thread is; 0 outside of any. */

@@ -149,7 +149,10 @@ void cuda_run(Backend *backend, Span lanes, int lanes_most, SpanWork work, void 
 
 static void cuda_run_threads(Backend *backend, ThreadWork work, void *context) {
     CudaBackend *cuda = cuda_of(backend);
-    if (!cuda->pool) cuda->pool = cpu_pool_new(backend->threads);
+    if (!cuda->pool) {
+        const Status status = cpu_pool_new(backend->threads, &cuda->pool);
+        if (status_failed(&status)) fatal("%s", status.message);
+    }
     cpu_pool_run(cuda->pool, work, context);
 }
 
