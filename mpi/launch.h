@@ -1,5 +1,6 @@
 /* Launch: how this process came to be (alone, under mpirun, a Slurm step) and what follows from it: ranks,
- * communicator, threads, terminal. Owns all reading of the environment. Must not know configuration or training.
+ * communicator, threads, terminal. Owns all reading of the environment but that of
+ * mpi/host.h, which tells of it. Must not know configuration or training.
  * launch_comm and launch_threads are collective.
  *
  * The order in a command: launch_detect, log_open, arguments, launch_ranks, launch_comm, then comm_agree on everything
@@ -52,8 +53,8 @@ bool launch_is_watched(void);
  * another MPI), so that all ranks agree on the failure and end together. @collective */
 Status launch_comm(const Launch *launch, CommChoice choice, double seconds, Comm **comm);
 
-/* CPU threads of this rank: `wanted`, or for KEY_AUTO_INT the rank's own cores when no two ranks of this host share
- * one, else an equal share of the host's usable cores. @collective */
+/* CPU threads of this rank: `wanted`, or where that is below 1 the rank's own cores when no two ranks of this host
+ * share one, else an equal share of the host's usable cores. @collective */
 int launch_threads(Comm *comm, int64_t wanted);
 
 /* Whether the user looks at an interactive terminal. A rank's own stdout does not tell: under mpirun it is always a

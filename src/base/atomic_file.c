@@ -332,6 +332,7 @@ static int read_all(int file, char *data, size_t bytes) {
 Status atomic_file_read(const char *path, size_t most, void **data, size_t *bytes) {
     int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (file < 0) return cannot_read(path, errno);
+    void *content = NULL;
     struct stat facts;
     Status status = status_ok();
     if (fstat(file, &facts) != 0 || !S_ISREG(facts.st_mode))
@@ -343,15 +344,16 @@ Status atomic_file_read(const char *path, size_t most, void **data, size_t *byte
                               path, (long long)facts.st_size, most);
     if (!status_failed(&status)) {
         *bytes = (size_t)facts.st_size;
-        status = memory_new_for(*bytes + 1, data, "reading %s", path); /* a text can be read as a string */
+        status = memory_new_for(*bytes + 1, &content, "reading %s", path); /* a text can be read as a string */
     }
     if (!status_failed(&status)) {
-        int error = read_all(file, *data, *bytes);
-        if (error) {
-            free(*data);
-            status = cannot_read(path, error);
-        }
+        const int error = read_all(file, content, *bytes);
+        if (error) status = cannot_read(path, error);
     }
     close(file);
+    if (status_failed(&status))
+        free(content);
+    else
+        *data = content;
     return status;
 }

@@ -66,7 +66,8 @@ Status atomic_file_sync_folder(const char *path);
 Status atomic_file_remove_tree(const char *path);
 
 /* Reads a regular file of at most `most` bytes. free() *data. RAM_DATA: it is missing, larger, or no file. RAM_IO: it
- * cannot be read now. Never waits, not even for a pipe in its place. */
+ * cannot be read now. RAM_USAGE: there is no memory for it. *data is set on success alone. Never waits, not even for a
+ * pipe in its place. */
 Status atomic_file_read(const char *path, size_t most, void **data, size_t *bytes);
 
 /* The seam. Every open for writing, write, fsync, rename, unlink, rmdir, mkdir and symlink above is one operation. */

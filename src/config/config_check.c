@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-/* What a rank must hold at least at once; beyond these a run can only die of memory. */
+/* Beyond these nothing is trained, and sizes that are computed from them would overflow. */
 enum { MOST_COVERED_PIXELS = 65536, MOST_ROLLOUTS_AT_ONCE = 1 << 24 };
 
 static Status check_lanes(const Config *config) {

@@ -1,12 +1,12 @@
 #include "data/augment.h"
 #include "base/log.h"
+#include "data/idx.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-    SIDE_MOST = 4096,                           /* of what IDX files may have */
-    POINTS_MOST = SIDE_MOST / AUGMENT_GRID + 5, /* its control points */
+    POINTS_MOST = IDX_MOST_SIDE / AUGMENT_GRID + 5, /* control points along the longest side */
     GROUP = AUGMENT_GRID + 1, /* pixels that are bent together: what lies between control points, and one more that is
                                  done again, since eight fill a vector */
     STRIP = 4 * GROUP         /* pixels of a row that are interpolated together */
@@ -75,7 +75,7 @@ static void row_spline(const Augmentation *a, DrawKey key, const float weight[4]
 
 /* Where a row of the new image comes from, in the old one: x and y of each pixel, and of some behind the last. */
 typedef struct {
-    float place[AXES][SIDE_MOST + STRIP];
+    float place[AXES][IDX_MOST_SIDE + STRIP];
 } Origin;
 
 /* Eight numbers of a row side by side, in a vector: of loops over a group compilers make worse ones. */
@@ -180,7 +180,7 @@ static void sample_row(const Source *source, const Origin *origin, uint8_t *out)
 
 void augment_image(const Augmentation *a, DrawKey key, int height, int width, int channels, const uint8_t *image,
                    float *scratch, uint8_t *out) {
-    require(width <= SIDE_MOST && height <= SIDE_MOST);
+    require(width <= IDX_MOST_SIDE && height <= IDX_MOST_SIDE);
     key.rollout = key.glimpse = 0;
     const philox4x32_ctr_t draw = philox_block(key, 0);
     const double angle = a->rotation * (double)philox_signed(draw.v[0]) * 3.14159265358979 / 180;
@@ -189,7 +189,7 @@ void augment_image(const Augmentation *a, DrawKey key, int height, int width, in
     const float slope[AXES] = {cosine, -sine}, across[AXES] = {sine, cosine};
     const float centre[AXES] = {0.5f * (float)(width - 1), 0.5f * (float)(height - 1)};
     const float shift[AXES] = {(float)a->shift * philox_signed(draw.v[2]), (float)a->shift * philox_signed(draw.v[3])};
-    float weight[4][GROUP], distance[SIDE_MOST + GROUP];
+    float weight[4][GROUP], distance[IDX_MOST_SIDE + GROUP];
     group_weights(weight);
     for (int column = 0; column < width + GROUP; column++) distance[column] = (float)column - centre[X] - shift[X];
     RowSpline spline;

@@ -37,7 +37,6 @@ typedef struct {
     RewardRule reward;        /* what R is, and how much of it a location is credited with */
     double glimpse_nll;       /* weight of the classification loss after each glimpse but the last */
     bool locator_gradient;    /* the locator passes gradient into h_t, t < T; h_t is a constant there otherwise */
-    int64_t rows;             /* of the global batch, B * M: the mean's divisor */
 } Loss;
 
 /* All that the computation of one lane reads and leaves. n = span_rows(lane), T glimpses; every array holds [T] blocks

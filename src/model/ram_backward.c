@@ -109,17 +109,18 @@ static void sensor(const Context *c) {
 
 void ram_backward(const Ram *ram, const Span *span, const Loss *loss, Pass *pass, DevDoubles sums) {
     const Kernels *kernels = ram->backend->kernels;
+    const int64_t rows = span->batch * span->samples; /* of the global batch: the means' divisor */
     const Context context = {ram, span, pass};
     const Reinforce reinforce = {.baseline = loss->baseline,
                                  .glimpses = ram->dims.glimpses,
                                  .sigma = ram->dims.sigma,
                                  .moving_average = loss->moving_average,
                                  .weight = loss->reinforce_weight,
-                                 .rows = loss->rows};
+                                 .rows = rows};
     const Classification classification = {.glimpses = ram->dims.glimpses,
                                            .classes = ram->dims.classes,
                                            .glimpse_weight = loss->glimpse_nll,
-                                           .rows = loss->rows};
+                                           .rows = rows};
     ram_reward(ram, span, &loss->reward, pass);
     kernels->reinforce(ram->backend, span, &reinforce, pass->reward, pass->credit, pass->mean, pass->noise,
                        pass->log_pi, pass->baseline, pass->d_baseline, pass->d_location, sums);

@@ -52,7 +52,7 @@ Status checkpoint_mark_best(Comm *comm, const char *folder, int64_t step);
  * that is not there, 0: none, leaves its link alone). RAM_IO. @collective */
 Status checkpoint_take_up(Comm *comm, const char *folder, int64_t latest, int64_t best);
 
-/* Whether no set in use is later than `step`. @collective */
+/* Whether no set in use is later than `step`; so it is taken to be where the folder cannot be read. @collective */
 bool checkpoint_is_newest(Comm *comm, const char *folder, int64_t step);
 
 /* Whether there is a set of `step` in use, good or not. @collective */

@@ -22,11 +22,11 @@ struct Step {
     Experiment *experiment;
     Optimizer *optimizer;
     Feed feed;
-    uint8_t *inputs; /* an Inputs in the backend's memory */
+    DevBytes inputs; /* an Inputs */
     Span lanes;      /* of the batch that is computed */
     uint32_t epoch;
-    int64_t next;   /* place of the batch behind it */
-    Loss loss;      /* but its number of rows */
+    int64_t next; /* place of the batch behind it */
+    Loss loss;
     int span_lanes; /* as many as fit */
     int spans;
     LaneNode *span; /* (spans): this rank's, ascending */
@@ -48,11 +48,8 @@ static int choose_span_lanes(const Ram *ram, const Span *lanes, int64_t rows) {
     return most;
 }
 
-static DevInts first_of(const Step *step) { return (DevInts){(void *)(step->inputs + offsetof(Inputs, first))}; }
-
-static DevInts epoch_of(const Step *step) { return (DevInts){(void *)(step->inputs + offsetof(Inputs, epoch))}; }
-
-static DevUpdate update_of(const Step *step) { return (DevUpdate){(void *)(step->inputs + offsetof(Inputs, update))}; }
+/* Of a member of Inputs, for a type of the backend's memory. */
+#define INPUT(step, member) ((void *)((step)->inputs.address + offsetof(Inputs, member)))
 
 /* Lanes of this rank in any batch. */
 static int lane_count(const Step *step) {
@@ -76,9 +73,9 @@ Step *step_new(Experiment *experiment, Optimizer *optimizer) {
     step->experiment = experiment;
     step->optimizer = optimizer;
     feed_open(&step->feed, experiment, SPLIT_TRAIN, lanes.batch);
-    step->inputs = backend->kernels->allocate(backend, sizeof(Inputs));
+    step->inputs.address = backend->kernels->allocate(backend, sizeof(Inputs));
     step->loss = (Loss){.baseline = (Baseline)config->train_baseline,
-                        .moving_average = {(void *)(step->inputs + offsetof(Inputs, moving_average))},
+                        .moving_average = {INPUT(step, moving_average)},
                         .reinforce_weight = config->train_reinforce_weight,
                         .reward = {.kind = (Reward)config->train_reward,
                                    .credit = (Credit)config->train_credit,
@@ -108,7 +105,7 @@ void step_free(Step *step) {
     backend_forget(backend, step->record);
     backend_forget(backend, step->before);
     backend_forget(backend, step->after);
-    backend->kernels->release(backend, step->inputs);
+    backend->kernels->release(backend, step->inputs.address);
     reduction_free(step->reduction);
     backend->kernels->release(backend, step->tails.address);
     free(step->pass);
@@ -120,20 +117,20 @@ void step_free(Step *step) {
 DevFloats step_gradient(const Step *step) { return reduction_total(step->reduction); }
 
 /* One lane, forward and backward. */
-static void compute_lane(const Step *step, const Span *lane, const Loss *loss, Pass *pass) {
+static void compute_lane(const Step *step, const Span *lane, Pass *pass) {
     const Experiment *experiment = step->experiment;
     const Ram *ram = &experiment->ram;
     Backend *backend = experiment->backend;
     Draws draws = experiment_draws(experiment, SPLIT_TRAIN, 0, POLICY_SAMPLE);
-    draws.epoch = epoch_of(step);
+    draws.epoch.address = INPUT(step, epoch);
     const int64_t place = lane->first_lane - step->span[0].first;
     pass->pictures = feed_pictures(&step->feed, lane);
     backend->kernels->draw(backend, lane, &draws, &pass->pictures, ram->dims.glimpses, pass->location, pass->noise);
     backend_range(backend, "forward");
-    ram_forward(ram, lane, POLICY_SAMPLE, ram->dims.sigma, loss->glimpse_nll > 0, pass);
+    ram_forward(ram, lane, POLICY_SAMPLE, ram->dims.sigma, step->loss.glimpse_nll > 0, pass);
     backend_range_end(backend);
     backend_range(backend, "backward");
-    ram_backward(ram, lane, loss, pass, (DevDoubles){step->tails.address + place * TAIL});
+    ram_backward(ram, lane, &step->loss, pass, (DevDoubles){step->tails.address + place * TAIL});
     backend_range_end(backend);
 }
 
@@ -141,16 +138,14 @@ static void compute_lane(const Step *step, const Span *lane, const Loss *loss, P
 static void compute_span(void *context, int worker, const Span *span) {
     const Step *step = context;
     Pass *pass = &step->pass[worker * step->passes];
-    Loss loss = step->loss;
-    loss.rows = span->batch * span->samples;
     int at = 0;
     while (step->span[at].first != span->first_lane) at++;
     for (int i = 0; i < span->lane_count; i++) {
         const Span lane = span_lane(span, i);
-        compute_lane(step, &lane, &loss, &pass[i]);
+        compute_lane(step, &lane, &pass[i]);
     }
     backend_range(step->experiment->backend, "gradient");
-    ram_gradient(&step->experiment->ram, span, &loss, pass, reduction_vector(step->reduction, at));
+    ram_gradient(&step->experiment->ram, span, &step->loss, pass, reduction_vector(step->reduction, at));
     backend_range_end(step->experiment->backend);
 }
 
@@ -161,10 +156,9 @@ static void compute_gradient(void *context) {
     const Step *step = context;
     Experiment *experiment = step->experiment;
     Backend *backend = experiment->backend;
-    feed_choose(&step->feed, &step->lanes, first_of(step));
+    feed_choose(&step->feed, &step->lanes, (DevInts){INPUT(step, first)});
     ram_load(&experiment->ram, optimizer_parameters(step->optimizer));
-    backend->kernels->repeat_row(backend, lane_count(step), TAIL,
-                                 (DevDoubles){(void *)(step->inputs + offsetof(Inputs, tail))}, step->tails);
+    backend->kernels->repeat_row(backend, lane_count(step), TAIL, (DevDoubles){INPUT(step, tail)}, step->tails);
     backend->kernels->run(backend, step->lanes, step->span_lanes, compute_span, context);
 }
 
@@ -177,7 +171,7 @@ static void reduce(void *context) {
 
 static void update(void *context) {
     const Step *step = context;
-    optimizer_update(step->optimizer, update_of(step), step_gradient(step), squares_of(step));
+    optimizer_update(step->optimizer, (DevUpdate){INPUT(step, update)}, step_gradient(step), squares_of(step));
 }
 
 static void compute_all(void *context) {
@@ -240,7 +234,7 @@ static void upload_inputs(const Step *step, const StepInput *input) {
     inputs.first = (int32_t)input->first;
     inputs.epoch = (int32_t)input->epoch;
     inputs.moving_average = input->moving_average;
-    backend->kernels->upload(backend, step->inputs, &inputs, sizeof inputs);
+    backend->kernels->upload(backend, step->inputs.address, &inputs, sizeof inputs);
 }
 
 void step_order(Step *step, const int32_t *order) { feed_order(&step->feed, order); }

@@ -200,8 +200,7 @@ static void open_inputs(Engine *e) {
                      .reinforce_weight = c->reinforce_weight,
                      .reward = {c->reward, c->credit, (float)c->credit_decay},
                      .glimpse_nll = c->glimpse_nll,
-                     .locator_gradient = c->locator_gradient,
-                     .rows = plain_rows(c)};
+                     .locator_gradient = c->locator_gradient};
     free(number);
 }
 
