@@ -260,7 +260,7 @@ static void judge_training(Page *page, const char *path) {
     Resume resume = {0};
     Session *session = page->session;
     const bool settled =
-        !path || passed(page, "training", comm_agree(session->comm, resume_open(&resume, session, &SPEC, path)));
+        !path || passed(page, "training", comm_agree(session->comm, resume_open(&resume, session, path)));
     if (settled && resume.finished)
         tell(NOTE, "training", "this run is finished: nothing is left to train");
     else if (settled)

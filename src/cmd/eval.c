@@ -30,13 +30,13 @@ static Status take(void *input, int key, const char *value) {
 }
 
 /* @collective */
-static Status evaluate(Session *session, ArgumentsSpec spec, const Wanted *wanted) {
+static Status evaluate(Session *session, const Wanted *wanted) {
     SavedModel model;
     Metrics metrics = {0};
     Evaluation learned;
     if (wanted->json) log_leave_stdout();
     if (wanted->json && comm_rank(session->comm) == 0) metrics = metrics_on_stdout();
-    TRY(saved_model_open(session, spec, wanted->checkpoint, &model));
+    TRY(saved_model_open(session, wanted->checkpoint, &model));
     Evaluator *evaluator = evaluator_new(&model.experiment, wanted->split);
     Status status = comm_agree(session->comm, backend_room(model.experiment.backend));
     if (!status_failed(&status))
@@ -63,5 +63,5 @@ int command_eval(int argc, char **argv) {
     Session session;
     int code;
     if (!session_open(&session, &spec, argc, argv, &code)) return code;
-    return session_close(&session, evaluate(&session, spec, &wanted));
+    return session_close(&session, evaluate(&session, &wanted));
 }

@@ -44,22 +44,22 @@ static bool is_inside(const char *path, const char *folder) {
 
 /* Reads the line once more, over a saved configuration. The run folder is chosen already, and may not be the one that
  * was saved. */
-static Status parse_over(Session *session, const ArgumentsSpec *spec, const Config *saved) {
+static Status parse_over(Session *session, const Config *saved) {
     Config base = *saved;
     memcpy(base.run_dir, session->arguments.config.run_dir, sizeof base.run_dir);
-    return session_parse_again(session, *spec, &base);
+    return session_parse_again(session, &base);
 }
 
 /* A run that was killed before its first checkpoint begins again as it was configured, unless --config says otherwise.
  */
-static Status take_saved_config(Session *session, const ArgumentsSpec *spec, const char *folder) {
+static Status take_saved_config(Session *session, const char *folder) {
     char path[FILE_PATH];
     Config saved;
     TRY(atomic_file_join(path, folder, "config.yaml"));
     if (session->arguments.config_path || access(path, F_OK) != 0) return status_ok();
     config_default(&saved);
     TRY(config_read_file(&saved, path));
-    return parse_over(session, spec, &saved);
+    return parse_over(session, &saved);
 }
 
 /* Where no epoch is to come: a change that could only matter in an epoch to come would be a false label. */
@@ -86,8 +86,8 @@ static bool is_judged_anew(const Config *saved, const Config *config) {
 }
 
 /* The configuration of what goes on from a checkpoint: its own, unless --config says otherwise. */
-static Status settle(Session *session, const ArgumentsSpec *spec, const Config *saved) {
-    if (!session->arguments.config_path) return parse_over(session, spec, saved);
+static Status settle(Session *session, const Config *saved) {
+    if (!session->arguments.config_path) return parse_over(session, saved);
     config_settle_auto(&session->arguments.config, saved);
     return status_ok();
 }
@@ -149,7 +149,7 @@ static Status check_metrics(const Resume *resume, const char *folder) {
     return metrics_cut(path, NULL, resume->state.metrics_bytes, resume->state.metrics_hash);
 }
 
-Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, const char *folder) {
+Status resume_open(Resume *resume, Session *session, const char *folder) {
     char checkpoints[FILE_PATH];
     Config saved;
     *resume = (Resume){0};
@@ -161,7 +161,7 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     if (!*path) TRY(find_origin(session, folder, checkpoints, path));
     if (!*path) {
         log_info("no checkpoint in %s: starting from the beginning", checkpoints);
-        return take_saved_config(session, spec, folder);
+        return take_saved_config(session, folder);
     }
     TRY(checkpoint_open(session->comm, path, &resume->checkpoint));
     resume->own = is_inside(path, checkpoints);
@@ -176,10 +176,10 @@ Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, 
     TRY(saved_state_read_config(resume->checkpoint, &saved));
     TRY(saved_state_read(resume->checkpoint, &resume->state));
     if (!resume->own) resume->state.schedule = schedule_forget_errors(&resume->state.schedule);
-    TRY(settle(session, spec, &saved));
+    TRY(settle(session, &saved));
     /* collective, so asked before anything that one rank alone may find */
     const bool newest = checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
-    if (!resume->own && strcmp(session->arguments.resume, "auto") == 0) TRY(take_saved_config(session, spec, folder));
+    if (!resume->own && strcmp(session->arguments.resume, "auto") == 0) TRY(take_saved_config(session, folder));
     TRY(check_changes(&saved, config, &resume->state));
     const bool over = train_is_over(config, &resume->state);
     resume->judged_anew = !over && is_judged_anew(&saved, config); /* else there is nothing to come */

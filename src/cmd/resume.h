@@ -23,9 +23,9 @@ typedef struct {
 } Resume;
 
 /* Finds and opens the checkpoint that --resume asks for, if any, for the run folder `folder`, and settles the session's
- * configuration: `spec` is what its arguments were parsed with. A rank's own failure is returned on it alone, so agree
- * on the result; resume_close() it in any case. RAM_USAGE, RAM_DATA. @collective */
-Status resume_open(Resume *resume, Session *session, const ArgumentsSpec *spec, const char *folder);
+ * configuration. A rank's own failure is returned on it alone, so agree on the result; resume_close() it in any case.
+ * RAM_USAGE, RAM_DATA. @collective */
+Status resume_open(Resume *resume, Session *session, const char *folder);
 void resume_close(Resume *resume); /* a zeroed one is allowed */
 
 /* Keeps in the run folder which checkpoint of another run this one begins with, so that a start that was killed before

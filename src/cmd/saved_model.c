@@ -41,11 +41,11 @@ void saved_model_tell_changes(const Config *saved, const Config *config, bool (*
 }
 
 /* Reads state and configuration; the same on every rank. What the line says lies over the saved configuration. */
-static Status settle(Session *session, ArgumentsSpec spec, SavedModel *model) {
+static Status settle(Session *session, SavedModel *model) {
     Config saved;
     TRY(saved_state_read(model->checkpoint, &model->state));
     TRY(saved_state_read_config(model->checkpoint, &saved));
-    TRY(session_parse_again(session, spec, &saved));
+    TRY(session_parse_again(session, &saved));
     if (config_copy_section(&session->arguments.config, &saved, "augment"))
         log_warning(
             "augment.* changes what a training sees, not what is measured: it is told as the checkpoint has it");
@@ -98,11 +98,11 @@ Status saved_model_check_images(const Checkpoint *checkpoint, const char *path, 
 }
 
 /* @collective */
-static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked, SavedModel *model) {
+static Status open_parts(Session *session, const char *asked, SavedModel *model) {
     Comm *comm = session->comm;
     TRY(saved_model_find(session, asked, model->path));
     TRY(checkpoint_open(comm, model->path, &model->checkpoint));
-    TRY(comm_agree(comm, settle(session, spec, model)));
+    TRY(comm_agree(comm, settle(session, model)));
     const int threads = launch_threads(comm, session->arguments.config._threads);
     log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
     TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
@@ -113,13 +113,13 @@ static Status open_parts(Session *session, ArgumentsSpec spec, const char *asked
     return saved_state_load_parameters(&model->experiment, model->checkpoint, model->values);
 }
 
-Status saved_model_open(Session *session, ArgumentsSpec spec, const char *checkpoint, SavedModel *model) {
+Status saved_model_open(Session *session, const char *checkpoint, SavedModel *model) {
     const char *operand = session->arguments.operand;
     *model = (SavedModel){.path = ""};
     if (operand && checkpoint)
         return status_error(RAM_USAGE, "both '%.200s' and --checkpoint '%.200s' are given; give one of them", operand,
                             checkpoint);
-    Status status = open_parts(session, spec, operand ? operand : checkpoint, model);
+    Status status = open_parts(session, operand ? operand : checkpoint, model);
     if (status_failed(&status)) saved_model_close(model);
     return status;
 }

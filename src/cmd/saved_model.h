@@ -19,7 +19,7 @@ typedef struct {
  * folder, which stands for its best model; with neither, the run that the configuration names. The configuration
  * becomes the checkpoint's and what the command line changes of it. On failure everything is closed. RAM_USAGE,
  * RAM_DATA. @collective */
-Status saved_model_open(Session *session, ArgumentsSpec spec, const char *checkpoint, SavedModel *model);
+Status saved_model_open(Session *session, const char *checkpoint, SavedModel *model);
 void saved_model_close(SavedModel *model); /* a zeroed one is allowed */
 
 /* The checkpoint that `asked` stands for, likewise; NULL: the best of the run that the configuration names, whose

@@ -120,28 +120,29 @@ static Status check_request(const Session *session) {
 }
 
 /* The part that needs no communicator. *code: of what is over with it, help or ranks that it started; -1: go on. */
-static Status begin(Session *session, const ArgumentsSpec *spec, int *code) {
+static Status begin(Session *session, int *code) {
     const Arguments *arguments = &session->arguments;
     *code = -1;
-    TRY(arguments_parse(&session->arguments, spec, session->argc, session->argv));
+    TRY(arguments_parse(&session->arguments, session->spec, session->argc, session->argv));
     if (arguments->help) {
         *code = RAM_OK;
         return status_ok();
     }
     TRY(check_stack());
-    if (session->launch.kind == LAUNCH_ALONE && arguments->np > 1 && spec->check)
-        TRY(spec->check(arguments, arguments->np));
+    if (session->launch.kind == LAUNCH_ALONE && arguments->np > 1 && session->spec->check)
+        TRY(session->spec->check(arguments, arguments->np));
     return restart_ranks(&session->launch, arguments, session->line, code);
 }
 
 bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code) {
-    *session = (Session){.argc = argc, .argv = argv, .line = full_line(spec, argc, argv), .started = clock_now()};
+    *session = (Session){
+        .spec = spec, .argc = argc, .argv = argv, .line = full_line(spec, argc, argv), .started = clock_now()};
     Status launched = launch_detect(&session->launch);
     if (status_failed(&launched)) {
         *code = end_alone(session, launched);
         return false;
     }
-    Status status = begin(session, spec, code);
+    Status status = begin(session, code);
     if (*code >= 0) {
         end_alone(session, status_ok());
         return false;
@@ -162,7 +163,8 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
     return !status_failed(&status);
 }
 
-Status session_parse_again(Session *session, ArgumentsSpec spec, const Config *base) {
+Status session_parse_again(Session *session, const Config *base) {
+    ArgumentsSpec spec = *session->spec;
     spec.base = base;
     return arguments_parse(&session->arguments, &spec, session->argc, session->argv);
 }

@@ -13,6 +13,7 @@
 #include "train/fault.h"
 
 typedef struct {
+    const ArgumentsSpec *spec; /* borrowed */
     Launch launch;
     Arguments arguments;
     Comm *comm;
@@ -27,12 +28,12 @@ typedef struct {
 void session_begin(void);
 
 /* False: there is nothing left to do but to return *code (help was printed, ranks were started and ended, or an error
- * was told). @collective */
+ * was told). `spec` must outlive the session. @collective */
 bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **argv, int *code);
 
 /* Parses the command line anew with other starting values, e.g. a checkpoint's. Not collective: every rank reads the
  * same line. */
-Status session_parse_again(Session *session, ArgumentsSpec spec, const Config *base);
+Status session_parse_again(Session *session, const Config *base);
 
 /* Where files come from that this session saves. */
 void session_provenance(const Session *session, const Experiment *experiment, Provenance *provenance);

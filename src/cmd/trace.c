@@ -150,9 +150,9 @@ static Status record(const Session *session, SavedModel *model, const Wanted *wa
 }
 
 /* @collective */
-static Status trace(Session *session, ArgumentsSpec spec, const Wanted *wanted) {
+static Status trace(Session *session, const Wanted *wanted) {
     SavedModel model;
-    TRY(saved_model_open(session, spec, wanted->checkpoint, &model));
+    TRY(saved_model_open(session, wanted->checkpoint, &model));
     Status status = record(session, &model, wanted);
     saved_model_close(&model);
     return status;
@@ -173,5 +173,5 @@ int command_trace(int argc, char **argv) {
     Session session;
     int code;
     if (!session_open(&session, &spec, argc, argv, &code)) return code;
-    return session_close(&session, trace(&session, spec, &wanted));
+    return session_close(&session, trace(&session, &wanted));
 }

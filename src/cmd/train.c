@@ -113,7 +113,7 @@ static Status train_in(Session *session, RunFolder *folder) {
     Comm *comm = session->comm;
     TRY(run_start_agree(session, folder->path)); /* again: another run may have held the folder till now */
     TRY(comm_agree(comm, open_log(folder)));
-    Status status = comm_agree(comm, resume_open(&resume, session, &SPEC, folder->path));
+    Status status = comm_agree(comm, resume_open(&resume, session, folder->path));
     if (!status_failed(&status) && resume.finished)
         status = tell_finished(session, folder, &resume);
     else if (!status_failed(&status))
