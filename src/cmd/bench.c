@@ -108,9 +108,7 @@ static Status bench(const Session *session, const Wanted *wanted) {
     Experiment experiment;
     Provenance provenance;
     BenchFigures *figures = NULL;
-    const Arguments *arguments = &session->arguments;
-    Status status = experiment_open(&experiment, &arguments->config, session->comm,
-                                    launch_threads(session->comm, arguments->config._threads), launch_data_directory());
+    Status status = session_open_experiment(session, &experiment);
     if (!status_failed(&status)) status = experiment_link(&experiment);
     if (!status_failed(&status)) {
         figures = memory_new(1, sizeof *figures);

@@ -233,11 +233,7 @@ static void judge_experiment(Page *page, Resume *resume) {
     Experiment experiment;
     Provenance provenance;
     Session *session = page->session;
-    const Config *config = &session->arguments.config;
-    const int threads = launch_threads(session->comm, config->_threads);
-    if (!passed(page, "training",
-                experiment_open(&experiment, config, session->comm, threads, launch_data_directory())))
-        return;
+    if (!passed(page, "training", session_open_experiment(session, &experiment))) return;
     const Dataset *dataset = &experiment.dataset;
     tell(FINE, "data",
          "%.200s: %" PRId64 " training, %" PRId64 " validation, %" PRId64 " test images, the same on all ranks",

@@ -103,9 +103,8 @@ static Status open_parts(Session *session, const char *asked, SavedModel *model)
     TRY(saved_model_find(session, asked, model->path));
     TRY(checkpoint_open(comm, model->path, &model->checkpoint));
     TRY(comm_agree(comm, settle(session, model)));
-    const int threads = launch_threads(comm, session->arguments.config._threads);
     log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
-    TRY(experiment_open(&model->experiment, &session->arguments.config, comm, threads, launch_data_directory()));
+    TRY(session_open_experiment(session, &model->experiment));
     TRY(saved_model_check_images(model->checkpoint, model->path, &model->experiment));
     TRY(look_at_data(session, model));
     TRY(saved_state_normalise(model->checkpoint, &model->experiment));

@@ -169,6 +169,12 @@ Status session_parse_again(Session *session, const Config *base) {
     return arguments_parse(&session->arguments, &spec, session->argc, session->argv);
 }
 
+Status session_open_experiment(const Session *session, Experiment *experiment) {
+    const Config *config = &session->arguments.config;
+    const int threads = launch_threads(session->comm, config->_threads);
+    return experiment_open(experiment, config, session->comm, threads, launch_data_directory());
+}
+
 void session_provenance(const Session *session, const Experiment *experiment, Provenance *provenance) {
     const Backend *backend = experiment->backend;
     const char *job = launch_job_id();

@@ -35,6 +35,10 @@ bool session_open(Session *session, const ArgumentsSpec *spec, int argc, char **
  * same line. */
 Status session_parse_again(Session *session, const Config *base);
 
+/* experiment_open() for the session's configuration, with the threads and the data folder that its launch gives.
+ * @collective */
+Status session_open_experiment(const Session *session, Experiment *experiment);
+
 /* Where files come from that this session saves. */
 void session_provenance(const Session *session, const Experiment *experiment, Provenance *provenance);
 

@@ -61,8 +61,7 @@ static Status train_experiment(Session *session, RunFolder *folder, Resume *resu
     Experiment experiment;
     Provenance provenance;
     Comm *comm = session->comm;
-    const int threads = launch_threads(comm, session->arguments.config._threads);
-    TRY(experiment_open(&experiment, &session->arguments.config, comm, threads, launch_data_directory()));
+    TRY(session_open_experiment(session, &experiment));
     session_provenance(session, &experiment, &provenance);
     Status status = experiment_link(&experiment);
     if (!status_failed(&status)) status = comm_agree(comm, resume_check_data(resume, &experiment, &provenance));
