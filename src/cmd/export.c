@@ -51,19 +51,15 @@ static const char *evaluated_group(const Checkpoint *checkpoint) {
     return checkpoint_has_vector(checkpoint, "ema/param") ? "ema/param" : "param";
 }
 
-/* Rank 0 writes. */
-static Status write_file(const Session *session, const Wanted *wanted, const Layout *layout, const float *values,
-                         const Config *config, const char *normalisation) {
+/* Rank 0. */
+static Status write_file(const Wanted *wanted, const Layout *layout, const float *values, const Config *config,
+                         const char *normalisation) {
     char channels[16];
     PlainFact fact[CONFIG_KEYS + 4] = {
         {"format", "pt"}, {"ram_dist", version_number()}, {SAVED_MODEL_CHANNELS, channels}};
     ConfigTexts *texts = memory_new(1, sizeof *texts);
     int facts = 3;
     if (*normalisation) fact[facts++] = (PlainFact){SAVED_MODEL_NORMALISATION, normalisation};
-    if (comm_rank(session->comm) != 0) {
-        free(texts);
-        return status_ok();
-    }
     snprintf(channels, sizeof channels, "%lld", (long long)saved_model_channels(layout, config));
     for (int key = 0; key < CONFIG_KEYS; key++) {
         if (!saved_model_takes_along(key)) continue;
@@ -87,8 +83,9 @@ static Status export_checkpoint(const Session *session, const Wanted *wanted, co
     float *values = memory_new(layout.total, sizeof *values);
     const StoreVector vector = {group, values};
     Status status = checkpoint_read_vectors(session->comm, checkpoint, &layout, 1, &vector);
-    if (!status_failed(&status))
-        status = comm_agree(session->comm, write_file(session, wanted, &layout, values, &config, normalisation));
+    if (!status_failed(&status) && comm_rank(session->comm) == 0)
+        status = write_file(wanted, &layout, values, &config, normalisation);
+    status = comm_agree(session->comm, status);
     if (!status_failed(&status))
         log_info("%s: %d tensors of step %lld%s", wanted->output, layout.fields, (long long)checkpoint_step(checkpoint),
                  strcmp(group, "param") == 0 ? "" : ", the weight average, as eval measures it");
