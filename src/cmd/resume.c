@@ -85,11 +85,15 @@ static bool is_judged_anew(const Config *saved, const Config *config) {
     return false;
 }
 
-/* The configuration of what goes on from a checkpoint: its own, unless --config says otherwise. */
-static Status settle(Session *session, const Config *saved) {
-    if (!session->arguments.config_path) return parse_over(session, saved);
-    config_settle_auto(&session->arguments.config, saved);
-    return status_ok();
+/* The configuration of what goes on from a checkpoint: its own, unless --config says otherwise; of a start that is
+ * repeated, what that had taken over it. */
+static Status settle(Session *session, const Config *saved, bool repeated, const char *folder) {
+    if (session->arguments.config_path) {
+        config_settle_auto(&session->arguments.config, saved);
+        return status_ok();
+    }
+    TRY(parse_over(session, saved));
+    return repeated ? take_saved_config(session, folder) : status_ok();
 }
 
 static Status read_origin(const char *folder, bool configured, char origin[FILE_PATH]) {
@@ -149,50 +153,60 @@ static Status check_metrics(const Resume *resume, const char *folder) {
     return metrics_cut(path, NULL, resume->state.metrics_bytes, resume->state.metrics_hash);
 }
 
-Status resume_open(Resume *resume, Session *session, const char *folder) {
-    char checkpoints[FILE_PATH];
-    Config saved;
-    *resume = (Resume){0};
-    char *path = resume->path;
-    const Config *config = &session->arguments.config;
-    if (!session->arguments.resume) return status_ok();
-    TRY(atomic_file_join(checkpoints, folder, "checkpoints"));
-    TRY(checkpoint_find(session->comm, checkpoints, session->arguments.resume, path));
-    if (!*path) TRY(find_origin(session, folder, checkpoints, path));
-    if (!*path) {
-        log_info("no checkpoint in %s: starting from the beginning", checkpoints);
-        return take_saved_config(session, folder);
-    }
-    TRY(checkpoint_open(session->comm, path, &resume->checkpoint));
-    resume->own = is_inside(path, checkpoints);
-    bool taken = !resume->own && checkpoint_any(checkpoints);           /* a curve alone is kept beside the new one */
-    comm_broadcast(session->comm, &resume->own, sizeof resume->own, 0); /* rank 0's view of the folders counts */
-    comm_broadcast(session->comm, &taken, sizeof taken, 0);
+/* The checkpoint at resume->path. @collective */
+static Status open_found(Resume *resume, Comm *comm, const char *folder, const char *checkpoints, Config *saved) {
+    TRY(checkpoint_open(comm, resume->path, &resume->checkpoint));
+    resume->own = is_inside(resume->path, checkpoints);
+    bool taken = !resume->own && checkpoint_any(checkpoints);  /* a curve alone is kept beside the new one */
+    comm_broadcast(comm, &resume->own, sizeof resume->own, 0); /* rank 0's view of the folders counts */
+    comm_broadcast(comm, &taken, sizeof taken, 0);
     if (taken)
         return status_error(RAM_USAGE,
                             "%.400s holds a run of its own: give --run-dir DIR for the one that goes on from "
                             "another's checkpoint",
                             folder);
-    TRY(saved_state_read_config(resume->checkpoint, &saved));
+    TRY(saved_state_read_config(resume->checkpoint, saved));
     TRY(saved_state_read(resume->checkpoint, &resume->state));
     if (!resume->own) resume->state.schedule = schedule_forget_errors(&resume->state.schedule);
-    TRY(settle(session, &saved));
-    /* collective, so asked before anything that one rank alone may find */
-    const bool newest = checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
-    if (!resume->own && strcmp(session->arguments.resume, "auto") == 0) TRY(take_saved_config(session, folder));
-    TRY(check_changes(&saved, config, &resume->state));
-    const bool over = train_is_over(config, &resume->state);
-    resume->judged_anew = !over && is_judged_anew(&saved, config); /* else there is nothing to come */
-    resume->rate_anew = saved.train_lr != config->train_lr;
-    if (over && !resume->own)
-        return status_error(RAM_USAGE, "%.400s is of a training that is finished: raise %s to go on from it", path,
-                            train_ended_by(config, &resume->state));
-    if (over) {
-        TRY(check_finished(&saved, config, &resume->state));
-        resume->finished = train_is_finished(&saved, &resume->state) || !newest;
+    return status_ok();
+}
+
+/* What the settled configuration means for the training, and whether it may; newest: the run has gone no further. */
+static Status judge(Resume *resume, const Config *saved, const Config *config, bool newest) {
+    const SavedState *state = &resume->state;
+    TRY(check_changes(saved, config, state));
+    const bool over = train_is_over(config, state);
+    resume->judged_anew = !over && is_judged_anew(saved, config); /* else there is nothing to come */
+    resume->rate_anew = saved->train_lr != config->train_lr;
+    if (!over) return status_ok();
+    if (!resume->own)
+        return status_error(RAM_USAGE, "%.400s is of a training that is finished: raise %s to go on from it",
+                            resume->path, train_ended_by(config, state));
+    resume->finished = train_is_finished(saved, state) || !newest;
+    return check_finished(saved, config, state);
+}
+
+Status resume_open(Resume *resume, Session *session, const char *folder) {
+    const Config *config = &session->arguments.config;
+    const char *wish = session->arguments.resume;
+    char checkpoints[FILE_PATH];
+    Config saved;
+    *resume = (Resume){0};
+    if (!wish) return status_ok();
+    TRY(atomic_file_join(checkpoints, folder, "checkpoints"));
+    TRY(checkpoint_find(session->comm, checkpoints, wish, resume->path));
+    if (!*resume->path) TRY(find_origin(session, folder, checkpoints, resume->path));
+    if (!*resume->path) {
+        log_info("no checkpoint in %s: starting from the beginning", checkpoints);
+        return take_saved_config(session, folder);
     }
+    TRY(open_found(resume, session->comm, folder, checkpoints, &saved));
+    const bool newest = checkpoint_is_newest(session->comm, checkpoints, resume->state.step);
+    /* no more that is collective: from here on one rank alone may fail */
+    TRY(settle(session, &saved, !resume->own && strcmp(wish, "auto") == 0, folder));
+    TRY(judge(resume, &saved, config, newest));
     if (resume->own && !resume->finished && comm_rank(session->comm) == 0) TRY(check_metrics(resume, folder));
-    log_info("going on from %s", path);
+    log_info("going on from %s", resume->path);
     saved_model_tell_changes(&saved, config, NULL);
     return status_ok();
 }
