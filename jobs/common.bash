@@ -89,17 +89,22 @@ read_arguments() {
     fi
 }
 
+keys() { # CONFIG SETTINGS...: what ram_dist makes of them, section.key=value, a key a line
+    "$program" config --resolved --config "$@" | awk -F ': *' '/^[^ ]/ { section = $1 }
+        $2 != "" { sub(/^ */, "", $1); print ($1 == section ? "" : section ".") $1 "=" $2 }'
+}
+
 # Where a training takes a GPU, one: what several gain has not been measured. Else as many as this machine has cores, and
 # no more than the configuration has lanes.
 ranks_here() { # CONFIG SETTINGS...
     local ranks resolved facts lanes
-    resolved=$("$program" config --resolved --config "$@") || return
-    if ! grep -q '^device: cpu' <<<"$resolved"; then
+    resolved=$(keys "$@") || return
+    if ! grep -qx 'device=cpu' <<<"$resolved"; then
         facts=$("$program" doctor --config "$@" 2>/dev/null) || true # it judges more than GPUs
         ! grep -q '^ok *CUDA *works' <<<"$facts" || { echo 1 && return; }
     fi
     ranks=$(nproc)
-    lanes=$(sed -n 's/^  lanes: //p' <<<"$resolved")
+    lanes=$(sed -n 's/^train\.lanes=//p' <<<"$resolved")
     [ "$ranks" -le "${lanes:-$ranks}" ] || ranks=$lanes
     echo "$ranks"
 }
@@ -405,21 +410,18 @@ print_table() { # of the runs that have ended so far; under a lock, since tasks 
 
 # --- rows of configs/RESULTS.md: what reproduce.sh and a sweep with --measure make of the runs of a configuration
 
-resolve() { # CONFIG SETTINGS...: what decides the figures of a run, a key a line
-    "$program" config --resolved --config "$@" |
-        awk -F ': *' '/^[^ ]/ { section = $1 }
-            section !~ /^(device|threads|run|checkpoint|trace|check|comm)$/ && !/^  (dir|time_limit|graph|classes):/ && $2 != "" {
-                sub(/^ */, "", $1); print ($1 == section ? "" : section ".") $1 "=" $2 }'
+deciding_keys() { # CONFIG SETTINGS...: those of the keys that decide the figures of a run
+    keys "$@" | sed -E '/^((device|threads)=|(run|checkpoint|trace|check|comm)\.|[a-z]+\.(dir|time_limit|graph|classes)=)/d'
 }
 
 check_policy() { # before the first hour of training: random and centre glimpses are measured beside the policy's
     local policy
-    policy=$("$program" config --resolved --config "$config" "${settings[@]}" "${variant[@]}" | sed -n 's/^  policy: //p') || exit 64
+    policy=$(keys "$config" "${settings[@]}" "${variant[@]}" | sed -n 's/^eval\.policy=//p') || exit 64
     [[ $policy = sample || $policy = mean ]] || fail 64 "eval.policy is $policy, which is measured anyway: leave it out"
 }
 
 differences() { # RUN SEED: what its configuration has other than these settings would
-    diff <(resolve "$1/config.yaml") <(resolve "$config" "${settings[@]}" --set "seed=$2" "${variant[@]}") |
+    diff <(deciding_keys "$1/config.yaml") <(deciding_keys "$config" "${settings[@]}" --set "seed=$2" "${variant[@]}") |
         sed -n 's/^< //p' | xargs
 }
 
@@ -470,7 +472,7 @@ make_row() { # of the variant, over those of its runs that were made so and have
     for setting in "${settings[@]}"; do [ "$setting" = --set ] || title+=", $setting"; done
     [ ${#found[@]} -gt 0 ] || { rows+=("| $title | 0 | not run | not run | not run | not run | not run |") && return; }
     made+=("${found[@]%/*}")
-    augmented=$(resolve "${found[0]%/*}/config.yaml" | awk -F = 'sub(/^augment\./, "") && $2 != 0 { print $1, $2 }' | paste -sd ,)
+    augmented=$(deciding_keys "${found[0]%/*}/config.yaml" | awk -F = 'sub(/^augment\./, "") && $2 != 0 { print $1, $2 }' | paste -sd ,)
     rows+=("$(cat "${found[@]}" | awk -v name="$title${augmented:+ (augmented: ${augmented//,/, })}" '
         { for (i = 1; i <= 5; i++) { sum[i] += $i; square[i] += $i * $i } }
         function entry(i) {
@@ -505,10 +507,6 @@ print_rows() {
 
 # --- scaling: the same benchmark on more and more ranks
 
-resolved() { # KEY: its value in this job's configuration; of the section train
-    "$program" config --resolved --config "$config" "${settings[@]}" | sed -n "/^train:/,/^[^ ]/s/^  $1: //p"
-}
-
 bench_ranks() { # RANKS COMMAND...: prints images/s and the share of the reduction in a step
     local ranks=$1 per_node=$(((SLURM_NTASKS + SLURM_JOB_NUM_NODES - 1) / SLURM_JOB_NUM_NODES)) figures code=0
     shift
@@ -521,9 +519,11 @@ bench_ranks() { # RANKS COMMAND...: prints images/s and the share of the reducti
 }
 
 scale() { # strong|weak ARGUMENTS...: prints a table
-    local kind=$1 lanes batch most=$SLURM_NTASKS ranks=1 factor=1 figures first='' grown=()
+    local kind=$1 resolved lanes batch most=$SLURM_NTASKS ranks=1 factor=1 figures first='' grown=()
     shift
-    lanes=$(resolved lanes) && batch=$(resolved batch) || exit
+    resolved=$(keys "$config" "${settings[@]}") || exit
+    lanes=$(sed -n 's/^train\.lanes=//p' <<<"$resolved")
+    batch=$(sed -n 's/^train\.batch=//p' <<<"$resolved")
     local room=$lanes # ranks that these lanes are enough for
     [ "$kind" = strong ] || room=$((1024 / lanes)) # the lanes grow with the ranks, and train.lanes ends there
     [ "$most" -le "$room" ] || most=$room

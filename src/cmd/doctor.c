@@ -108,7 +108,7 @@ static Status find_gpus(Comm *comm, HostFacts *facts) {
 
 static void judge_cuda(const HostFacts *facts, Status status) {
     if (!status_failed(&status)) {
-        tell(FINE, "CUDA", "works");
+        tell(FINE, "CUDA", "works"); /* jobs/common.bash looks for this line (ranks_here) */
         return;
     }
     /* The message is an error's: of it only the reason is told, without "device cuda: " and the advice. */
