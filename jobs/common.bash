@@ -119,7 +119,7 @@ build_program() { # [CMAKE OPTIONS OF A NEW BUILD FOLDER...]: one process at a t
     # The tests need more packages than the program; a build folder that has them keeps them.
     [ -f "$build/CMakeCache.txt" ] || options=(-DRAM_TESTS=OFF)
     [ -x "$program" ] || echo "building $program"
-    : >"$build/.unfinished" # for a job that goes on after it was ended here
+    echo "${SLURM_JOB_ID-}" >"$build/.unfinished" # for a job that goes on after it was ended here
     quietly "configuring" cmake -S "$root" --preset release "${options[@]}"
     quietly "building" cmake --build "$build" --target ram_dist
     rm "$build/.unfinished"
@@ -201,11 +201,11 @@ take_end() {
 }
 
 choose_launcher() { # sets launch: the command that starts one rank per task
+    export SLURM_EXPORT_ENV=ALL # sbatch --export=NONE is about the script, not what it sets; mpirun's daemons come by srun
     [ "$LAUNCHER" != auto ] || LAUNCHER=$([[ $(srun --mpi=list 2>&1) == *pmix* ]] && echo srun || echo mpirun)
     case $LAUNCHER in
     srun)
         launch=(srun --mpi=pmix --wait=30) # else the other nodes' ranks wait for one that has died, for comm.timeout
-        export SLURM_EXPORT_ENV=ALL        # sbatch --export=NONE is about the script, not what it sets
         # Slurm's barrier over a tree of nodes, which it takes where no data go along, was seen to let nodes pass before
         # all had come (22.05, PMIx 4.2); messages then reach ranks that are not ready for them, and Open MPI crashes
         export SLURM_PMIX_FENCE=${SLURM_PMIX_FENCE:-ring}
@@ -226,7 +226,7 @@ choose_program() {
         program=$PROGRAM
     elif [ ! -e "$root/CMakeLists.txt" ]; then # installed: share/ram_dist/jobs, bin/ram_dist
         program=$root/../../bin/ram_dist
-    elif [ -n "${SLURM_RESTART_COUNT-}" ] && [ -x "$build/ram_dist" ] && [ ! -e "$build/.unfinished" ]; then
+    elif [ -n "${SLURM_RESTART_COUNT-}" ] && [ -x "$build/ram_dist" ] && ! grep -qsx "$SLURM_JOB_ID" "$build/.unfinished"; then
         program=$build/ram_dist # a job that goes on keeps the program that it began with
     else
         command -v cmake >/dev/null || fail 69 "no cmake in PATH to build $build/ram_dist: load it in MODULES of jobs/$script"

@@ -72,6 +72,7 @@ static Status find_path(const char *request, char path[FILE_PATH]) {
         snprintf(path, FILE_PATH, "%s", request); /* shorter than what was joined to it */
     else
         TRY(atomic_file_parent(request, path));
+    TRY(step_folder_follow(path));
     if (manifest_exists(path)) return checkpoint_verify(path);
     if (!S_ISDIR(facts.st_mode))
         return status_error(

@@ -51,21 +51,10 @@ static Status verify(Checkpoint *checkpoint) {
     return step_folder_check(checkpoint->path, checkpoint->step);
 }
 
-/* Where `path` is one of the links to sets, the set that it names now: it may name another before all is read. */
-static Status settle_path(Checkpoint *checkpoint, const char *path) {
-    char folder[FILE_PATH], target[STEP_NAME];
-    snprintf(folder, sizeof folder, "%s", path);
-    snprintf(checkpoint->path, sizeof checkpoint->path, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash) *slash = '\0';
-    step_folder_read_link(slash ? folder : ".", slash ? slash + 1 : path, target);
-    return *target ? atomic_file_join(checkpoint->path, slash ? folder : ".", target) : status_ok();
-}
-
 Status checkpoint_verify(const char *path) {
     Checkpoint *checkpoint = memory_new(1, sizeof *checkpoint);
-    Status status = settle_path(checkpoint, path);
-    if (!status_failed(&status)) status = verify(checkpoint);
+    snprintf(checkpoint->path, sizeof checkpoint->path, "%s", path);
+    const Status status = verify(checkpoint);
     checkpoint_close(checkpoint);
     return status;
 }
@@ -113,10 +102,9 @@ static Status open_parts(Comm *comm, Checkpoint *checkpoint) {
 
 Status checkpoint_open(Comm *comm, const char *path, Checkpoint **checkpoint) {
     Checkpoint *opened = memory_new(1, sizeof *opened);
+    snprintf(opened->path, sizeof opened->path, "%s", path);
     *checkpoint = NULL;
-    Status status = comm_agree(comm, comm_rank(comm) == 0 ? settle_path(opened, path) : status_ok());
-    comm_broadcast(comm, opened->path, sizeof opened->path, 0);
-    if (!status_failed(&status)) status = open_parts(comm, opened);
+    Status status = open_parts(comm, opened);
     if (status_failed(&status))
         checkpoint_close(opened);
     else

@@ -286,7 +286,7 @@ Status inspect_find(const char *asked, char path[FILE_PATH], bool *is_trace) {
     if (is_folder && snprintf(path, FILE_PATH, "%s", asked) >= FILE_PATH)
         return status_error(RAM_USAGE, "the path %.300s... is too long", asked);
     if (!is_folder) TRY(atomic_file_parent(asked, path));
-    for (size_t length = strlen(path); length > 1 && path[length - 1] == '/'; length--) path[length - 1] = 0;
+    TRY(step_folder_follow(path));
     if (manifest_exists(path)) {
         *is_trace = manifest_claims(path, MANIFEST_TRACE);
         return status_ok();

@@ -134,3 +134,12 @@ void step_folder_read_link(const char *folder, const char *name, char target[STE
     target[length > 0 ? length : 0] = 0;
     if (!parse_name(target, &found) || found.set_aside) target[0] = 0;
 }
+
+Status step_folder_follow(char path[FILE_PATH]) {
+    char folder[FILE_PATH], target[STEP_NAME];
+    for (size_t length = strlen(path); length > 1 && path[length - 1] == '/'; length--) path[length - 1] = 0;
+    const char *slash = strrchr(path, '/');
+    TRY(atomic_file_parent(path, folder));
+    step_folder_read_link(folder, slash ? slash + 1 : path, target);
+    return *target ? atomic_file_join(path, folder, target) : status_ok();
+}

@@ -43,4 +43,8 @@ Status step_folder_set_aside(const char *folder, int64_t step);
 /* Reads the link `name` (latest, best); target "" where there is none. */
 void step_folder_read_link(const char *folder, const char *name, char target[STEP_NAME]);
 
+/* Where `path` is such a link, it becomes the path of the set that the link names now: it may name another before all
+ * of a set is read. Slashes at its end are cut off. RAM_USAGE: it is too long. */
+Status step_folder_follow(char path[FILE_PATH]);
+
 #endif

@@ -27,8 +27,14 @@ if ! grep -q __asan_init "$ram_dist"; then
     done
     run 0 --np 2 "${small[@]}" --run-dir large
     # nor is there a thread whose stack has no room
-    command_run 64 bash -c 'ulimit -s 1000000 && ulimit -v 900000; exec "$@"' bash "$ram_dist" "${small[@]}" --set threads=2 --run-dir thread
-    error_has "cannot start thread 2 of 2: " "lower \`threads\`"
+    most=$(ulimit -Hs)
+    if [ "$most" = unlimited ] || [ "$most" -ge 1000000 ]; then
+        command_run 64 bash -c 'ulimit -s 1000000 && ulimit -v 900000; exec "$@"' bash "$ram_dist" "${small[@]}" \
+            --set threads=2 --run-dir thread
+        error_has "cannot start thread 2 of 2: " "lower \`threads\`"
+    else
+        echo "SKIPPED: threads without room, since stacks are limited to $most KiB here"
+    fi
 fi
 
 for np in 1 2; do

@@ -37,10 +37,11 @@ done
 
 # Ways to name a checkpoint: the folder of the run means its best.
 best=$(readlink one/checkpoints/best)
-for name in one one/ "$work/one" one/checkpoints/best "one/checkpoints/$best" "one/checkpoints/$best/index.h5"; do
+for name in one one/ "$work/one" one/checkpoints/best one/checkpoints/best// "one/checkpoints/$best" \
+    "one/checkpoints/$best/index.h5"; do
     run 0 eval "$name"
     quiet
-    says out "step $((10#${best#step-})))"
+    says out "checkpoints/$best (step $((10#${best#step-})))" # of a link, which may move, the set that it names now
     figures | diff trained - >/dev/null || fail "other figures from $name"
 done
 run 0 eval --checkpoint one/checkpoints/best
@@ -208,7 +209,8 @@ for name in one one/ one/checkpoints; do
     says out "checkpoint         one/checkpoints/$newest"
     says out "LIBXSMM 1."
 done
-run 0 inspect one/checkpoints/latest
+run 0 inspect one/checkpoints/latest/
+says out "checkpoint         one/checkpoints/$newest"
 run 0 inspect "one/checkpoints/$older/index.h5"
 says out "$older"
 rm -r half && cp -r one half

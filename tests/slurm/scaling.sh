@@ -53,8 +53,8 @@ done
 # --- a rank that dies on one of the nodes ends the job at once, not when the others have waited for comm.timeout
 sed -i "s/^LAUNCHER=[a-z]*/LAUNCHER=srun/" "$clone/jobs/cpu.slurm"
 sed -i 's/ --wait=30/ --wait=2/' "$clone/jobs/common.bash"
-submitted sbatch --nodes=2 --ntasks-per-node=1 --mem=1G "$clone/jobs/cpu.slurm" --config small.yaml --set train.epochs=100000 --run-dir dying
+submitted sbatch --nodes=2 --ntasks-per-node=1 --mem=1G "$clone/jobs/cpu.slurm" --config small.yaml --set train.epochs=100000 --run-dir "$work/dying"
 trains dying
-pkill -KILL -n -f "/ram_dist train .*--run-dir dying( |\$)"
+pkill -KILL -n -f "/ram_dist train .*--run-dir $work/dying( |\$)"
 ends FAILED 137 0
 finish

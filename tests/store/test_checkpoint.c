@@ -230,7 +230,7 @@ static void test_find(void **state) {
     join(path, folder, "step-00000090/index.h5");
     assert_finds(comm, "", path, "step-00000090");
     join(path, folder, "best");
-    assert_finds(comm, "", path, "best");
+    assert_finds(comm, "", path, "step-00000005");
 
     join(file, folder, "step-00000005/index.h5");
     if (comm_rank(comm) == 0) sample_flip_bit(file, 1000, 0);

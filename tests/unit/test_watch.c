@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -55,6 +56,7 @@ static void collective(Watch *watch, Collective which, double seconds) {
 /* The life of one rank; `files`: it keeps its place in one. */
 static _Noreturn void play(int rank, int size, Part part, bool files) {
     Watch *watch = watch_new(rank, size);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a stopped process heeds no alarm */
     alarm(DEADLINE);
     collective(watch, IN_BROADCAST, 0);
     collective(watch, IN_EXCHANGE, 0);

@@ -59,7 +59,7 @@ static void try_to_record(CudaBackend *cuda, BackendRecord *record, RecordedWork
     if (record->graph) CUDA_TRY(cudaGraphExecDestroy(record->graph));
     record->graph = NULL;
     if (told) return;
-    snprintf(cuda->unrecordable, sizeof cuda->unrecordable, "%.150s", made.message);
+    snprintf(cuda->unrecordable, sizeof cuda->unrecordable, "%.190s", made.message);
     log_warning("no CUDA graph can be made of this work (%s): its kernels are launched one by one, which takes longer",
                 cuda->unrecordable);
 }

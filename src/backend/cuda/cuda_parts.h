@@ -28,7 +28,7 @@ typedef struct {
     void *outgrown[SCRATCHES]; /* (outgrown_count): scratch memory of before, which records may know */
     int outgrown_count;
     bool recording;              /* what is asked for goes into a graph: kernels alone */
-    char unrecordable[160];      /* why there can be no graph; "": there can */
+    char unrecordable[200];      /* why there can be no graph; "": there can */
     CudaTable *tables;           /* cuda_table's */
     CudaHost *host;              /* cuda_allocate_host's */
     CpuPool *pool;               /* of run_threads; NULL before */
