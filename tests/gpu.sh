@@ -6,8 +6,8 @@
 #   gpu.sh run [PART...]   in a copy of that folder, on the machine with the GPU. RAM_DATA names the folder of MNIST.
 #
 # Parts: conformance graph nccl gpus precision ranks speed resume host curves racecheck synccheck memcheck torch; without
-# any, all of them in this order. Each line of the table at the end, also of a run that SIGTERM ends, is a part's result; the
-# exit status is 1 when one has failed.
+# any, all of them in this order. Each line of the table at the end, also of a run that SIGTERM ends, is a part's result;
+# the exit status is 1 when one has failed.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 programs=(test_conformance test_engine test_bits reference_case)
@@ -132,10 +132,10 @@ gpus() {
 }
 first=${CUDA_VISIBLE_DEVICES:-0}
 on_one=(env "CUDA_VISIBLE_DEVICES=${first%%,*}")
-precisions() {
+precisions() { # all of them where it is not known
     local capability
     capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1)
-    if [ "${capability%.*}" -ge 8 ]; then echo fp32 tf32 bf16; else echo fp32; fi
+    if [ "${capability%.*}" -lt 8 ] 2>/dev/null; then echo fp32; else echo fp32 tf32 bf16; fi
 }
 
 part_graph() { # a step's kernels recorded and one by one, with whole and short batches, and one batch size after another
@@ -246,7 +246,7 @@ part_gpus() {
     local np graph all
     all=$(gpus)
     if [ "$all" -lt 2 ]; then
-        result "several GPUs" "SKIPPED: there is one"
+        result "several GPUs" "SKIPPED: nvidia-smi tells of $all"
         return
     fi
     for ((np = 1; np <= all && np <= 8; np++)); do

@@ -74,7 +74,7 @@ if [ "$device" = cuda ]; then
         EMULATED_LAUNCHES=yes run 0 --set train.epochs=2 --run-dir launches --device cuda
         most=$(sed -n 's/^launches: //p' err | sort -n | tail -n 1)
         [ "${most:-1000}" -le 111 ] || fail "a step takes ${most:-no} launches, more than 111"
-        # CUDA refuses to record a step on one rank: no rank plays its record, at the first batch or at a later one.
+        # CUDA refuses to record a step on one rank (R:N, the N-th launch or, 0, the end): no rank plays its record.
         EMULATED_NCCL=yes run 0 --np 3 --config small.yaml --set train.epochs=2 --comm nccl --run-dir recorded --device cuda
         for refusal in 0:5 2:0 1:80; do
             EMULATED_REFUSAL=$refusal EMULATED_NCCL=yes run 0 --np 3 --config small.yaml --set train.epochs=2 --comm nccl \

@@ -81,7 +81,7 @@ run 0 --config small.yaml --set train.epochs=2 --run-dir drawn
 run 0 --run-dir drawn --resume auto --set train.epochs=3 --set seed=5 --set train.lr=0
 says drawn/metrics.jsonl '"kind":"measured_anew"'
 run 0 eval drawn --json
-grep '"policy":"sample"' out | grep -o '"wrong":.*' >again
+grep '"policy":"sample"' out | grep -o '"wrong":.*' >again || fail "no figures of an evaluation"
 grep '"split":"test".*"policy":"sample"' drawn/metrics.jsonl | tail -n 1 | grep -o '"wrong":.*' | cmp -s - again ||
     fail "eval does not repeat what was told at the end"
 

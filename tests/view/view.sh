@@ -138,13 +138,13 @@ cp -r one $'broken\xff\x1b[31m'
 run 0 report $'broken\xff\x1b[31m' one --output evil.html
 "$python" -c 'open("evil.html", encoding="utf-8").read()' || fail "a broken name makes a broken page"
 run 0 watch $'broken\xff\x1b[31m'
+lacks out $'\x1b'
 mkdir $'red\xc2\x9b31m' # the same in one letter
 run 65 watch $'red\xc2\x9b31m' --once
 lacks err $'\xc2\x9b'
 cp one/*.* $'red\xc2\x9b31m'
 run 0 watch $'red\xc2\x9b31m' --once
 lacks out $'\xc2\x9b'
-lacks out $'\x1b'
 
 # A run that is still going: no epoch yet, half a line, no trace.
 mkdir -p going && cp one/config.yaml going
