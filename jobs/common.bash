@@ -276,7 +276,7 @@ run_ranks() { # COMMAND...: returns its exit code
 }
 
 put_back() { # JOB: Slurm may have done so itself, where a node was lost, and its TERM reaches scontrol, too
-    (trap '' TERM && exec scontrol requeue "$1") || scontrol show job "$1" | grep -q 'JobState=\(PENDING\|REQUEUED\)'
+    (trap '' TERM && exec scontrol requeue "$1") || [[ $(scontrol show job "$1") =~ JobState=(PENDING|REQUEUED) ]]
 }
 
 requeue() { # back into the queue; returns where that cannot be

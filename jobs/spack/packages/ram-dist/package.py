@@ -37,5 +37,5 @@ class RamDist(CMakePackage):
     def cmake_args(self):
         return [
             self.define_from_variant("RAM_TESTS", "tests"),
-            self.define("RAM_CUDA", "ON" if self.spec.satisfies("+cuda") else "OFF"),
+            self.define_from_variant("RAM_CUDA", "cuda"),
         ]
