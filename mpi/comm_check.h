@@ -7,8 +7,7 @@
 
 /* Every operation of mpi/comm.h but the memory that ranks share once, with values that the ranks know beforehand;
  * *seconds is the median time of an all-reduce of 1 MB. RAM_UNAVAILABLE, the same on all ranks, for the first operation
- * with a wrong result.
- * @collective */
+ * with a wrong result. @collective */
 Status comm_check(Comm *comm, double *seconds);
 
 #endif

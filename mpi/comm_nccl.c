@@ -150,11 +150,10 @@ static Status nccl_failed(const CommNccl *n, ncclResult_t result, const char *wh
 static Status cuda_failed(const CommNccl *n, cudaError_t error, const char *what) {
     cudaGetLastError();
     if (n->open)
-        return status_error(
-            RAM_INTERNAL,
-            "CUDA says %s on rank %d of %d, which waited for %s by NCCL; --resume auto goes on from the "
-            "last checkpoint",
-            cudaGetErrorString(error), n->rank, n->ranks, what);
+        return status_error(RAM_INTERNAL,
+                            "CUDA says %s on rank %d of %d, which waited for %s by NCCL; --resume auto goes on from "
+                            "the last checkpoint",
+                            cudaGetErrorString(error), n->rank, n->ranks, what);
     return status_error(RAM_UNAVAILABLE,
                         "%s by NCCL failed on rank %d of %d: CUDA says %s; --comm mpi does without NCCL", what, n->rank,
                         n->ranks, cudaGetErrorString(error));

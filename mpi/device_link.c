@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 Status device_link_wish(CommChoice backend, ReductionChoice reduction, DeviceChoice device, int ranks, LinkWish *wish) {
     const bool on_cpu = device != DEVICE_CUDA;
@@ -27,7 +26,7 @@ static Status refuse_shared(const Devices *devices) {
         for (int other = 0; other < rank; other++) {
             const Gpu *a = devices_gpu(devices, other), *b = devices_gpu(devices, rank);
             char uuid[DEVICE_UUID_TEXT];
-            if (memcmp(a->uuid, b->uuid, sizeof a->uuid) != 0) continue;
+            if (!devices_same(a, b)) continue;
             devices_uuid_text(b, uuid);
             return status_error(RAM_UNAVAILABLE,
                                 "ranks %d and %d share %s on %s, and NCCL wants one rank per GPU: start as many ranks "

@@ -9,13 +9,13 @@
 
 /* --- the choice */
 
-static bool is_same(const Gpu *a, const Gpu *b) { return memcmp(a->uuid, b->uuid, sizeof a->uuid) == 0; }
+bool devices_same(const Gpu *a, const Gpu *b) { return memcmp(a->uuid, b->uuid, sizeof a->uuid) == 0; }
 
-/* Ranks that have taken `gpu` so far, in whatever container of its machine. */
+/* Ranks that have taken `gpu` so far. */
 static int takers(int ranks, const DeviceView *view, const int *taken, const Gpu *gpu) {
     int count = 0;
     for (int rank = 0; rank < ranks; rank++)
-        count += taken[rank] != DEVICE_NONE && is_same(&view[rank].seen.gpu[taken[rank]], gpu);
+        count += taken[rank] != DEVICE_NONE && devices_same(&view[rank].seen.gpu[taken[rank]], gpu);
     return count;
 }
 

@@ -46,6 +46,9 @@ int devices_shared(const Devices *devices, int *ranks);
 /* Tells rank > host > GPU, for ranks that all have one. */
 void devices_tell(const Devices *devices);
 
+/* Whether both are one GPU, in whatever container of its machine. */
+bool devices_same(const Gpu *a, const Gpu *b);
+
 /* "GPU-5f1ed2a4-0b1c-..." as nvidia-smi -L writes it. */
 enum { DEVICE_UUID_TEXT = 41 };
 void devices_uuid_text(const Gpu *gpu, char text[DEVICE_UUID_TEXT]);

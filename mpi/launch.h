@@ -1,7 +1,6 @@
 /* Launch: how this process came to be (alone, under mpirun, a Slurm step) and what follows from it: ranks,
- * communicator, threads, terminal. Owns all reading of the environment but that of
- * mpi/host.h, which tells of it. Must not know configuration or training.
- * launch_comm and launch_threads are collective.
+ * communicator, threads, terminal. Owns all reading of the environment but that of mpi/host.c, which tells of it. Must
+ * not know configuration or training. launch_comm and launch_threads are collective.
  *
  * The order in a command: launch_detect, log_open, arguments, launch_ranks, launch_comm, then comm_agree on everything
  * that failed so far as the first exchange. Under a launcher an earlier exit is a race: mpirun ends all ranks when the

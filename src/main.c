@@ -84,7 +84,7 @@ static int run(int argc, char **argv, bool *trains) {
     const bool named = argc > 1 && *first != '-';
     Run *command = help ? find_command(argv[2]) : named ? find_command(first) : command_train;
     if (!command) return RAM_USAGE;
-    *trains = command == command_train && !help;
+    *trains = command == command_train;
     char *ask_help[] = {argv[0], "--help", NULL};
     if (help) return command(2, ask_help);
     return named ? command(argc - 1, argv + 1) : command(argc, argv);

@@ -11,8 +11,8 @@
 /* Cannot fail: running out of memory is fatal(), so no caller has to handle it. */
 void *memory_new(size_t count, size_t bytes_each);
 
-/* What is written to it is *text (*bytes, and a 0 behind), from its close on, which is fatal() too where memory did not
- * do for all of it. */
+/* A stream into memory: once it is closed, *text (to be freed) holds the *bytes written and a 0 behind. Running out of
+ * memory is fatal(), at the close at the latest. */
 FILE *memory_stream_open(char **text, size_t *bytes);
 void memory_stream_close(FILE *stream);
 

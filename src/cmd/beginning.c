@@ -1,6 +1,6 @@
 #include "cmd/beginning.h"
-#include "base/memory.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "cmd/run_start.h"
 
 #include <errno.h>

@@ -11,10 +11,9 @@ enum { PROVENANCE_TEXT = 256, PROVENANCE_COMMAND = 4096, PROVENANCE_FACTS = 13 }
 /* Each becomes an attribute of /provenance in every file; zero-initialise, fill in what is known, and collect. */
 typedef struct {
     char program[PROVENANCE_TEXT], revision[PROVENANCE_TEXT], compiler[PROVENANCE_TEXT], hdf5[PROVENANCE_TEXT];
-    char mpi[PROVENANCE_TEXT];    /* to fill in: comm_library() */
-    char device[PROVENANCE_TEXT]; /* to fill in: "cpu, 2 threads" a rank */
-    char
-        libxsmm[PROVENANCE_TEXT]; /* to fill in: "LIBXSMM 1.17, hsw", or cuBLAS and the GPU: what the products are of */
+    char mpi[PROVENANCE_TEXT];     /* to fill in: comm_library() */
+    char device[PROVENANCE_TEXT];  /* to fill in: "cpu, 2 threads" a rank */
+    char libxsmm[PROVENANCE_TEXT]; /* to fill in: who computes the products, "LIBXSMM 1.17, hsw"; cuBLAS on a GPU */
     char command[PROVENANCE_COMMAND];
     char host[PROVENANCE_TEXT];
     char slurm_job[PROVENANCE_TEXT];      /* to fill in; "" outside Slurm */

@@ -80,11 +80,10 @@ Status cpu_pool_new(int threads, CpuPool **pool) {
         if (error == 0) continue;
         const int started = new->threads;
         cpu_pool_free(new);
-        return status_error(
-            RAM_USAGE,
-            "cannot start thread %d of %d: %s; lower `threads`, or raise what limits processes or memory "
-            "(ulimit -u, -v)",
-            started + 1, threads, strerror(error));
+        return status_error(RAM_USAGE,
+                            "cannot start thread %d of %d: %s; lower `threads`, or raise what limits processes or "
+                            "memory (ulimit -u, -v)",
+                            started + 1, threads, strerror(error));
     }
     *pool = new;
     return status_ok();
