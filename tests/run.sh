@@ -120,11 +120,15 @@ fetch_mnist() {
     echo
 }
 
+# A place of its own for what the tests and Open MPI put aside: nothing is left behind, and nothing is met that others
+# left (an mpirun takes a folder named by its process number, whoever made it before and with whatever permissions).
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/ram.XXXXXX") && chmod 1777 "$TMPDIR" || exit 74
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 # Open MPI's folder of all runs of a user on a host, which each mpirun makes where it is missing and removes where it is
-# empty: one that starts while another ends may fail ("orte_session_dir failed"). It stays while this one is in it.
-held=${TMPDIR:-/tmp}/ompi.$(uname -n | cut -d . -f 1).$(id -u)/tests-$$
-mkdir -p "$held" && chmod 700 "${held%/*}"
-trap 'rmdir "$held"' EXIT
+# empty: one that starts while another ends may fail ("orte_session_dir failed"). It stays while something is in it.
+held=$TMPDIR/ompi.$(uname -n | cut -d . -f 1).$(id -u)
+mkdir -p "$held/tests" && chmod 700 "$held"
 
 part "install what is missing" jobs/install.sh --tests || exit 69
 part "fetch MNIST" fetch_mnist
