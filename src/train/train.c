@@ -1,4 +1,4 @@
-#include "train/train.h"
+#include "train/train_parts.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -13,7 +13,6 @@
 #include "train/tracer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,8 +52,7 @@ const char *train_ended_by(const Config *config, const SavedState *state) {
 
 static bool over(const Training *t) { return train_is_over(&t->experiment->config, &t->state); }
 
-/* Others may have moved the folder, and may train in one of its name. @collective */
-static Status check_folder(Comm *comm, const TrainOptions *options) {
+Status train_check_folder(Comm *comm, const TrainOptions *options) {
     return comm_agree(comm, comm_rank(comm) == 0 ? run_folder_check(options->folder) : status_ok());
 }
 
@@ -204,7 +202,7 @@ Status train_room(Experiment *experiment) {
 static Status mark_metrics(Training *t) {
     Comm *comm = t->experiment->comm;
     SavedState *s = &t->state;
-    TRY(check_folder(comm, t->options));
+    TRY(train_check_folder(comm, t->options));
     return comm_agree(comm, comm_rank(comm) == 0 ? metrics_mark(&t->metrics, &s->metrics_bytes, s->metrics_hash)
                                                  : status_ok());
 }
@@ -220,7 +218,7 @@ static Status save_as_marked(Training *t) {
     const char *folder = t->options->folder->checkpoints;
     TRY(health_check(t->experiment, &t->optimizer, &t->state));
     TRY(saved_state_save(t->experiment, folder, &t->state, &t->optimizer, t->options->provenance));
-    TRY(check_folder(comm, t->options)); /* a save takes its time */
+    TRY(train_check_folder(comm, t->options)); /* a save takes its time */
     const Status marked = t->state.best_step > 0 ? checkpoint_mark_best(comm, folder, t->state.best_step) : status_ok();
     warn(&marked);
     const Status pruned = checkpoint_prune(comm, folder, t->experiment->config.checkpoint_keep, t->state.best_step);
@@ -255,7 +253,7 @@ static void trace_probe(Training *t, int64_t epoch) {
     if (!t->tracer || epoch % t->experiment->config.trace_every != 0) return;
     trace_epoch_name(name, epoch);
     const TraceOrigin origin = {.step = t->state.step, .epoch = epoch};
-    Status status = check_folder(t->experiment->comm, t->options);
+    Status status = train_check_folder(t->experiment->comm, t->options);
     if (!status_failed(&status))
         status = tracer_save(t->tracer, t->options->folder->traces, name, true, origin, t->options->provenance);
     if (status_failed(&status))
@@ -414,7 +412,7 @@ static Status load_best(Training *t, DevFloats values) {
     Experiment *experiment = t->experiment;
     char path[FILE_PATH];
     Checkpoint *checkpoint = NULL;
-    TRY(check_folder(experiment->comm, t->options));
+    TRY(train_check_folder(experiment->comm, t->options));
     TRY(checkpoint_path(t->options->folder->checkpoints, t->state.best_step, path));
     TRY(checkpoint_open(experiment->comm, path, &checkpoint));
     const Status status = saved_state_load_parameters(experiment, checkpoint, values);
@@ -459,7 +457,7 @@ static Status end_training(Training *t) {
     if (measured.code == RAM_NUMERIC) return measured;
     t->state = before;
     t->state.untested = 1;
-    TRY(check_folder(t->experiment->comm, t->options));
+    TRY(train_check_folder(t->experiment->comm, t->options));
     if (!before.untested) TRY(save_as_marked(t));
     return status_error(measured.code, "%.400s; the training is saved, --resume auto measures its best model",
                         measured.message);
@@ -511,67 +509,12 @@ static Status train_on(Training *t) {
     return status_ok();
 }
 
-/* One course of the training, from `options->resume` on. */
-static Status train_once(Experiment *experiment, const TrainOptions *options, TrainFault *fault, double rate_factor) {
+Status train_once(Experiment *experiment, const TrainOptions *options, TrainFault *fault, double rate_factor) {
     Training t = {.experiment = experiment, .options = options, .fault = fault};
     Status status = open_state(&t);
     t.state.rate_factor *= rate_factor;
     if (!status_failed(&status)) status = open_training(&t);
     if (!status_failed(&status)) status = train_on(&t);
     close_training(&t);
-    return status;
-}
-
-/* --- going back after a numerical fault */
-
-/* How often it is worth going back without a newer checkpoint in between: once for a fault that may never come again,
- * then each time with half the learning rate. */
-enum { ROLLBACKS_MOST = 5 };
-
-/* The options of the next course: from the newest good checkpoint, or, where the run has none yet, as before.
- * @collective */
-static Status go_back(Comm *comm, const TrainOptions *first, TrainOptions *next, Checkpoint **opened) {
-    char path[FILE_PATH];
-    checkpoint_close(*opened);
-    *opened = NULL;
-    *next = *first;
-    next->begin = NULL; /* it has begun */
-    TRY(check_folder(comm, first));
-    TRY(checkpoint_find(comm, first->folder->checkpoints, "auto", path));
-    if (!*path) return status_ok();
-    TRY(checkpoint_open(comm, path, opened));
-    const bool same = first->resume && checkpoint_step(first->resume) == checkpoint_step(*opened);
-    next->resume = *opened;
-    next->own = true;
-    next->judged_anew = first->judged_anew && same;
-    next->rate_anew = first->rate_anew && same;
-    return status_ok();
-}
-
-static void tell_rollback(const Status *status, bool saved, int times, double factor) {
-    char rate[64] = "";
-    if (factor < 1) snprintf(rate, sizeof rate, ", at %g of the learning rate", factor);
-    log_warning("%s. Going back to the %s%s (%d of at most %d times)", status->message,
-                saved ? "newest checkpoint" : "beginning", rate, times, ROLLBACKS_MOST);
-}
-
-Status train_run(Experiment *experiment, const TrainOptions *options) {
-    TrainOptions next = *options;
-    TrainFault fault = options->fault;
-    Checkpoint *opened = NULL;
-    int64_t furthest = -2; /* step gone back to so far; -1: the beginning */
-    int times = 0;
-    Status status = train_once(experiment, options, &fault, 1);
-    while (status.code == RAM_NUMERIC && experiment->config.train_on_nan == ON_NAN_ROLLBACK) {
-        TRY(go_back(experiment->comm, options, &next, &opened));
-        const int64_t step = opened ? checkpoint_step(opened) : -1;
-        times = step > furthest ? 1 : times + 1;
-        furthest = step;
-        if (times > ROLLBACKS_MOST) break;
-        const double factor = pow(0.5, times - 1);
-        tell_rollback(&status, opened, times, factor);
-        status = train_once(experiment, &next, &fault, factor);
-    }
-    checkpoint_close(opened);
     return status;
 }
