@@ -9,17 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one worker counted. */
+/* What is counted; the confusion matrix (classes, classes) lies behind it. LOSS is in units of LOSS_UNIT. */
+enum { LOSS, REWARD, NOT_FINITE, CONFUSION };
+
+/* Of one worker. */
 typedef struct {
-    int64_t loss; /* in units of LOSS_UNIT */
-    int64_t reward, not_finite;
-    int64_t *confusion; /* (classes, classes) */
+    int64_t *count;     /* (CONFUSION + classes * classes) */
     float *probability; /* (images_most, classes), host */
     float *rewards;     /* (images_most), host */
 } Tally;
 
 /* -log of the smallest probability counted is 88: 2^31 images cannot overflow the sum. */
 static const double LOSS_UNIT = 0x1p-24;
+
+static int counts(const Experiment *experiment) {
+    return CONFUSION + experiment->dataset.classes * experiment->dataset.classes;
+}
 
 struct Evaluator {
     const Experiment *experiment;
@@ -50,7 +55,7 @@ Evaluator *evaluator_new(const Experiment *experiment, Split split) {
         const size_t images = (size_t)evaluator->images_most;
         pass_open(&evaluator->pass[i], &experiment->ram, evaluator->images_most, false);
         evaluator->probability[i] = backend_floats(backend, evaluator->images_most * (int64_t)classes);
-        tally->confusion = memory_new(classes * classes, sizeof *tally->confusion);
+        tally->count = memory_new((size_t)counts(experiment), sizeof *tally->count);
         tally->probability = memory_new(images * classes, sizeof *tally->probability);
         tally->rewards = memory_new(images, sizeof *tally->rewards);
     }
@@ -63,7 +68,7 @@ void evaluator_free(Evaluator *evaluator) {
     for (int i = 0; i < backend->workers; i++) {
         pass_close(&evaluator->pass[i], &evaluator->experiment->ram);
         backend->kernels->release(backend, evaluator->probability[i].address);
-        free(evaluator->tally[i].confusion);
+        free(evaluator->tally[i].count);
         free(evaluator->tally[i].probability);
         free(evaluator->tally[i].rewards);
     }
@@ -93,9 +98,9 @@ static void count_predictions(const Work *work, const Span *span, Tally *tally) 
         const int label = labels[sample[i]];
         const int best = classifier_best(classes, probability);
         const double mean = (double)probability[label] / (double)work->rollouts;
-        tally->loss += llround(-log(fmax(mean, (double)FLT_MIN)) / LOSS_UNIT);
-        if (isnan(mean)) tally->not_finite++;
-        tally->confusion[label * classes + best]++;
+        tally->count[LOSS] += llround(-log(fmax(mean, (double)FLT_MIN)) / LOSS_UNIT);
+        if (isnan(mean)) tally->count[NOT_FINITE]++;
+        tally->count[CONFUSION + label * classes + best]++;
     }
 }
 
@@ -122,7 +127,7 @@ static void evaluate_span(void *context, int worker, const Span *span) {
         kernels->add_probability(backend, span, classes, dev_floats_at(pass->log_prob, (T - 1) * rows * classes),
                                  evaluator->probability[worker]);
         kernels->download(backend, tally->rewards, pass->reward.address, (size_t)rows * sizeof(float));
-        for (int64_t i = 0; i < rows; i++) tally->reward += tally->rewards[i] > 0;
+        for (int64_t i = 0; i < rows; i++) tally->count[REWARD] += tally->rewards[i] > 0;
     }
     kernels->download(backend, tally->probability, evaluator->probability[worker].address, probability_bytes);
     count_predictions(work, span, tally);
@@ -137,32 +142,22 @@ static void set_interval(Evaluation *evaluation) {
     evaluation->high = 100 * (centre + spread) / (1 + z * z / n);
 }
 
-/* Sums the workers' tallies over all ranks into the first one. @collective */
-static void sum_tallies(Evaluator *evaluator) {
-    const int classes = evaluator->experiment->dataset.classes, cells = classes * classes;
-    Tally *sum = &evaluator->tally[0];
-    for (int i = 1; i < evaluator->experiment->backend->workers; i++) {
-        const Tally *tally = &evaluator->tally[i];
-        sum->loss += tally->loss;
-        sum->reward += tally->reward;
-        sum->not_finite += tally->not_finite;
-        for (int cell = 0; cell < cells; cell++) sum->confusion[cell] += tally->confusion[cell];
-    }
-    comm_sum(evaluator->experiment->comm, sum->confusion, cells);
-    comm_sum(evaluator->experiment->comm, &sum->loss, 1);
-    comm_sum(evaluator->experiment->comm, &sum->reward, 1);
-    comm_sum(evaluator->experiment->comm, &sum->not_finite, 1);
+/* The workers' counts, summed over all ranks. Borrowed from the first. @collective */
+static const int64_t *sum_counts(Evaluator *evaluator) {
+    const Experiment *experiment = evaluator->experiment;
+    int64_t *sum = evaluator->tally[0].count;
+    for (int worker = 1; worker < experiment->backend->workers; worker++)
+        for (int i = 0; i < counts(experiment); i++) sum[i] += evaluator->tally[worker].count[i];
+    comm_sum(experiment->comm, sum, counts(experiment));
+    return sum;
 }
 
 Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, int64_t *confusion) {
     const Experiment *experiment = evaluator->experiment;
     const int classes = experiment->dataset.classes;
     const int64_t images = experiment->dataset.count[evaluator->split], batch = experiment->config.eval_batch;
-    for (int i = 0; i < experiment->backend->workers; i++) {
-        Tally *tally = &evaluator->tally[i];
-        tally->loss = tally->reward = tally->not_finite = 0;
-        memset(tally->confusion, 0, (size_t)(classes * classes) * sizeof *tally->confusion);
-    }
+    for (int i = 0; i < experiment->backend->workers; i++)
+        memset(evaluator->tally[i].count, 0, (size_t)counts(experiment) * sizeof *evaluator->tally[i].count);
     backend_range(experiment->backend, "evaluation");
     for (int64_t first = 0; first < images; first += batch) {
         const int64_t n = images - first < batch ? images - first : batch;
@@ -172,22 +167,21 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
         experiment->backend->kernels->run(experiment->backend, lanes, 1, evaluate_span, &work);
     }
     backend_range_end(experiment->backend);
-    sum_tallies(evaluator);
-    const Tally *sum = &evaluator->tally[0];
+    const int64_t *sum = sum_counts(evaluator), *cells = sum + CONFUSION;
     Evaluation evaluation = {.split = evaluator->split,
                              .policy = policy,
                              .sigma = experiment_sigma(evaluator->experiment, rollouts),
                              .rollouts = rollouts,
-                             .not_finite = sum->not_finite};
+                             .not_finite = sum[NOT_FINITE]};
     for (int label = 0; label < classes; label++)
         for (int c = 0; c < classes; c++) {
-            evaluation.images += sum->confusion[label * classes + c];
-            if (c != label) evaluation.wrong += sum->confusion[label * classes + c];
+            evaluation.images += cells[label * classes + c];
+            if (c != label) evaluation.wrong += cells[label * classes + c];
         }
     require(evaluation.images == images);
-    evaluation.loss = (double)sum->loss * LOSS_UNIT / (double)images;
-    evaluation.reward = (double)sum->reward / ((double)images * (double)rollouts);
+    evaluation.loss = (double)sum[LOSS] * LOSS_UNIT / (double)images;
+    evaluation.reward = (double)sum[REWARD] / ((double)images * (double)rollouts);
     set_interval(&evaluation);
-    if (confusion) memcpy(confusion, sum->confusion, (size_t)(classes * classes) * sizeof *confusion);
+    if (confusion) memcpy(confusion, cells, (size_t)(classes * classes) * sizeof *confusion);
     return evaluation;
 }
