@@ -10,24 +10,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What every file of a set says about itself. */
-static void put_facts(HdfWriter *writer, int64_t step, int64_t shard, int64_t shards, const Snapshot *snapshot) {
-    char about[] = "Checkpoint of a Recurrent Attention Model by ram_dist. index.h5 presents all shards as "
-                   "whole data sets: /param are "
-                   "the parameters ([out, in]), /adam/m and the like the state of the optimiser; attributes of "
-                   "/state, /config and "
-                   "/provenance say how far the training was, how it was configured and where it came from.";
-    int64_t version = 1;
-    StoreScalar fact[] = {
-        {.name = "about", .type = STORE_TEXT, .value = about},
-        {.name = "format_version", .value = &version},
-        {.name = "step", .value = &step},
-        {.name = "shard", .value = &shard},
-        {.name = "shards", .value = &shards},
-    };
-    int facts = sizeof fact / sizeof fact[0];
-    for (int i = 0; i < facts; i++)
-        if (shard >= 0 || fact[i].value != &shard) hdf_put_scalar(writer, &fact[i]);
+/* What every file of a set says about itself; `shard` -1: the index. */
+static void put_facts(HdfWriter *writer, int64_t step, int shard, int shards, const Snapshot *snapshot) {
+    hdf_put_text(writer, "about",
+                 "Checkpoint of a Recurrent Attention Model by ram_dist. index.h5 presents all shards as "
+                 "whole data sets: /param are "
+                 "the parameters ([out, in]), /adam/m and the like the state of the optimiser; attributes of "
+                 "/state, /config and "
+                 "/provenance say how far the training was, how it was configured and where it came from.");
+    hdf_put_int(writer, "format_version", 1);
+    hdf_put_int(writer, "step", step);
+    if (shard >= 0) hdf_put_int(writer, "shard", shard);
+    hdf_put_int(writer, "shards", shards);
     for (int i = 0; i < snapshot->scalars; i++) hdf_put_scalar(writer, &snapshot->scalar[i]);
 }
 

@@ -155,19 +155,26 @@ static void put_attribute(HdfWriter *writer, const char *object, const char *nam
     H5Tclose(stored);
 }
 
-void hdf_put_scalar(HdfWriter *writer, const StoreScalar *scalar) {
+static void put_value(HdfWriter *writer, const char *name, StoreType type, const void *value) {
     char object[HDF_NAME], below[HDF_NAME + 2];
-    const char *attribute = split_name(scalar->name, object);
+    const char *attribute = split_name(name, object);
     snprintf(below, sizeof below, "%s/.", object);
     if (object[1]) make_groups(writer, below);
-    put_attribute(writer, object, attribute, scalar->type, scalar->value);
+    put_attribute(writer, object, attribute, type, value);
 }
+
+void hdf_put_scalar(HdfWriter *writer, const StoreScalar *scalar) {
+    put_value(writer, scalar->name, scalar->type, scalar->value);
+}
+
+void hdf_put_int(HdfWriter *writer, const char *name, int64_t value) { put_value(writer, name, STORE_INT, &value); }
+
+void hdf_put_text(HdfWriter *writer, const char *name, const char *text) { put_value(writer, name, STORE_TEXT, text); }
 
 void hdf_put_fact(HdfWriter *writer, const char *name, const char *text) {
     char place[HDF_NAME];
     snprintf(place, sizeof place, "metadata/%s", name);
-    const StoreScalar scalar = {.name = place, .type = STORE_TEXT, .value = (void *)(uintptr_t)text};
-    hdf_put_scalar(writer, &scalar);
+    hdf_put_text(writer, place, text);
 }
 
 static hid_t element_type(HdfElement element, bool in_file) {

@@ -44,6 +44,8 @@ typedef struct {
 
 void hdf_begin(HdfWriter *writer);
 void hdf_put_scalar(HdfWriter *writer, const StoreScalar *scalar);
+void hdf_put_int(HdfWriter *writer, const char *name, int64_t value);
+void hdf_put_text(HdfWriter *writer, const char *name, const char *text);
 /* A data set that is whole in this file, with checksum. */
 void hdf_put_array(HdfWriter *writer, const HdfArray *array, const void *values);
 /* The rows from `first_row` on of a data set that is cut over files: `part` is what lies in this one. */

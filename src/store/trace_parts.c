@@ -173,30 +173,28 @@ const char *trace_parts_read_shard(hid_t shard, const TraceShape *shape, int64_t
 /* --- a file */
 
 static void put_text(HdfWriter *writer, const char *object, const char *attribute, const char *text) {
-    char name[HDF_NAME], value[256];
+    char name[HDF_NAME];
     snprintf(name, sizeof name, "%s/%s", object + 1, attribute);
-    snprintf(value, sizeof value, "%s", text);
-    hdf_put_scalar(writer, &(StoreScalar){.name = name, .type = STORE_TEXT, .value = value});
+    hdf_put_text(writer, name, text);
 }
 
-/* What every file of a set says about itself; `shard` NULL: the index. */
-static void put_facts(HdfWriter *writer, const TraceFile *file, int64_t *shard) {
-    char about[] = "Trace of a Recurrent Attention Model by ram_dist. index.h5 presents all shards as whole data "
-                   "sets with named axes: /trace holds, for each image and roll-out, where each glimpse looked "
-                   "and what the model thought; attributes of /trace, /config and /provenance say of which "
-                   "model and data, how it was configured and where it came from.";
-    int64_t version = 1, shards = file->shards;
-    hdf_put_scalar(writer, &(StoreScalar){.name = "about", .type = STORE_TEXT, .value = about});
-    hdf_put_scalar(writer, &(StoreScalar){.name = "format_version", .type = STORE_INT, .value = &version});
-    if (shard) hdf_put_scalar(writer, &(StoreScalar){.name = "shard", .type = STORE_INT, .value = shard});
-    hdf_put_scalar(writer, &(StoreScalar){.name = "shards", .type = STORE_INT, .value = &shards});
+/* What every file of a set says about itself; `shard` -1: the index. */
+static void put_facts(HdfWriter *writer, const TraceFile *file, int shard) {
+    hdf_put_text(writer, "about",
+                 "Trace of a Recurrent Attention Model by ram_dist. index.h5 presents all shards as whole data "
+                 "sets with named axes: /trace holds, for each image and roll-out, where each glimpse looked "
+                 "and what the model thought; attributes of /trace, /config and /provenance say of which "
+                 "model and data, how it was configured and where it came from.");
+    hdf_put_int(writer, "format_version", 1);
+    if (shard >= 0) hdf_put_int(writer, "shard", shard);
+    hdf_put_int(writer, "shards", file->shards);
     for (int i = 0; i < file->scalars; i++) hdf_put_scalar(writer, &file->scalar[i]);
 }
 
 Status trace_parts_build_shard(const TraceFile *file, int shard, const TraceRows *rows, HdfImage *image) {
     HdfWriter writer;
     hdf_begin(&writer);
-    put_facts(&writer, file, &(int64_t){shard});
+    put_facts(&writer, file, shard);
     for (int set = 0; set < SETS; set++) {
         const HdfArray part = set_array(file->shape, set, rows->rows);
         hdf_put_rows(&writer, &part, set_values(rows, set), rows->first);
@@ -217,7 +215,7 @@ static void put_axis(HdfWriter *writer, const TraceShape *shape, Axis axis) {
 Status trace_parts_build_index(const TraceFile *file, HdfImage *image) {
     HdfWriter writer;
     hdf_begin(&writer);
-    put_facts(&writer, file, NULL);
+    put_facts(&writer, file, -1);
     for (int set = 0; set < SETS; set++) {
         const HdfArray whole = set_array(file->shape, set, file->shape->samples);
         hdf_put_virtual(&writer, &whole, file->shards, manifest_shard_name);

@@ -38,10 +38,9 @@ static HdfImage build(int64_t rows, int64_t columns) {
     float *values = memory_new((size_t)(rows * columns), sizeof *values);
     for (int64_t i = 0; i < rows * columns; i++) values[i] = (float)(i % 99991);
     const HdfArray array = {"/a/deep/name", HDF_FLOAT, 2, {rows, columns}};
-    char text[] = "Gerät";
     hdf_begin(&writer);
     hdf_put_array(&writer, &array, values);
-    hdf_put_scalar(&writer, &(StoreScalar){.name = "a/text", .type = STORE_TEXT, .value = text});
+    hdf_put_text(&writer, "a/text", "Gerät");
     const Status status = hdf_finish(&writer, &image);
     if (status_failed(&status)) fail_msg("%s", status.message);
     free(values);
@@ -89,7 +88,7 @@ static void provoke(int failure) {
         hdf_put_virtual(&writer, &matrix, 1, name_source);
         break;
     case 3:
-        hdf_put_scalar(&writer, &(StoreScalar){.name = "a/matrix/x/y", .type = STORE_INT, .value = &(int64_t){1}});
+        hdf_put_int(&writer, "a/matrix/x/y", 1);
         break;
     default:
         hdf_attach_scale(&writer, "/a/matrix", 0, "/a/absent");
