@@ -9,6 +9,7 @@
 #include "base/layout.h"
 #include "base/status.h"
 #include "mpi/comm.h"
+#include "store/scalar.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,17 +19,6 @@ typedef struct {
     const char *group; /* "param", "adam/m", ...: field f is the data set /<group>/<f's name> */
     float *values;     /* (layout->total), host memory, the same on every rank; borrowed */
 } StoreVector;
-
-typedef enum { STORE_INT, STORE_REAL, STORE_TEXT } StoreType;
-
-/* Stored as attribute `train.lr` of the group /config where the name is "config/train.lr". */
-typedef struct {
-    const char *name; /* "state/epoch", "config/train.lr", "provenance/host", ... */
-    StoreType type;   /* int64_t, double, or char[bytes] */
-    void *value;      /* borrowed; written by a load */
-    size_t bytes;     /* of a text's buffer */
-    bool optional;    /* a load leaves the value alone where the file has none */
-} StoreScalar;
 
 typedef struct {
     const Layout *layout;

@@ -66,7 +66,7 @@ static Status build_index(int64_t step, int shards, const Snapshot *snapshot, Hd
             const Field *field = &snapshot->layout->field[f];
             object_name(name, &snapshot->vector[v], field);
             const HdfArray whole = field_array(name, field, field->shape[0]);
-            hdf_put_virtual(&writer, &whole, shards, manifest_shard_name);
+            hdf_put_virtual(&writer, &whole, shards);
         }
     return hdf_finish(&writer, image);
 }

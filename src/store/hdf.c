@@ -1,7 +1,9 @@
 #include "store/hdf.h"
+#include "base/atomic_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/partition.h"
+#include "store/manifest.h"
 
 #include <hdf5_hl.h>
 #include <math.h>
@@ -240,33 +242,31 @@ static bool map_rows(HdfWriter *writer, const HdfArray *whole, hid_t list, hid_t
     return mapped;
 }
 
-/* Says where each file's rows are, and what a missing file's are. */
-static bool map_sources(HdfWriter *writer, const HdfArray *whole, hid_t list, hid_t space, int sources,
-                        void (*source_name)(char name[HDF_NAME], int i, int sources)) {
+/* Says where each shard's rows are, and what a missing file's are. */
+static bool map_shards(HdfWriter *writer, const HdfArray *whole, hid_t list, hid_t space, int shards) {
     herr_t filled = whole->element == HDF_FLOAT ? H5Pset_fill_value(list, H5T_NATIVE_FLOAT, &(float){NAN})
                                                 : H5Pset_fill_value(list, H5T_NATIVE_INT32, &(int32_t){-1});
     if (!check(writer, filled, whole->name)) return false;
     if (!check(writer, H5Pset_obj_track_times(list, false), whole->name)) return false;
-    for (int i = 0; i < sources; i++) {
-        int64_t first = partition_begin(whole->size[0], i, sources);
-        int64_t count = partition_count(whole->size[0], i, sources);
-        char source[HDF_NAME];
+    for (int i = 0; i < shards; i++) {
+        int64_t first = partition_begin(whole->size[0], i, shards);
+        int64_t count = partition_count(whole->size[0], i, shards);
+        char shard[MANIFEST_NAME];
         if (count == 0) continue;
-        source_name(source, i, sources);
-        if (!map_rows(writer, whole, list, space, source, first, count)) return false;
+        manifest_shard_name(shard, i, shards);
+        if (!map_rows(writer, whole, list, space, shard, first, count)) return false;
     }
     return check(writer, H5Sselect_all(space), whole->name);
 }
 
-void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
-                     void (*source_name)(char name[HDF_NAME], int i, int sources)) {
+void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int shards) {
     const char *name = whole->name;
     require(whole->element == HDF_FLOAT || whole->element == HDF_INT);
     make_groups(writer, name);
     if (writer->failed) return;
     hid_t list = H5Pcreate(H5P_DATASET_CREATE), space = make_space(whole, whole->size[0]);
     hid_t stored = element_type(whole->element, true);
-    if (map_sources(writer, whole, list, space, sources, source_name)) {
+    if (map_shards(writer, whole, list, space, shards)) {
         hid_t set = H5Dcreate2(writer->file, name, stored, space, H5P_DEFAULT, list, H5P_DEFAULT);
         if (check(writer, set, name)) check(writer, H5Dclose(set), name);
     }

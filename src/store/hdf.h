@@ -4,7 +4,8 @@
 #ifndef RAM_STORE_HDF_H
 #define RAM_STORE_HDF_H
 
-#include "store/checkpoint.h"
+#include "base/status.h"
+#include "store/scalar.h"
 
 #include <hdf5.h>
 
@@ -50,10 +51,9 @@ void hdf_put_text(HdfWriter *writer, const char *name, const char *text);
 void hdf_put_array(HdfWriter *writer, const HdfArray *array, const void *values);
 /* The rows from `first_row` on of a data set that is cut over files: `part` is what lies in this one. */
 void hdf_put_rows(HdfWriter *writer, const HdfArray *part, const void *values, int64_t first_row);
-/* A data set that presents the rows of the same name in `sources` files, cut as base/partition says; NaN or -1 where a
- * file is missing. source_name() writes the name of file `i`, relative to this one. */
-void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int sources,
-                     void (*source_name)(char name[HDF_NAME], int i, int sources));
+/* A data set that presents the rows of the same name in the `shards` files beside this one that MANIFEST names, cut as
+ * base/partition says; NaN or -1 where a file is missing. */
+void hdf_put_virtual(HdfWriter *writer, const HdfArray *whole, int shards);
 /* Makes the data set `scale` of this file the dimension scale of dimension `axis` of `name`, under its last name. */
 void hdf_attach_scale(HdfWriter *writer, const char *name, int axis, const char *scale);
 /* A text in the group /metadata, where files for other programs keep their facts. */

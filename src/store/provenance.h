@@ -4,7 +4,9 @@
 #ifndef RAM_STORE_PROVENANCE_H
 #define RAM_STORE_PROVENANCE_H
 
-#include "store/checkpoint.h"
+#include "store/scalar.h"
+
+#include <stdint.h>
 
 enum { PROVENANCE_TEXT = 256, PROVENANCE_COMMAND = 4096, PROVENANCE_FACTS = 13 };
 

@@ -4,7 +4,8 @@
 #ifndef RAM_STORE_TRACE_H
 #define RAM_STORE_TRACE_H
 
-#include "store/checkpoint.h"
+#include "mpi/comm.h"
+#include "store/scalar.h"
 
 typedef struct {
     int64_t samples;  /* N */

@@ -218,7 +218,7 @@ Status trace_parts_build_index(const TraceFile *file, HdfImage *image) {
     put_facts(&writer, file, -1);
     for (int set = 0; set < SETS; set++) {
         const HdfArray whole = set_array(file->shape, set, file->shape->samples);
-        hdf_put_virtual(&writer, &whole, file->shards, manifest_shard_name);
+        hdf_put_virtual(&writer, &whole, file->shards);
         put_text(&writer, whole.name, "units", "1");
         if (SET[set].long_name) put_text(&writer, whole.name, "long_name", SET[set].long_name);
         if (SET[set].coordinate_system) put_text(&writer, whole.name, "coordinate_system", SET[set].coordinate_system);

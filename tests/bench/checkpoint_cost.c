@@ -3,6 +3,7 @@
  * meant. */
 #include "base/log.h"
 #include "base/memory.h"
+#include "store/checkpoint.h"
 #include "store/provenance.h"
 
 #include <stdio.h>

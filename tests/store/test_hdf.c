@@ -68,8 +68,6 @@ static void test_sizes(void **state) {
     }
 }
 
-static void name_source(char name[HDF_NAME], int i, int sources) { snprintf(name, HDF_NAME, "%d-of-%d", i, sources); }
-
 static void provoke(int failure) {
     HdfWriter writer;
     HdfImage image = {0};
@@ -85,7 +83,7 @@ static void provoke(int failure) {
         hdf_put_rows(&writer, &below, (float[2]){0}, 0);
         break;
     case 2:
-        hdf_put_virtual(&writer, &matrix, 1, name_source);
+        hdf_put_virtual(&writer, &matrix, 1);
         break;
     case 3:
         hdf_put_int(&writer, "a/matrix/x/y", 1);
