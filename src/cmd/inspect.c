@@ -63,16 +63,18 @@ static void print_changes(const Config *config) {
 }
 
 /* The scalars of a group, "provenance/" for one. */
-static void print_group(const char *group, int scalars, const InspectScalar *scalar, int width, const char *indent) {
+static void print_group(const char *group, const InspectScalars *facts, int width, const char *indent) {
     const size_t length = strlen(group);
-    for (int i = 0; i < scalars; i++)
-        if (strncmp(scalar[i].name, group, length) == 0 && *scalar[i].text)
-            printf("%s%-*s %s\n", indent, width, scalar[i].name + length, scalar[i].text);
+    for (int i = 0; i < facts->count; i++) {
+        const InspectScalar *fact = &facts->scalar[i];
+        if (strncmp(fact->name, group, length) == 0 && *fact->text)
+            printf("%s%-*s %s\n", indent, width, fact->name + length, fact->text);
+    }
 }
 
-static void print_provenance(int scalars, const InspectScalar *scalar) {
+static void print_provenance(const InspectScalars *facts) {
     printf("\nprovenance\n");
-    print_group("provenance/", scalars, scalar, 26, "  ");
+    print_group("provenance/", facts, 26, "  ");
 }
 
 static void print_head(const char *kind, const char *path) {
@@ -83,17 +85,16 @@ static void print_head(const char *kind, const char *path) {
 static Status print_checkpoint(const Checkpoint *checkpoint, const char *path) {
     SavedState state;
     Config config;
-    InspectScalar *scalar;
-    int scalars;
+    InspectScalars facts;
     TRY(saved_state_read(checkpoint, &state));
     TRY(saved_state_read_config(checkpoint, &config));
     print_head("checkpoint", path);
     print_state(checkpoint, &state, &config);
     TRY(print_fields(checkpoint));
     print_changes(&config);
-    TRY(inspect_scalars(checkpoint, &scalars, &scalar));
-    print_provenance(scalars, scalar);
-    free(scalar);
+    TRY(inspect_scalars(checkpoint, &facts));
+    print_provenance(&facts);
+    free(facts.scalar);
     return status_ok();
 }
 
@@ -109,15 +110,15 @@ static Status inspect_checkpoint(const char *path) {
 
 static Status print_trace(const InspectTrace *trace, const char *path) {
     Config config;
-    TRY(recording_config(trace, &config));
+    TRY(recording_config(&trace->scalars, &config));
     print_head("trace", path);
-    print_group("trace/", trace->scalars, trace->scalar, 18, "");
+    print_group("trace/", &trace->scalars, 18, "");
     printf("images             %lld\n", (long long)trace->shape.samples);
     printf("roll-outs          %lld of %d glimpses each\n", (long long)trace->shape.rollouts, trace->shape.glimpses);
     printf("classes            %d\n", trace->shape.classes);
     printf("shards             %d\n", trace->shards);
     print_changes(&config);
-    print_provenance(trace->scalars, trace->scalar);
+    print_provenance(&trace->scalars);
     return status_ok();
 }
 
@@ -125,7 +126,7 @@ static Status inspect_one_trace(const char *path) {
     InspectTrace trace;
     Status status = inspect_trace(path, &trace);
     if (!status_failed(&status)) status = print_trace(&trace, path);
-    free(trace.scalar);
+    free(trace.scalars.scalar);
     return status;
 }
 

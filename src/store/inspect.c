@@ -139,15 +139,15 @@ Status inspect_layout(const Checkpoint *checkpoint, const char *group, Layout *l
 
 typedef struct {
     const char *group; /* "" for the root, else "config/" */
-    int count;
-    InspectScalar *scalar;
+    InspectScalars *scalars;
 } ScalarList;
 
 static void append_scalar(const char *name, void *context) {
-    ScalarList *list = context;
-    list->scalar = realloc(list->scalar, (size_t)(list->count + 1) * sizeof *list->scalar);
-    require(list->scalar);
-    InspectScalar *scalar = &list->scalar[list->count++];
+    const ScalarList *list = context;
+    InspectScalars *scalars = list->scalars;
+    scalars->scalar = realloc(scalars->scalar, (size_t)(scalars->count + 1) * sizeof *scalars->scalar);
+    require(scalars->scalar);
+    InspectScalar *scalar = &scalars->scalar[scalars->count++];
     snprintf(scalar->name, sizeof scalar->name, "%s%s", list->group, name);
 }
 
@@ -173,30 +173,29 @@ static void print_scalar(hid_t index, InspectScalar *scalar) {
         snprintf(scalar->text, INSPECT_TEXT, "(a value that this version cannot read)");
 }
 
-static Status list_scalars(hid_t index, const char *set, int *scalars, InspectScalar **scalar) {
+static Status list_scalars(hid_t index, const char *set, InspectScalars *scalars) {
     Tree tree;
-    ScalarList list = {0};
+    *scalars = (InspectScalars){0};
     TRY(walk(index, set, &tree));
     bool listed = true;
     for (int i = 0; i < tree.groups && listed; i++) {
         char group[HDF_NAME + 1];
         snprintf(group, sizeof group, "%s%s", tree.group[i] + 1, tree.group[i][1] ? "/" : "");
-        list.group = group;
+        ScalarList list = {group, scalars};
         listed = hdf_visit_attributes(index, tree.group[i], append_scalar, &list);
     }
     free_tree(&tree);
     if (!listed) {
-        free(list.scalar);
+        free(scalars->scalar);
+        *scalars = (InspectScalars){0};
         return status_error(RAM_DATA, "cannot list the scalars in %.300s/" MANIFEST_INDEX, set);
     }
-    for (int i = 0; i < list.count; i++) print_scalar(index, &list.scalar[i]);
-    *scalars = list.count;
-    *scalar = list.scalar;
+    for (int i = 0; i < scalars->count; i++) print_scalar(index, &scalars->scalar[i]);
     return status_ok();
 }
 
-Status inspect_scalars(const Checkpoint *checkpoint, int *scalars, InspectScalar **scalar) {
-    return list_scalars(checkpoint->index, checkpoint->path, scalars, scalar);
+Status inspect_scalars(const Checkpoint *checkpoint, InspectScalars *scalars) {
+    return list_scalars(checkpoint->index, checkpoint->path, scalars);
 }
 
 /* --- traces */
@@ -210,7 +209,7 @@ static Status read_trace(hid_t index, const char *path, InspectTrace *trace) {
                             path);
     trace->shape =
         (TraceShape){.samples = prob[0], .rollouts = prob[1], .glimpses = (int)prob[2], .classes = (int)prob[3]};
-    return list_scalars(index, path, &trace->scalars, &trace->scalar);
+    return list_scalars(index, path, &trace->scalars);
 }
 
 /* Opens the index of a set as its MANIFEST says it was written; H5Fclose() it. */
@@ -236,18 +235,18 @@ Status inspect_trace(const char *path, InspectTrace *trace) {
     return status;
 }
 
-Status inspect_index(const char *checkpoint, int *scalars, InspectScalar **scalar) {
+Status inspect_index(const char *checkpoint, InspectScalars *scalars) {
     hid_t index;
     int shards;
     TRY(open_index(checkpoint, MANIFEST_CHECKPOINT, &shards, &index));
-    const Status status = list_scalars(index, checkpoint, scalars, scalar);
+    const Status status = list_scalars(index, checkpoint, scalars);
     H5Fclose(index);
     return status;
 }
 
-const char *inspect_text(int scalars, const InspectScalar *scalar, const char *name) {
-    for (int i = 0; i < scalars; i++)
-        if (strcmp(scalar[i].name, name) == 0) return scalar[i].text;
+const char *inspect_text(const InspectScalars *scalars, const char *name) {
+    for (int i = 0; i < scalars->count; i++)
+        if (strcmp(scalars->scalar[i].name, name) == 0) return scalars->scalar[i].text;
     return "";
 }
 

@@ -36,23 +36,28 @@ typedef struct {
     char text[INSPECT_TEXT]; /* reals with all their digits */
 } InspectScalar;
 
-/* All scalars in the order of their paths; free() *scalar. RAM_DATA. */
-Status inspect_scalars(const Checkpoint *checkpoint, int *scalars, InspectScalar **scalar);
+/* All scalars of a set in the order of their paths; free() scalar. */
+typedef struct {
+    int count;
+    InspectScalar *scalar;
+} InspectScalars;
+
+/* RAM_DATA. */
+Status inspect_scalars(const Checkpoint *checkpoint, InspectScalars *scalars);
+
+/* What a checkpoint says of itself, from its verified index alone. RAM_DATA. */
+Status inspect_index(const char *checkpoint, InspectScalars *scalars);
+
+/* The text of a scalar, "provenance/host" for one; "" where there is none. Borrowed. */
+const char *inspect_text(const InspectScalars *scalars, const char *name);
 
 typedef struct {
     TraceShape shape;
     int shards;
-    int scalars;
-    InspectScalar *scalar;
+    InspectScalars scalars;
 } InspectTrace;
 
-/* What a checkpoint says of itself, from its verified index alone; free() *scalar. RAM_DATA. */
-Status inspect_index(const char *checkpoint, int *scalars, InspectScalar **scalar);
-
-/* The text of a scalar; "" where there is none. Borrowed. */
-const char *inspect_text(int scalars, const InspectScalar *scalar, const char *name);
-
-/* Verifies the trace and reads what it says of itself; free() trace->scalar. RAM_DATA. */
+/* Verifies the trace and reads what it says of itself; free() trace->scalars.scalar. RAM_DATA. */
 Status inspect_trace(const char *path, InspectTrace *trace);
 
 #endif

@@ -89,11 +89,7 @@ Status trace_read(const char *path, TraceContent *content) {
 }
 
 void trace_read_free(TraceContent *content) {
-    free(content->facts.scalar);
+    free(content->facts.scalars.scalar);
     trace_parts_rows_free(&content->rows);
     *content = (TraceContent){0};
-}
-
-const char *trace_read_fact(const InspectTrace *facts, const char *name) {
-    return inspect_text(facts->scalars, facts->scalar, name);
 }

@@ -16,7 +16,4 @@ typedef struct {
 Status trace_read(const char *path, TraceContent *content);
 void trace_read_free(TraceContent *content); /* a zeroed one is allowed */
 
-/* The text of a scalar, "provenance/host" for one; "" where the trace has none. Borrowed. */
-const char *trace_read_fact(const InspectTrace *facts, const char *name);
-
 #endif

@@ -12,7 +12,7 @@ enum { SIDE_MOST = 512 /* of a picture that is shown */ };
 /* Whether the files are those that the trace names. */
 static Status check_data(const Dataset *dataset, const Recording *recording) {
     const Split file = recording->split == SPLIT_TEST ? SPLIT_TEST : SPLIT_TRAIN;
-    const char *hashes = trace_read_fact(&recording->content.facts, "provenance/data_hashes");
+    const char *hashes = inspect_text(&recording->content.facts.scalars, "provenance/data_hashes");
     char wanted[64];
     snprintf(wanted, sizeof wanted, "%s=%s", split_name(file), dataset->hash[file]);
     if (!*hashes || strstr(hashes, wanted)) return status_ok();

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-Status recording_config(const InspectTrace *facts, Config *config) {
+Status recording_config(const InspectScalars *facts, Config *config) {
     static const char GROUP[] = "config/";
     Status status = status_ok();
     config_default(config);
-    for (int i = 0; i < facts->scalars && !status_failed(&status); i++)
+    for (int i = 0; i < facts->count && !status_failed(&status); i++)
         if (strncmp(facts->scalar[i].name, GROUP, sizeof GROUP - 1) == 0)
             status = config_set_value(config, facts->scalar[i].name + sizeof GROUP - 1, facts->scalar[i].text,
                                       "the trace's configuration");
@@ -30,12 +30,12 @@ static Status find_split(const char *path, const char *text, Split *split) {
 }
 
 static Status read_facts(Recording *recording) {
-    const InspectTrace *facts = &recording->content.facts;
+    const InspectScalars *facts = &recording->content.facts.scalars;
     TRY(recording_config(facts, &recording->config));
-    TRY(find_split(recording->path, trace_read_fact(facts, "trace/split"), &recording->split));
-    recording->step = strtoll(trace_read_fact(facts, "trace/step"), NULL, 10);
-    recording->epoch = strtoll(trace_read_fact(facts, "trace/epoch"), NULL, 10);
-    snprintf(recording->policy, sizeof recording->policy, "%.15s", trace_read_fact(facts, "trace/policy"));
+    TRY(find_split(recording->path, inspect_text(facts, "trace/split"), &recording->split));
+    recording->step = strtoll(inspect_text(facts, "trace/step"), NULL, 10);
+    recording->epoch = strtoll(inspect_text(facts, "trace/epoch"), NULL, 10);
+    snprintf(recording->policy, sizeof recording->policy, "%.15s", inspect_text(facts, "trace/policy"));
     return status_ok();
 }
 

@@ -28,7 +28,7 @@ const char *recording_name(const Recording *recording);
 void recording_describe(const Recording *recording, char *text, size_t size);
 
 /* What the trace was configured with. RAM_DATA. */
-Status recording_config(const InspectTrace *facts, Config *config);
+Status recording_config(const InspectScalars *facts, Config *config);
 
 /* --- what is counted in it; glimpses are numbered from 0 here */
 

@@ -14,7 +14,7 @@
 /* --- which trace shows the run's result */
 
 static const char *fact_of(const Recording *recording, const char *name) {
-    return trace_read_fact(&recording->content.facts, name);
+    return inspect_text(&recording->content.facts.scalars, name);
 }
 
 /* Whether a trace of another value shows another model, or other images. */
@@ -109,7 +109,7 @@ static void add_policy(Run *run, const Recording *recording) {
     for (int t = 1; t < glimpses; t++) recording_add_heat(recording, t, &row->heat);
 }
 
-static void take_facts(Run *run, int scalars, const InspectScalar *scalar) {
+static void take_facts(Run *run, const InspectScalars *facts) {
     static const char *const NAMES[RUN_FACTS] = {
         [FACT_PROGRAM] = "provenance/program",  [FACT_REVISION] = "provenance/revision",
         [FACT_RANKS] = "provenance/ranks",      [FACT_DEVICE] = "provenance/device",
@@ -117,14 +117,14 @@ static void take_facts(Run *run, int scalars, const InspectScalar *scalar) {
         [FACT_HOST] = "provenance/host",        [FACT_JOB] = "provenance/slurm_job",
         [FACT_COMMAND] = "provenance/command"};
     for (RunFact fact = 0; fact < RUN_FACTS; fact++)
-        snprintf(run->fact[fact], sizeof run->fact[fact], "%s", inspect_text(scalars, scalar, NAMES[fact]));
+        snprintf(run->fact[fact], sizeof run->fact[fact], "%s", inspect_text(facts, NAMES[fact]));
 }
 
 /* Takes over what the trace has to tell. */
 static void take_recording(Run *run, Recording *recording) {
     if (is_probe(recording)) {
         add_policy(run, recording);
-        take_facts(run, recording->content.facts.scalars, recording->content.facts.scalar);
+        take_facts(run, &recording->content.facts.scalars);
     }
     if (!run->has_recording || tells_more(run, recording)) {
         const Recording old = run->recording;
@@ -176,14 +176,13 @@ static Status read_all(Run *run) {
 /* The newest checkpoint tells where the training ran, if it is good; else a trace of the training may. */
 static void ask_checkpoint(Run *run) {
     char checkpoints[FILE_PATH], path[FILE_PATH];
-    InspectScalar *scalar;
-    int scalars;
+    InspectScalars facts;
     Status status = atomic_file_join(checkpoints, run->path, "checkpoints");
     if (!status_failed(&status)) status = atomic_file_join(path, checkpoints, "latest");
-    if (!status_failed(&status)) status = inspect_index(path, &scalars, &scalar);
+    if (!status_failed(&status)) status = inspect_index(path, &facts);
     if (status_failed(&status)) return;
-    take_facts(run, scalars, scalar);
-    free(scalar);
+    take_facts(run, &facts);
+    free(facts.scalar);
 }
 
 Status run_read_traces(Run *run) {

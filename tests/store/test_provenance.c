@@ -13,13 +13,6 @@
 
 #include <cmocka.h>
 
-static const char *find_text(const InspectScalar *scalar, int scalars, const char *name) {
-    for (int i = 0; i < scalars; i++)
-        if (strcmp(scalar[i].name, name) == 0) return scalar[i].text;
-    fail_msg("no %s", name);
-    return NULL;
-}
-
 static void test_saved(void **state) {
     (void)state;
     Comm *comm = comm_self_new();
@@ -39,26 +32,24 @@ static void test_saved(void **state) {
     assert_int_equal(atomic_file_join(path, folder, "step-00000001").code, RAM_OK);
 
     Checkpoint *checkpoint;
-    InspectScalar *scalar;
-    int scalars;
+    InspectScalars scalars;
     assert_int_equal(checkpoint_open(comm, path, &checkpoint).code, RAM_OK);
-    assert_int_equal(inspect_scalars(checkpoint, &scalars, &scalar).code, RAM_OK);
+    assert_int_equal(inspect_scalars(checkpoint, &scalars).code, RAM_OK);
     gethostname(host, sizeof host);
-    assert_string_equal(find_text(scalar, scalars, "provenance/command"),
+    assert_string_equal(inspect_text(&scalars, "provenance/command"),
                         "ram_dist --set 'run.dir=my runs' --config a.yaml ''");
-    assert_string_equal(find_text(scalar, scalars, "provenance/revision"), version_revision());
-    assert_string_equal(find_text(scalar, scalars, "provenance/compiler"), version_compiler());
-    assert_string_equal(find_text(scalar, scalars, "provenance/host"), host);
-    assert_string_equal(find_text(scalar, scalars, "provenance/slurm_job"), "4711");
-    assert_string_equal(find_text(scalar, scalars, "provenance/mpi"), "none");
-    assert_string_equal(find_text(scalar, scalars, "provenance/ranks"), "1");
-    assert_int_equal(strncmp(find_text(scalar, scalars, "provenance/hdf5"), "HDF5 1.", 7), 0);
+    assert_string_equal(inspect_text(&scalars, "provenance/revision"), version_revision());
+    assert_string_equal(inspect_text(&scalars, "provenance/compiler"), version_compiler());
+    assert_string_equal(inspect_text(&scalars, "provenance/host"), host);
+    assert_string_equal(inspect_text(&scalars, "provenance/slurm_job"), "4711");
+    assert_string_equal(inspect_text(&scalars, "provenance/mpi"), "none");
+    assert_string_equal(inspect_text(&scalars, "provenance/ranks"), "1");
+    assert_int_equal(strncmp(inspect_text(&scalars, "provenance/hdf5"), "HDF5 1.", 7), 0);
     int year;
     char z;
-    assert_int_equal(sscanf(find_text(scalar, scalars, "provenance/date"), "%4d-%*2d-%*2dT%*2d:%*2d:%*2d%c", &year, &z),
-                     2);
+    assert_int_equal(sscanf(inspect_text(&scalars, "provenance/date"), "%4d-%*2d-%*2dT%*2d:%*2d:%*2d%c", &year, &z), 2);
     assert_true(year >= 2024 && z == 'Z');
-    free(scalar);
+    free(scalars.scalar);
     checkpoint_close(checkpoint);
     sample_free(sample);
     free(provenance);

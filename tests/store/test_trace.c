@@ -457,12 +457,9 @@ static void test_inspect(void **state) {
     assert_ok(inspect_trace(path, &trace));
     assert_memory_equal(&trace.shape, &SMALL, sizeof SMALL);
     assert_int_equal(trace.shards, trace_shards(&SMALL, comm_size(comm)));
-    int right = 0;
-    for (int i = 0; i < trace.scalars; i++)
-        right += (strcmp(trace.scalar[i].name, "trace/step") == 0 && strcmp(trace.scalar[i].text, "844") == 0) ||
-                 (strcmp(trace.scalar[i].name, "trace/split") == 0 && strcmp(trace.scalar[i].text, "test") == 0);
-    assert_int_equal(right, 2);
-    free(trace.scalar);
+    assert_string_equal(inspect_text(&trace.scalars, "trace/step"), "844");
+    assert_string_equal(inspect_text(&trace.scalars, "trace/split"), "test");
+    free(trace.scalars.scalar);
     sample_flip_bit(file, sample_file_bytes(file) / 2, 3);
     assert_refused(inspect_trace(path, &trace), RAM_DATA, "index.h5");
     assert_refused(inspect_find(folder, found, &is_trace), RAM_DATA, "there is no checkpoint in");

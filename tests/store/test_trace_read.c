@@ -97,9 +97,9 @@ static void assert_content(const char *path) {
         assert_int_equal(content.rows.index[r], 3 * r);
         for (int64_t m = 0; m < M; m++) assert_int_equal(content.rows.prediction[r * M + m], (r + m) % SHAPE.classes);
     }
-    assert_string_equal(trace_read_fact(&content.facts, "trace/split"), "test");
-    assert_string_equal(trace_read_fact(&content.facts, "trace/step"), "42");
-    assert_string_equal(trace_read_fact(&content.facts, "trace/none"), "");
+    assert_string_equal(inspect_text(&content.facts.scalars, "trace/split"), "test");
+    assert_string_equal(inspect_text(&content.facts.scalars, "trace/step"), "42");
+    assert_string_equal(inspect_text(&content.facts.scalars, "trace/none"), "");
     trace_read_free(&content);
     trace_read_free(&content);
 }
