@@ -46,11 +46,6 @@ static PlainFormat find_format(const Wanted *wanted) {
     return hdf5 ? PLAIN_HDF5 : PLAIN_SAFETENSORS;
 }
 
-/* The group of the parameters that an evaluation measures. */
-static const char *evaluated_group(const Checkpoint *checkpoint) {
-    return checkpoint_has_vector(checkpoint, "ema/param") ? "ema/param" : "param";
-}
-
 /* Rank 0. */
 static Status write_file(const Wanted *wanted, const Layout *layout, const float *values, const Config *config,
                          const char *normalisation) {
@@ -73,7 +68,7 @@ static Status write_file(const Wanted *wanted, const Layout *layout, const float
 
 /* @collective */
 static Status export_checkpoint(const Session *session, const Wanted *wanted, const Checkpoint *checkpoint) {
-    const char *group = evaluated_group(checkpoint);
+    const char *group = saved_state_evaluated(checkpoint);
     Config config;
     Layout layout;
     char normalisation[NORMALISATION_TEXT];

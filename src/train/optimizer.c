@@ -24,7 +24,7 @@ void optimizer_open(Optimizer *optimizer, Backend *backend, const Config *config
         optimizer->first = add_vector(optimizer, "sgd/velocity");
     }
     if (config->train_ema > 0) {
-        optimizer->average = add_vector(optimizer, "ema/param");
+        optimizer->average = add_vector(optimizer, OPTIMIZER_AVERAGE);
         fill(optimizer, optimizer->average, initial);
     }
 }

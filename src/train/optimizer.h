@@ -10,8 +10,10 @@
 
 enum { OPTIMIZER_VECTORS = 4 };
 
+#define OPTIMIZER_AVERAGE "ema/param"
+
 typedef struct {
-    const char *group; /* name in checkpoints: "param", "adam/m", "adam/v", "sgd/velocity", "ema/param" */
+    const char *group; /* name in checkpoints: "param", "adam/m", "adam/v", "sgd/velocity", OPTIMIZER_AVERAGE */
     DevFloats values;  /* (total) */
 } OptimizerVector;
 

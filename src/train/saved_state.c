@@ -9,7 +9,6 @@
 #include <string.h>
 
 static const char NORMALISATION[] = "state/normalisation";
-static const char AVERAGE[] = "ema/param"; /* the optimiser's last vector where it has one */
 
 enum { STATE_FACTS = 25 };
 
@@ -158,7 +157,8 @@ Status saved_state_restore(const Experiment *experiment, const Checkpoint *check
     TRY(copy_new(experiment, copy_bytes(experiment, optimizer), &copy));
     host_vectors(optimizer, copy, vector);
     const bool imported = state->step == 0; /* the optimiser begins, too */
-    const bool begins = optimizer->average.address && (imported || !checkpoint_has_vector(checkpoint, AVERAGE));
+    const bool begins =
+        optimizer->average.address && (imported || !checkpoint_has_vector(checkpoint, OPTIMIZER_AVERAGE));
     const int last = optimizer->vectors - 1; /* the average, where there is one */
     const int saved = imported ? 1 : optimizer->vectors - begins;
     const Status status =
@@ -263,14 +263,17 @@ Status saved_state_tell_products(const Checkpoint *checkpoint, const Provenance 
     return status_ok();
 }
 
+const char *saved_state_evaluated(const Checkpoint *checkpoint) {
+    return checkpoint_has_vector(checkpoint, OPTIMIZER_AVERAGE) ? OPTIMIZER_AVERAGE : "param";
+}
+
 Status saved_state_load_parameters(Experiment *experiment, const Checkpoint *checkpoint, DevFloats values) {
     Backend *backend = experiment->backend;
     const Layout *layout = &experiment->ram.parameters.layout;
     const size_t bytes = layout->total * sizeof(float);
     float *copy;
     TRY(copy_new(experiment, backend->host_memory ? 0 : bytes, &copy));
-    const StoreVector vector = {checkpoint_has_vector(checkpoint, AVERAGE) ? AVERAGE : "param",
-                                copy ? copy : values.address};
+    const StoreVector vector = {saved_state_evaluated(checkpoint), copy ? copy : values.address};
     const Status status = checkpoint_read_vectors(experiment->comm, checkpoint, layout, 1, &vector);
     if (!status_failed(&status)) {
         if (copy) backend->kernels->upload(backend, values.address, copy, bytes);

@@ -76,7 +76,10 @@ Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *pro
  * RAM_DATA. */
 Status saved_state_tell_products(const Checkpoint *checkpoint, const Provenance *provenance);
 
-/* Reads the parameters that are to be evaluated (the average where the set has one) into values (layout.total) and
+/* The group of the parameters that are to be evaluated: the average where the set has one. */
+const char *saved_state_evaluated(const Checkpoint *checkpoint);
+
+/* Reads these parameters into values (layout.total) and
  * makes them the experiment's. RAM_DATA; RAM_USAGE where there is no memory, also none for what was opened before.
  * @collective */
 Status saved_state_load_parameters(Experiment *experiment, const Checkpoint *checkpoint, DevFloats values);
