@@ -215,8 +215,8 @@ Status resume_check_data(Resume *resume, const Experiment *experiment, const Pro
     bool same;
     if (!resume->checkpoint) return status_ok();
     TRY(saved_model_check_images(resume->checkpoint, resume->path, experiment));
-    TRY(saved_state_tell_products(resume->checkpoint, provenance));
-    TRY(saved_state_same_data(resume->checkpoint, provenance, &same));
+    TRY(saved_state_tell_products(resume->checkpoint, provenance->libxsmm));
+    TRY(saved_state_same_data(resume->checkpoint, provenance->data_hashes, &same));
     if (same) return status_ok();
     if (resume->state.batch > 0)
         return status_error(RAM_USAGE,

@@ -54,11 +54,11 @@ static Status settle(Session *session, SavedModel *model) {
 }
 
 /* Figures of other images than the checkpoint's own are worth a word. */
-static Status look_at_data(const Session *session, const SavedModel *model) {
-    Provenance provenance;
+static Status look_at_data(const SavedModel *model) {
+    char hashes[DATASET_HASHES];
     bool same;
-    session_provenance(session, &model->experiment, &provenance);
-    TRY(saved_state_same_data(model->checkpoint, &provenance, &same));
+    dataset_hashes(&model->experiment.dataset, hashes);
+    TRY(saved_state_same_data(model->checkpoint, hashes, &same));
     if (!same) log_warning("the images are not those that the checkpoint was trained on");
     return status_ok();
 }
@@ -106,7 +106,7 @@ static Status open_parts(Session *session, const char *asked, SavedModel *model)
     log_info("checkpoint: %s (step %lld)", model->path, (long long)checkpoint_step(model->checkpoint));
     TRY(session_open_experiment(session, &model->experiment));
     TRY(saved_model_check_images(model->checkpoint, model->path, &model->experiment));
-    TRY(look_at_data(session, model));
+    TRY(look_at_data(model));
     TRY(saved_state_normalise(model->checkpoint, &model->experiment));
     model->values = backend_floats(model->experiment.backend, (int64_t)model->experiment.ram.parameters.layout.total);
     return saved_state_load_parameters(&model->experiment, model->checkpoint, model->values);

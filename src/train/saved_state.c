@@ -247,19 +247,19 @@ static Status read_fact(const Checkpoint *checkpoint, const char *name, char *te
     return checkpoint_read_scalars(checkpoint, 1, &scalar);
 }
 
-Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same) {
+Status saved_state_same_data(const Checkpoint *checkpoint, const char *hashes, bool *same) {
     char saved[PROVENANCE_COMMAND];
     TRY(read_fact(checkpoint, "provenance/data_hashes", saved, sizeof saved));
-    *same = !*saved || strcmp(saved, provenance->data_hashes) == 0; /* a set that does not say is not doubted */
+    *same = !*saved || strcmp(saved, hashes) == 0; /* a set that does not say is not doubted */
     return status_ok();
 }
 
-Status saved_state_tell_products(const Checkpoint *checkpoint, const Provenance *provenance) {
+Status saved_state_tell_products(const Checkpoint *checkpoint, const char *products) {
     char saved[PROVENANCE_TEXT];
     TRY(read_fact(checkpoint, "provenance/libxsmm", saved, sizeof saved));
-    if (*saved && strcmp(saved, provenance->libxsmm) != 0)
+    if (*saved && strcmp(saved, products) != 0)
         log_info("changed: matrix products were computed by %s, are by %s: the bits are not an uninterrupted run's",
-                 saved, provenance->libxsmm);
+                 saved, products);
     return status_ok();
 }
 

@@ -69,12 +69,11 @@ Status saved_state_normalise(const Checkpoint *checkpoint, Experiment *experimen
 Status saved_state_read_config(const Checkpoint *checkpoint, Config *config);
 Status saved_state_read(const Checkpoint *checkpoint, SavedState *state);
 
-/* Whether the set was saved with the data that `provenance` names (data_hashes). RAM_DATA. */
-Status saved_state_same_data(const Checkpoint *checkpoint, const Provenance *provenance, bool *same);
+/* Whether the set was saved with the data of these hashes (dataset_hashes). RAM_DATA. */
+Status saved_state_same_data(const Checkpoint *checkpoint, const char *hashes, bool *same);
 
-/* Logs a line where the set was computed by other products (library, instruction set or GPU) than `provenance` names.
- * RAM_DATA. */
-Status saved_state_tell_products(const Checkpoint *checkpoint, const Provenance *provenance);
+/* Logs a line where the set was computed by other products (library, instruction set or GPU) than these. RAM_DATA. */
+Status saved_state_tell_products(const Checkpoint *checkpoint, const char *products);
 
 /* The group of the parameters that are to be evaluated: the average where the set has one. */
 const char *saved_state_evaluated(const Checkpoint *checkpoint);
