@@ -1,4 +1,4 @@
-/* Clock: the time that passes, from a clock that never jumps. Nothing here is collective. */
+/* Clock: the time that passes, from a clock that never jumps, and the date. Nothing here is collective. */
 #ifndef RAM_BASE_CLOCK_H
 #define RAM_BASE_CLOCK_H
 
@@ -8,6 +8,13 @@
 static inline double clock_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Seconds since 1970 by this host's clock. */
+static inline double clock_date(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 

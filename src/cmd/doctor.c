@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/version.h"
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const ArgumentsSpec SPEC = {
     .command = "doctor",
@@ -134,10 +134,8 @@ static void print_ranks(const HostFacts *facts, int ranks, int threads) {
 /* Read by all ranks at once, as well as a barrier allows. @collective */
 static void judge_clocks(Comm *comm) {
     const int ranks = comm_size(comm);
-    struct timespec now;
     comm_barrier(comm);
-    clock_gettime(CLOCK_REALTIME, &now);
-    const double mine = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    const double mine = clock_date();
     double *all = memory_new((size_t)ranks, sizeof *all);
     comm_gather(comm, &mine, sizeof mine, all);
     double least = mine, most = mine;

@@ -6,11 +6,7 @@
 #include <unistd.h>
 
 Status saved_model_take_split(const char *text, Split *split) {
-    for (int each = 0; each < SPLITS; each++)
-        if (strcmp(text, split_name((Split)each)) == 0) {
-            *split = (Split)each;
-            return status_ok();
-        }
+    if (split_find(text, split)) return status_ok();
     return status_error(RAM_USAGE, "--split is '%.64s': give train, validation or test", text);
 }
 

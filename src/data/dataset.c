@@ -216,6 +216,15 @@ const char *split_name(Split split) {
     return names[split];
 }
 
+bool split_find(const char *name, Split *split) {
+    for (Split each = 0; each < SPLITS; each++)
+        if (strcmp(name, split_name(each)) == 0) {
+            *split = each;
+            return true;
+        }
+    return false;
+}
+
 Status dataset_measure(const Dataset *dataset, double *mean, double *stddev) {
     const Images *images = &dataset->train_file;
     int channels = images->channels;

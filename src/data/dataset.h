@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,7 @@ void dataset_hashes(const Dataset *dataset, char text[DATASET_HASHES]);
 /* The file that holds the split's samples. Borrowed. */
 const Images *dataset_images(const Dataset *dataset, Split split);
 const char *split_name(Split split); /* "train", "validation", "test" */
+bool split_find(const char *name, Split *split);
 
 /* Mean and standard deviation of x/255 per channel over the training split, in double. mean, stddev: (channels).
  * RAM_DATA when all pixels of a channel are equal, so that nothing can be divided by stddev. */

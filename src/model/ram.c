@@ -4,7 +4,7 @@
 
 enum { TRANSPOSES = 10, FORWARD_WEIGHTS = 8 };
 
-static DevFloats field_values(const Ram *ram, int field) {
+DevFloats ram_field(const Ram *ram, int field) {
     return dev_floats_at(ram->values, (int64_t)ram->parameters.layout.field[field].offset);
 }
 
@@ -68,7 +68,7 @@ void ram_close(Ram *ram) {
 
 /* The transposition of `layer`'s weight to rows [first_row, first_row + in) of `target`. */
 static Transpose forward_weight(const Ram *ram, const Linear *layer, Weight target, int first_row) {
-    return (Transpose){.source = field_values(ram, layer->weight),
+    return (Transpose){.source = ram_field(ram, layer->weight),
                        .target = dev_floats_at(target.plain, (int64_t)first_row * layer->out),
                        .rows = layer->out,
                        .columns = layer->in,
@@ -85,7 +85,7 @@ static void pack_weights(Ram *ram) {
     for (int i = 0; i < FORWARD_WEIGHTS; i++) work[count++] = (Packing){*weight[i].weight, weight[i].in, weight[i].out};
     for (int i = 0; i < layout->fields; i++) {
         const Field *field = &layout->field[i];
-        const Weight stored = {field_values(ram, i), dev_floats_at(ram->packed_values, (int64_t)field->offset)};
+        const Weight stored = {ram_field(ram, i), dev_floats_at(ram->packed_values, (int64_t)field->offset)};
         if (field->dimensions == 2) work[count++] = (Packing){stored, field->shape[0], field->shape[1]};
     }
     ram->backend->kernels->pack(ram->backend, count, work);
@@ -109,9 +109,9 @@ void ram_load(Ram *ram, DevFloats values) {
         forward_weight(ram, &p->locator, ram->forward.locator, 0), /* nothing when the locator is linear */
     };
     kernels->transpose(backend, TRANSPOSES - (ram->dims.locator == LOCATOR_LINEAR), work);
-    kernels->add(backend, p->fc3.out, field_values(ram, p->fc3.bias), field_values(ram, p->fc4.bias),
+    kernels->add(backend, p->fc3.out, ram_field(ram, p->fc3.bias), ram_field(ram, p->fc4.bias),
                  ram->forward.what_where_bias);
-    kernels->add(backend, p->input.out, field_values(ram, p->input.bias), field_values(ram, p->recurrent.bias),
+    kernels->add(backend, p->input.out, ram_field(ram, p->input.bias), ram_field(ram, p->recurrent.bias),
                  ram->forward.core_bias);
     if (backend->packs) pack_weights(ram);
 }

@@ -29,6 +29,9 @@ void ram_close(Ram *ram); /* a zeroed one is allowed */
  * every change of the values. Borrowed. Called by one thread while no worker computes. */
 void ram_load(Ram *ram, DevFloats values);
 
+/* A field of the parameters in use. Borrowed. */
+DevFloats ram_field(const Ram *ram, int field);
+
 /* Which losses to compute (DESIGN 2). */
 typedef struct {
     Baseline baseline;

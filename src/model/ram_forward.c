@@ -2,10 +2,6 @@
  * glimpse (baseline, classifier) for all glimpses at once afterwards. */
 #include "model/ram.h"
 
-static DevFloats bias_of(const Ram *ram, const Linear *layer) {
-    return dev_floats_at(ram->values, (int64_t)ram->parameters.layout.field[layer->bias].offset);
-}
-
 /* Glimpse sensor: phi at l_{t-1}, then g_t (n, H) into the left half of the core's input. t counts from 0. */
 static void sense(const Ram *ram, const Span *span, int t, Pass *pass, Matrix core_input) {
     Backend *backend = ram->backend;
@@ -18,9 +14,9 @@ static void sense(const Ram *ram, const Span *span, int t, Pass *pass, Matrix co
     const Matrix what_where = matrix(dev_floats_at(pass->what_where, t * n * width), width);
     kernels->retina(backend, span, &ram->dims.retina, &pass->pictures, location, glimpse);
     kernels->linear(backend, span, 1, p->fc1.in, p->fc1.out, matrix(glimpse, features), ram->forward.fc1,
-                    bias_of(ram, &p->fc1), ACTIVATION_RELU, what_where);
+                    ram_field(ram, p->fc1.bias), ACTIVATION_RELU, what_where);
     kernels->linear(backend, span, 1, p->fc2.in, p->fc2.out, matrix(location, 2), ram->forward.fc2,
-                    bias_of(ram, &p->fc2), ACTIVATION_RELU, matrix_column(what_where, p->fc1.out));
+                    ram_field(ram, p->fc2.bias), ACTIVATION_RELU, matrix_column(what_where, p->fc1.out));
     kernels->linear(backend, span, 1, (int)width, p->fc3.out, what_where, ram->forward.what_where,
                     ram->forward.what_where_bias, ACTIVATION_RELU, core_input);
 }
@@ -53,10 +49,10 @@ static void locate(const Ram *ram, const Span *span, int t, Policy policy, float
     if (ram->dims.locator == LOCATOR_MLP) {
         input = matrix(dev_floats_at(pass->locator, t * n * p->locator.out), p->locator.out);
         kernels->linear(backend, span, 1, p->locator.in, p->locator.out, hidden, ram->forward.locator,
-                        bias_of(ram, &p->locator), ACTIVATION_RELU, input);
+                        ram_field(ram, p->locator.bias), ACTIVATION_RELU, input);
     }
     kernels->locate(backend, span, policy, sigma, p->location.in, input, ram->forward.location,
-                    bias_of(ram, &p->location), dev_floats_at(pass->noise, t * n * 2),
+                    ram_field(ram, p->location.bias), dev_floats_at(pass->noise, t * n * 2),
                     dev_floats_at(pass->mean, t * n * 2), dev_floats_at(pass->location, (t + 1) * n * 2),
                     dev_floats_at(pass->log_pi, t * n));
 }
@@ -70,7 +66,7 @@ static void classify(const Ram *ram, const Span *span, int t, int glimpses, Pass
     const Matrix hidden = matrix(dev_floats_at(all_hidden.at, t * n * all_hidden.stride), all_hidden.stride);
     const DevFloats log_prob = dev_floats_at(pass->log_prob, t * n * classes);
     kernels->linear(ram->backend, span, glimpses, p->classifier.in, classes, hidden, ram->forward.classifier,
-                    bias_of(ram, &p->classifier), ACTIVATION_NONE, matrix(log_prob, classes));
+                    ram_field(ram, p->classifier.bias), ACTIVATION_NONE, matrix(log_prob, classes));
     kernels->log_softmax(ram->backend, span, glimpses, classes, log_prob);
 }
 
@@ -89,7 +85,7 @@ void ram_forward(const Ram *ram, const Span *span, Policy policy, float sigma, b
         locate(ram, span, t, policy, sigma, pass, hidden);
     }
     kernels->linear(backend, span, T, p->baseliner.in, 1, all_hidden, ram->forward.baseliner,
-                    bias_of(ram, &p->baseliner), ACTIVATION_NONE, matrix(pass->baseline, 1));
+                    ram_field(ram, p->baseliner.bias), ACTIVATION_NONE, matrix(pass->baseline, 1));
     /* the last glimpse by itself: its bits must not depend on whether the others are asked for */
     if (every_glimpse && T > 1) classify(ram, span, 0, T - 1, pass, all_hidden);
     classify(ram, span, T - 1, 1, pass, all_hidden);

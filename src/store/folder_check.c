@@ -15,13 +15,6 @@
 static const int64_t LEAST_FREE = 256 << 20; /* some checkpoints and traces */
 enum { LOOKS = 50 };                         /* of 0.1 s each: what a network file system may take to show a new file */
 
-/* Seconds since 1970 by this host's clock. */
-static double date_now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_REALTIME, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static void name_system(const char *path, char name[32]) {
     static const struct {
         unsigned long type;
@@ -74,7 +67,7 @@ static Status write_probe(const char *run, const char *probe, FolderFacts *facts
     facts->seconds = clock_now() - begin;
     if (stat(probe, &written) == 0)
         facts->clock_ahead =
-            (double)written.st_mtim.tv_sec + 1e-9 * (double)written.st_mtim.tv_nsec - date_now() + facts->seconds;
+            (double)written.st_mtim.tv_sec + 1e-9 * (double)written.st_mtim.tv_nsec - clock_date() + facts->seconds;
     name_system(facts->path, facts->system);
     if (statvfs(facts->path, &space) == 0) facts->free_bytes = (int64_t)space.f_bavail * (int64_t)space.f_frsize;
     if (facts->free_bytes < LEAST_FREE)

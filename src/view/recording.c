@@ -21,11 +21,7 @@ Status recording_config(const InspectScalars *facts, Config *config) {
 }
 
 static Status find_split(const char *path, const char *text, Split *split) {
-    for (int each = 0; each < SPLITS; each++)
-        if (strcmp(text, split_name((Split)each)) == 0) {
-            *split = (Split)each;
-            return status_ok();
-        }
+    if (split_find(text, split)) return status_ok();
     return status_error(RAM_DATA, "the trace %.400s does not say of which split it is: make it anew", path);
 }
 
