@@ -87,8 +87,6 @@ static inline int64_t span_lane_rows_most(int64_t batch, int lanes, int samples)
 
 typedef enum { ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_TANH } Activation;
 
-enum { CHANNELS_MOST = 4 };
-
 /* The glimpse sensor's geometry (DESIGN 2). */
 typedef struct {
     int patch, scales, scale;    /* G, K, ratio */

@@ -1,5 +1,5 @@
-/* The choices that configuration, model and data share by name (DESIGN 1, 2). Values of CHOICE keys, in the order of
- * their names in config/keys.def. */
+/* The choices that configuration, model and data share by name (DESIGN 1, 2): values of CHOICE keys, in the order of
+ * their names in config/keys.def; and what model and data must agree on. */
 #ifndef RAM_BASE_TERMS_H
 #define RAM_BASE_TERMS_H
 
@@ -17,5 +17,7 @@ typedef enum { OPTIMIZER_ADAM, OPTIMIZER_SGD } OptimizerKind;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_PLATEAU, SCHEDULE_COSINE, SCHEDULE_LINEAR } ScheduleKind;
 typedef enum { ON_NAN_STOP, ON_NAN_ROLLBACK } OnNan;
 typedef enum { POLICY_SAMPLE, POLICY_MEAN, POLICY_RANDOM, POLICY_CENTER } Policy;
+
+enum { CHANNELS_MOST = 4 /* of images: colour and transparency */ };
 
 #endif

@@ -229,7 +229,7 @@ Status dataset_measure(const Dataset *dataset, double *mean, double *stddev) {
     const Images *images = &dataset->train_file;
     int channels = images->channels;
     size_t image_bytes = pixel_bytes(images) / (size_t)images->count;
-    uint64_t sum[IDX_MOST_CHANNELS] = {0}, sum_of_squares[IDX_MOST_CHANNELS] = {0}; /* whole numbers: exact */
+    uint64_t sum[CHANNELS_MOST] = {0}, sum_of_squares[CHANNELS_MOST] = {0}; /* whole numbers: exact */
     for (int64_t i = 0; i < dataset->count[SPLIT_TRAIN]; i++) {
         const uint8_t *pixel = images->pixels + (size_t)dataset->sample[SPLIT_TRAIN][i] * image_bytes;
         for (int c = 0; c < channels; c++) {

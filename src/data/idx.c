@@ -183,13 +183,13 @@ static Status read_images(Source *source, Images *images) {
     TRY(read_header(source, 3, 4, &header));
     int64_t channels = header.dimensions == 4 ? header.size[3] : 1;
     if (header.size[0] > INT32_MAX || header.size[1] > IDX_MOST_SIDE || header.size[2] > IDX_MOST_SIDE ||
-        channels > IDX_MOST_CHANNELS)
+        channels > CHANNELS_MOST)
         return status_error(RAM_DATA,
                             "%s: its header claims %lld images of %lld x %lld pixels and %lld channel%s, but at most "
                             "%d of %d x %d and %d are read: is it another file under this name?",
                             source->path, (long long)header.size[0], (long long)header.size[1],
                             (long long)header.size[2], (long long)channels, channels == 1 ? "" : "s", INT32_MAX,
-                            IDX_MOST_SIDE, IDX_MOST_SIDE, IDX_MOST_CHANNELS);
+                            IDX_MOST_SIDE, IDX_MOST_SIDE, CHANNELS_MOST);
     TRY(read_items(source, &header, &images->pixels));
     images->count = header.size[0];
     images->height = (int)header.size[1];

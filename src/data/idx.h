@@ -5,9 +5,10 @@
 #define RAM_DATA_IDX_H
 
 #include "base/status.h"
+#include "base/terms.h"
 #include "data/dataset.h"
 
-enum { IDX_MOST_SIDE = 4096, IDX_MOST_CHANNELS = 4 /* colour and transparency */ };
+enum { IDX_MOST_SIDE = 4096 };
 
 /* Fills images->{count,height,width,channels,pixels} from a file of dimensions (N,H,W) or (N,H,W,C). No images at all,
  * a side of 0 or above IDX_MOST_SIDE, and bytes too few or too many are errors; then *images is unchanged. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SCALES_MOST = 8, SIZE_MOST = 8192 /* as configuration allows */, QUOTED = 64 };
+enum { SCALES_MOST = 8, PATCH_MOST = 256, SIZE_MOST = 8192 /* as configuration allows */, QUOTED = 64 };
 
 typedef struct {
     int tensors;
@@ -46,7 +46,7 @@ static void add_sensors(int64_t features, int channels, const InferHints *hints,
     if (hints->channels && hints->channels != channels) return;
     for (int scales = 1; scales <= SCALES_MOST; scales++) {
         const int64_t square = features / (channels * scales), side = (int64_t)llround(sqrt((double)square));
-        if (side * side * channels * scales != features || side < 1 || side > 256) continue;
+        if (side * side * channels * scales != features || side < 1 || side > PATCH_MOST) continue;
         if ((hints->scales && hints->scales != scales) || (hints->patch && hints->patch != side)) continue;
         list[(*count)++] = (Sensor){(int)side, scales, channels};
     }

@@ -18,8 +18,8 @@ static const char *const SUM_NAMES[SUMS] = {"state/sum_nll",       "state/sum_gl
                                             "state/sum_rows"};
 
 SavedState saved_state_start(void) {
-    const ScheduleState schedule = schedule_start();
-    return (SavedState){.epoch = 1, .schedule = schedule, .rate_factor = 1, .best_saved_error = schedule.best_error};
+    return (SavedState){
+        .epoch = 1, .schedule = schedule_start(), .rate_factor = 1, .best_saved_error = SCHEDULE_NO_ERROR};
 }
 
 /* The state as named scalars that borrow from `s`; returns how many. */
@@ -216,7 +216,7 @@ Status saved_state_read(const Checkpoint *checkpoint, SavedState *state) {
     const int scalars = state_scalars(state, scalar);
     TRY(checkpoint_read_scalars(checkpoint, scalars, scalar));
     if (state->best_step == 0 && state->best_saved_error == 0) /* how older sets said that there is none */
-        state->best_saved_error = schedule_start().best_error;
+        state->best_saved_error = SCHEDULE_NO_ERROR;
     if (isnan(state->sum[SUM_CORRECT])) state->sum[SUM_CORRECT] = state->sum[SUM_REWARD]; /* the only reward it knew */
     return check_state(state, scalars, scalar);
 }

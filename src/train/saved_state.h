@@ -21,11 +21,11 @@ typedef struct {
     ScheduleState schedule;
     double rate_factor;            /* of the learning rate, besides the schedule's: less than 1 after rollbacks */
     int64_t best_step, best_epoch; /* of the best set that is saved; 0: none yet */
-    double best_saved_error; /* schedule.mean_error then, 101: none yet; the next best must be less. schedule.best_error
-                                may be of a model that could not be saved */
-    int64_t untested;        /* 1: no epoch is left, but the test set could not be measured yet */
-    int64_t metrics_bytes;   /* metrics.jsonl when this was saved, */
-    char metrics_hash[HASH_TEXT]; /* and its hash; the only member that is no number, and the last */
+    double best_saved_error;       /* schedule.mean_error then, or SCHEDULE_NO_ERROR; the next best must be less.
+                                      schedule.best_error may be of a model that could not be saved */
+    int64_t untested;              /* 1: no epoch is left, but the test set could not be measured yet */
+    int64_t metrics_bytes;         /* metrics.jsonl when this was saved, */
+    char metrics_hash[HASH_TEXT];  /* and its hash; the only member that is no number, and the last */
 } SavedState;
 
 SavedState saved_state_start(void);
@@ -78,9 +78,8 @@ Status saved_state_tell_products(const Checkpoint *checkpoint, const char *produ
 /* The group of the parameters that are to be evaluated: the average where the set has one. */
 const char *saved_state_evaluated(const Checkpoint *checkpoint);
 
-/* Reads these parameters into values (layout.total) and
- * makes them the experiment's. RAM_DATA; RAM_USAGE where there is no memory, also none for what was opened before.
- * @collective */
+/* Reads these parameters into values (layout.total) and makes them the experiment's. RAM_DATA; RAM_USAGE where there is
+ * no memory, also none for what was opened before. @collective */
 Status saved_state_load_parameters(Experiment *experiment, const Checkpoint *checkpoint, DevFloats values);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-ScheduleState schedule_start(void) { return (ScheduleState){.factor = 1, .best_error = 101}; }
+ScheduleState schedule_start(void) { return (ScheduleState){.factor = 1, .best_error = SCHEDULE_NO_ERROR}; }
 
 ScheduleState schedule_forget_errors(const ScheduleState *state) {
     ScheduleState start = schedule_start();

@@ -5,12 +5,14 @@
 
 #include "config/config.h"
 
+enum { SCHEDULE_NO_ERROR = 101 /* percent, more than any: none yet */ };
+
 /* What the plateau schedule, early stopping and the choice of the best model remember between epochs. */
 typedef struct {
     double factor;        /* the plateau's product so far; 1 at the start */
     double mean_error;    /* validation error, averaged over eval.average epochs, percent */
     int64_t observed;     /* epochs that it has seen */
-    double best_error;    /* smallest validation error so far, percent; 101 at the start */
+    double best_error;    /* smallest validation error so far, percent; SCHEDULE_NO_ERROR at the start */
     int64_t waited;       /* epochs since best_error, for the plateau (counted anew after each reduction) */
     int64_t since_better; /* epochs since best_error, for early stopping */
 } ScheduleState;

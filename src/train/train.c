@@ -79,7 +79,7 @@ static Status open_metrics(Training *t) {
 
 static void forget_best(SavedState *state) {
     state->best_step = state->best_epoch = 0;
-    state->best_saved_error = schedule_start().best_error;
+    state->best_saved_error = SCHEDULE_NO_ERROR;
     state->schedule.observed = 0; /* the average that chooses it */
     state->schedule.mean_error = 0;
 }

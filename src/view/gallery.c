@@ -1,7 +1,6 @@
 #include "view/gallery.h"
 #include "base/glimpse_window.h"
 #include "base/memory.h"
-#include "data/idx.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -58,8 +57,8 @@ static Status open_task(Gallery *gallery, const Recording *recording, const char
 
 /* Zero after normalisation is the mean. */
 static Status find_outside(Gallery *gallery, const Config *config) {
-    double mean[IDX_MOST_CHANNELS], stddev[IDX_MOST_CHANNELS];
-    for (int c = 0; c < IDX_MOST_CHANNELS; c++) mean[c] = config->data_mean;
+    double mean[CHANNELS_MOST], stddev[CHANNELS_MOST];
+    for (int c = 0; c < CHANNELS_MOST; c++) mean[c] = config->data_mean;
     if (isnan(config->data_mean)) TRY(dataset_measure(&gallery->dataset, mean, stddev));
     for (int c = 0; c < 3; c++) gallery->outside[c] = (uint8_t)lrint(255 * fmin(1, fmax(0, mean[c])));
     return status_ok();

@@ -235,7 +235,7 @@ static void test_refuses_impossible_sizes(void **state) {
     refuses_header(fixture, 3, (uint32_t[]){1u << 31, 4, 4}, "at most");
     refuses_header(fixture, 3, (uint32_t[]){1, IDX_MOST_SIDE + 1, 1}, "at most");
     refuses_header(fixture, 3, (uint32_t[]){1, 1, IDX_MOST_SIDE + 1}, "at most");
-    refuses_header(fixture, 4, (uint32_t[]){1, 1, 1, IDX_MOST_CHANNELS + 1}, "at most");
+    refuses_header(fixture, 4, (uint32_t[]){1, 1, 1, CHANNELS_MOST + 1}, "at most");
     refuses_header(fixture, 3, (uint32_t[]){INT32_MAX, IDX_MOST_SIDE, IDX_MOST_SIDE}, "cut short");
 }
 
