@@ -98,7 +98,6 @@ static _Noreturn void become_child(char **command, bool terminal, pid_t parent, 
     }
     sigprocmask(SIG_SETMASK, mask, NULL);
     execvp(command[0], command);
-    free(command);
     _exit(CANNOT_RUN);
 }
 

@@ -70,12 +70,12 @@ static void initialize_field(const Layout *layout, int number, int fan_in, uint6
     }
 }
 
-void parameters_initialize(const Dims *dims, const Parameters *parameters, uint64_t seed, float *values) {
+void parameters_initialize(const Parameters *parameters, uint64_t seed, float *values) {
     const Linear *layers[] = {&parameters->fc1,      &parameters->fc2,       &parameters->fc3,
                               &parameters->fc4,      &parameters->input,     &parameters->recurrent,
                               &parameters->location, &parameters->baseliner, &parameters->classifier,
                               &parameters->locator};
-    const int count = sizeof layers / sizeof *layers - (dims->locator == LOCATOR_LINEAR);
+    const int count = sizeof layers / sizeof *layers - (parameters->locator.out == 0);
     memset(values, 0, parameters->layout.total * sizeof *values);
     for (int i = 0; i < count; i++) {
         initialize_field(&parameters->layout, layers[i]->weight, layers[i]->in, seed, values);

@@ -45,6 +45,6 @@ void parameters_define(const Dims *dims, Parameters *parameters);
 
 /* values (layout.total), host memory: uniform in +-1/sqrt(fan_in), weights and biases, from (seed, field, element);
  * padding zero. The lstm core's fan-in is H for all its fields, as PyTorch's. */
-void parameters_initialize(const Dims *dims, const Parameters *parameters, uint64_t seed, float *values);
+void parameters_initialize(const Parameters *parameters, uint64_t seed, float *values);
 
 #endif

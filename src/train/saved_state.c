@@ -74,7 +74,7 @@ Status saved_state_begin(const Experiment *experiment, Optimizer *optimizer) {
     const Status status =
         comm_agree(experiment->comm, memory_new_for(total * sizeof(float), &initial, "holding parameters"));
     if (!status_failed(&status)) {
-        parameters_initialize(&experiment->ram.dims, parameters, (uint64_t)config->_seed, initial);
+        parameters_initialize(parameters, (uint64_t)config->_seed, initial);
         optimizer_open(optimizer, experiment->backend, config, (int64_t)total, initial);
     }
     free(initial);

@@ -141,7 +141,6 @@ void recording_add_heat(const Recording *recording, int fixation, HeatMap *map) 
                       y = glimpse_window_pixel(location[1], HEAT_CELLS);
             int64_t *count = &map->count[y < HEAT_CELLS ? y : HEAT_CELLS - 1][x < HEAT_CELLS ? x : HEAT_CELLS - 1];
             if (++*count > map->most) map->most = *count;
-            map->total++;
         }
 }
 

@@ -56,7 +56,7 @@ const float *recording_location(const Recording *recording, int64_t sample, int6
 enum { HEAT_CELLS = 28 };
 typedef struct {
     int64_t count[HEAT_CELLS][HEAT_CELLS]; /* (y, x) */
-    int64_t most, total;
+    int64_t most;
 } HeatMap;
 void recording_add_heat(const Recording *recording, int fixation, HeatMap *map);
 

@@ -75,7 +75,7 @@ int main(int count, char **word) {
     const int64_t total = (int64_t)parameters->layout.total;
     float *initial = memory_new((size_t)total, sizeof *initial);
     DevFloats values = backend_floats(experiment.backend, total);
-    parameters_initialize(&experiment.ram.dims, parameters, 1, initial);
+    parameters_initialize(parameters, 1, initial);
     experiment.backend->kernels->upload(experiment.backend, values.address, initial, (size_t)total * sizeof *initial);
     ram_load(&experiment.ram, values);
     measure(&experiment, word[2], repeats, &provenance);

@@ -170,7 +170,7 @@ static void run_variant(const Variant *variant, const char *folder, Comm *comm, 
     Backend *backend = experiment.backend;
     const size_t total = experiment.ram.parameters.layout.total;
     float *values = memory_new(total, sizeof *values);
-    parameters_initialize(&experiment.ram.dims, &experiment.ram.parameters, (uint64_t)config._seed, values);
+    parameters_initialize(&experiment.ram.parameters, (uint64_t)config._seed, values);
     optimizer_open(&optimizer, backend, &config, (int64_t)total, values);
     train(&experiment, &optimizer, &figures);
     evaluate(&experiment, &optimizer, POLICY_SAMPLE, 1, &figures);
