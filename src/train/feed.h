@@ -28,14 +28,21 @@ void feed_close(Feed *feed); /* a zeroed one is allowed */
 /* The samples that batches are cut from, from now on: order (all of the split), indices into its file. Borrowed. */
 void feed_order(Feed *feed, const int32_t *order);
 
-/* Takes the images of `lanes` of a batch, which begins at place `first` of the order, in place of those before: at
- * once, and at epoch 0; or in two parts, the host's and one of kernels alone (the same for the same lanes and at the
- * same address of `first`, which says the place when they run). Called by one thread while no worker computes. */
+/* The next four are called by one thread while no worker computes. */
+
+/* Takes the images of `lanes` of a batch, which begins at place `first` of the order, in place of those before, as they
+ * are in epoch 0: feed_draw and feed_choose at once. */
 void feed_lanes(Feed *feed, const Span *lanes, int64_t first);
+
+/* The host's part of it, before feed_choose of the same lanes: draws the canvases, where there are any. */
 void feed_draw(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first);
+
 /* Draws the canvases of a batch that is probably the next one, while a GPU computes: feed_draw finds them done. Nothing
  * where the backend computes with the host's threads. */
 void feed_draw_ahead(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first);
+
+/* The backend's part: kernels alone, which can be recorded, since for the same lanes they are the same. The batch's
+ * place is what lies at `first` (1) when they run. */
 void feed_choose(const Feed *feed, const Span *lanes, DevInts first);
 
 /* The images of a lane, or some lanes, of those fed: arrays of its images. Borrowed, at the same place for the same
