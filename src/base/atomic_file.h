@@ -29,7 +29,7 @@ Status atomic_file_error(const char *what, const char *path, int error);
 
 /* Replaces `path` in one step: a temporary beside it, fsync, rename, fsync of the folder. A failure or a crash leaves
  * the old content. RAM_IO; also where `path` is something else than a regular file, a device for one, and where another
- * process is writing it. */
+ * process is writing it. RAM_USAGE: the path is too long. */
 Status atomic_file_write(const char *path, const void *data, size_t bytes);
 
 /* Writes and syncs a file inside a folder that is not committed yet. RAM_IO. */

@@ -198,7 +198,7 @@ static Status save(const Session *session, const Wanted *wanted, const Model *mo
     optimizer_open(&optimizer, experiment.backend, config, (int64_t)model->parameters.layout.total, model->values);
     session_provenance(session, &experiment, &provenance);
     provenance.data_hashes[0] = '\0'; /* which images these weights have seen is not known, */
-    provenance.libxsmm[0] = '\0';     /* nor what computed them */
+    provenance.products[0] = '\0';    /* nor what computed them */
     Status status = saved_state_room(&experiment, &optimizer);
     if (!status_failed(&status))
         status = saved_state_save(&experiment, wanted->output, &state, &optimizer, &provenance);

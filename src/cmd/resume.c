@@ -215,7 +215,7 @@ Status resume_check_data(Resume *resume, const Experiment *experiment, const Pro
     bool same;
     if (!resume->checkpoint) return status_ok();
     TRY(saved_model_check_images(resume->checkpoint, resume->path, experiment));
-    TRY(saved_state_tell_products(resume->checkpoint, provenance->libxsmm));
+    TRY(saved_state_tell_products(resume->checkpoint, provenance->products));
     TRY(saved_state_same_data(resume->checkpoint, provenance->data_hashes, &same));
     if (same) return status_ok();
     if (resume->state.batch > 0)

@@ -181,7 +181,7 @@ void session_provenance(const Session *session, const Experiment *experiment, Pr
     *provenance = (Provenance){0};
     provenance_collect(provenance, comm_size(session->comm), session->argc + 1, session->line);
     snprintf(provenance->mpi, sizeof provenance->mpi, "%s", comm_library(session->comm));
-    snprintf(provenance->libxsmm, sizeof provenance->libxsmm, "%s, %s", backend->library, backend->note);
+    snprintf(provenance->products, sizeof provenance->products, "%s, %s", backend->library, backend->note);
     if (experiment->device == DEVICE_CUDA)
         snprintf(provenance->device, sizeof provenance->device, "%s", backend->kernels->name);
     else

@@ -104,7 +104,10 @@ Status inspect_fields(const Checkpoint *checkpoint, int *fields, InspectField **
     Status status = status_ok();
     for (int i = 0; i < tree.sets && !status_failed(&status); i++)
         status = inspect_one(checkpoint, tree.set[i], &(*field)[i]);
-    if (status_failed(&status)) free(*field);
+    if (status_failed(&status)) {
+        free(*field);
+        *field = NULL;
+    }
     free_tree(&tree);
     return status;
 }

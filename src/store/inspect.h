@@ -11,7 +11,7 @@ enum { INSPECT_NAME = 128, INSPECT_TEXT = 4096 };
 
 /* Finds the set to look at. `asked`: a checkpoint, a trace, a file of either, or a folder of checkpoints or a run
  * folder, which stand for their newest checkpoint. Trust is what this is for: where the newest is damaged, RAM_DATA
- * names it and the newest good one, and nothing takes its place. */
+ * names it and the newest good one, and nothing takes its place. Else errors as manifest_read. */
 Status inspect_find(const char *asked, char path[FILE_PATH], bool *is_trace);
 
 typedef struct {
@@ -45,7 +45,7 @@ typedef struct {
 /* RAM_DATA. */
 Status inspect_scalars(const Checkpoint *checkpoint, InspectScalars *scalars);
 
-/* What a checkpoint says of itself, from its verified index alone. RAM_DATA. */
+/* What a checkpoint says of itself, from its verified index alone. Errors as manifest_read. */
 Status inspect_index(const char *checkpoint, InspectScalars *scalars);
 
 /* The text of a scalar, "provenance/host" for one; "" where there is none. Borrowed. */
@@ -57,7 +57,7 @@ typedef struct {
     InspectScalars scalars;
 } InspectTrace;
 
-/* Verifies the trace and reads what it says of itself; free() trace->scalars.scalar. RAM_DATA. */
+/* Verifies the trace and reads what it says of itself; free() trace->scalars.scalar. Errors as manifest_read. */
 Status inspect_trace(const char *path, InspectTrace *trace);
 
 #endif

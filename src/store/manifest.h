@@ -39,7 +39,8 @@ Status manifest_write_file(const char *folder, const char *name, void *data, siz
 /* RAM_IO. */
 Status manifest_write(const char *folder, const Manifest *manifest);
 
-/* Refuses anything but exactly what manifest_write() wrote, of this kind. manifest_free() the result. RAM_DATA. */
+/* Refuses anything but exactly what manifest_write() wrote, of this kind. manifest_free() the result. RAM_DATA;
+ * RAM_IO and RAM_USAGE as atomic_file_read. */
 Status manifest_read(const char *folder, ManifestKind kind, Manifest *manifest);
 void manifest_free(Manifest *manifest);
 
@@ -52,10 +53,10 @@ bool manifest_claims(const char *folder, ManifestKind kind);
 /* The hash in the last line: it stands for all bytes of the set. */
 void manifest_hash(const Manifest *manifest, char hash[HASH_TEXT]);
 
-/* Reads a file and compares it with its line. free() *data. RAM_DATA. */
+/* Reads a file and compares it with its line. free() *data. Errors as manifest_read. */
 Status manifest_read_file(const char *folder, const ManifestFile *file, void **data);
 
-/* Reads the whole set once and compares all of it with its MANIFEST. RAM_DATA. */
+/* Reads the whole set once and compares all of it with its MANIFEST. Errors as manifest_read. */
 Status manifest_verify(const char *folder, ManifestKind kind);
 
 #endif

@@ -72,21 +72,22 @@ void provenance_scalars(Provenance *provenance, StoreScalar scalar[PROVENANCE_FA
     gmtime_r(&now, &utc);
     strftime(provenance->date, sizeof provenance->date, "%Y-%m-%dT%H:%M:%SZ", &utc);
     int facts = 0;
-#define FACT(member)                                                                                                   \
-    scalar[facts++] =                                                                                                  \
-        (StoreScalar){"provenance/" #member, STORE_TEXT, provenance->member, sizeof provenance->member, true}
+#define NAMED_FACT(name, member)                                                                                       \
+    scalar[facts++] = (StoreScalar){"provenance/" name, STORE_TEXT, provenance->member, sizeof provenance->member, true}
+#define FACT(member) NAMED_FACT(#member, member)
     FACT(program);
     FACT(revision);
     FACT(compiler);
     FACT(hdf5);
     FACT(mpi);
     FACT(device);
-    FACT(libxsmm);
+    NAMED_FACT("libxsmm", products);
     FACT(command);
     FACT(host);
     FACT(slurm_job);
     FACT(date);
     FACT(data_hashes);
 #undef FACT
+#undef NAMED_FACT
     scalar[facts] = (StoreScalar){"provenance/ranks", STORE_INT, &provenance->ranks, 0, true};
 }

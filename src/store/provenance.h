@@ -13,14 +13,14 @@ enum { PROVENANCE_TEXT = 256, PROVENANCE_COMMAND = 4096, PROVENANCE_FACTS = 13 }
 /* Each becomes an attribute of /provenance in every file; zero-initialise, fill in what is known, and collect. */
 typedef struct {
     char program[PROVENANCE_TEXT], revision[PROVENANCE_TEXT], compiler[PROVENANCE_TEXT], hdf5[PROVENANCE_TEXT];
-    char mpi[PROVENANCE_TEXT];     /* to fill in: comm_library() */
-    char device[PROVENANCE_TEXT];  /* to fill in: "cpu, 2 threads" a rank */
-    char libxsmm[PROVENANCE_TEXT]; /* to fill in: who computes the products, "LIBXSMM 1.17, hsw"; cuBLAS on a GPU */
+    char mpi[PROVENANCE_TEXT];      /* to fill in: comm_library() */
+    char device[PROVENANCE_TEXT];   /* to fill in: "cpu, 2 threads" a rank */
+    char products[PROVENANCE_TEXT]; /* to fill in: "LIBXSMM 1.17, hsw", or cuBLAS; in files `libxsmm` */
     char command[PROVENANCE_COMMAND];
     char host[PROVENANCE_TEXT];
-    char slurm_job[PROVENANCE_TEXT];      /* to fill in; "" outside Slurm */
-    char date[PROVENANCE_TEXT];           /* of the save, UTC: "2026-01-31T12:00:00Z" */
-    char data_hashes[PROVENANCE_COMMAND]; /* to fill in: "train=<XXH3-128> test=... validation=..." */
+    char slurm_job[PROVENANCE_TEXT];   /* to fill in; "" outside Slurm */
+    char date[PROVENANCE_TEXT];        /* of the save, UTC: "2026-01-31T12:00:00Z" */
+    char data_hashes[PROVENANCE_TEXT]; /* to fill in: "train=<XXH3-128> test=... validation=..." */
     int64_t ranks;
 } Provenance;
 

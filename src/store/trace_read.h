@@ -11,8 +11,8 @@ typedef struct {
     TraceRows rows;     /* all of them; labels and predictions lie below shape.classes, locations in [-1, 1] or NaN */
 } TraceContent;
 
-/* trace_read_free() the result. RAM_DATA: damaged, or not what a trace holds; RAM_USAGE: more than fits in memory
- * sensibly. */
+/* trace_read_free() the result. RAM_DATA: damaged, or not what a trace holds; RAM_USAGE: more than fits in memory,
+ * or than is sensible; RAM_IO: it cannot be read now. */
 Status trace_read(const char *path, TraceContent *content);
 void trace_read_free(TraceContent *content); /* a zeroed one is allowed */
 

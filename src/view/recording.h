@@ -17,7 +17,7 @@ typedef struct {
     int64_t step, epoch; /* of the model */
 } Recording;
 
-/* recording_close() the result. RAM_DATA, RAM_USAGE as trace_read. */
+/* recording_close() the result. Errors as trace_read. */
 Status recording_open(const char *path, Recording *recording);
 void recording_close(Recording *recording); /* a zeroed one is allowed */
 
