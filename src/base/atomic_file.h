@@ -1,6 +1,6 @@
 /* Atomic files: the one place that creates, writes, syncs, renames and deletes what counts as committed to disk, and
  * the one seam where tests make such operations fail. Must not know what the files hold. Nothing here is collective:
- * one rank commits, the others wait. */
+ * one rank commits, the others wait. Beside the errors that are named, RAM_USAGE is a path that is too long. */
 #ifndef RAM_BASE_ATOMIC_FILE_H
 #define RAM_BASE_ATOMIC_FILE_H
 
@@ -11,14 +11,13 @@
 
 enum { FILE_PATH = 4096 };
 
-/* out = folder/name; RAM_USAGE where that is too long. */
+/* out = folder/name. */
 Status atomic_file_join(char out[FILE_PATH], const char *folder, const char *name);
 
 /* Whether the open file or folder is the one at `path`, which may have been moved, deleted or replaced. */
 bool atomic_file_is_at(const char *path, int file);
 
-/* The folder that `path` lies in: "." where it names none, "/" for what is in the root. RAM_USAGE where it is too long.
- */
+/* The folder that `path` lies in: "." where it names none, "/" for what is in the root. */
 Status atomic_file_parent(const char *path, char parent[FILE_PATH]);
 
 /* Whether `folder` has something of that name. Where it cannot be looked into it has nothing: who opens it tells. */
@@ -29,7 +28,7 @@ Status atomic_file_error(const char *what, const char *path, int error);
 
 /* Replaces `path` in one step: a temporary beside it, fsync, rename, fsync of the folder. A failure or a crash leaves
  * the old content. RAM_IO; also where `path` is something else than a regular file, a device for one, and where another
- * process is writing it. RAM_USAGE: the path is too long. */
+ * process is writing it. */
 Status atomic_file_write(const char *path, const void *data, size_t bytes);
 
 /* Writes and syncs a file inside a folder that is not committed yet. RAM_IO. */
@@ -66,8 +65,8 @@ Status atomic_file_sync_folder(const char *path);
 Status atomic_file_remove_tree(const char *path);
 
 /* Reads a regular file of at most `most` bytes. free() *data. RAM_DATA: it is missing, larger, or no file. RAM_IO: it
- * cannot be read now. RAM_USAGE: there is no memory for it. *data is set on success alone. Never waits, not even for a
- * pipe in its place. */
+ * cannot be read now. RAM_USAGE: there is no memory for it, either. *data is set on success alone. Never waits, not
+ * even for a pipe in its place. */
 Status atomic_file_read(const char *path, size_t most, void **data, size_t *bytes);
 
 /* The seam. Every open for writing, write, fsync, rename, unlink, rmdir, mkdir and symlink above is one operation. */

@@ -18,7 +18,7 @@ typedef struct {
 /* Opens the operand or `checkpoint` (--checkpoint, NULL: not given), whichever the line has: a checkpoint, or a run
  * folder, which stands for its best model; with neither, the run that the configuration names. The configuration
  * becomes the checkpoint's and what the command line changes of it. On failure everything is closed. RAM_USAGE,
- * RAM_DATA. @collective */
+ * RAM_DATA, RAM_IO. @collective */
 Status saved_model_open(Session *session, const char *checkpoint, SavedModel *model);
 void saved_model_close(SavedModel *model); /* a zeroed one is allowed */
 

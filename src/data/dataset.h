@@ -61,6 +61,7 @@ void dataset_hashes(const Dataset *dataset, char text[DATASET_HASHES]);
 /* The file that holds the split's samples. Borrowed. */
 const Images *dataset_images(const Dataset *dataset, Split split);
 const char *split_name(Split split); /* "train", "validation", "test" */
+/* False, and *split as it was, where there is none of that name. */
 bool split_find(const char *name, Split *split);
 
 /* Mean and standard deviation of x/255 per channel over the training split, in double. mean, stddev: (channels).

@@ -11,7 +11,8 @@
 enum { IDX_MOST_SIDE = 4096 };
 
 /* Fills images->{count,height,width,channels,pixels} from a file of dimensions (N,H,W) or (N,H,W,C). No images at all,
- * a side of 0 or above IDX_MOST_SIDE, and bytes too few or too many are errors; then *images is unchanged. */
+ * a side of 0 or above IDX_MOST_SIDE, more than CHANNELS_MOST channels, and bytes too few or too many are errors; then
+ * *images is unchanged. */
 Status idx_read_images(const char *path, Images *images);
 
 /* Fills images->labels from a file of dimension (N); N must equal images->count. On an error *images is unchanged. */

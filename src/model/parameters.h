@@ -35,7 +35,8 @@ typedef struct {
 } Linear;
 
 /* The layout and where each layer lies in it. `input` and `recurrent` are i2h and h2h of the rnn core, weight_ih and
- * weight_hh of the lstm; `location` is fc_lt of the two-layer locator, its only fc of the linear one. */
+ * weight_hh of the lstm; `location` is fc_lt of the two-layer locator, its only fc of the linear one, where `locator`
+ * is all zero. */
 typedef struct {
     Layout layout;
     Linear fc1, fc2, fc3, fc4, input, recurrent, locator, location, baseliner, classifier;

@@ -29,7 +29,7 @@ void ram_close(Ram *ram); /* a zeroed one is allowed */
  * every change of the values. Borrowed. Called by one thread while no worker computes. */
 void ram_load(Ram *ram, DevFloats values);
 
-/* A field of the parameters in use. Borrowed. */
+/* The values of a field, of its shape, of the parameters in use. Borrowed. */
 DevFloats ram_field(const Ram *ram, int field);
 
 /* Which losses to compute (DESIGN 2). */

@@ -12,7 +12,6 @@
 #include "store/scalar.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 typedef struct {
@@ -62,18 +61,18 @@ Status checkpoint_path(const char *folder, int64_t step, char path[FILE_PATH]);
  * one where the best is damaged), "auto" (as latest; path "" where there is none at all), else the path of a set, of
  * one of its files, or of a folder of sets or a run folder (as latest there). A damaged set is named in a warning and
  * passed over, unless it was asked for by path; one that cannot be read now is not, since it may be good. RAM_DATA,
- * RAM_IO. @collective */
+ * RAM_IO, RAM_USAGE. @collective */
 Status checkpoint_find(Comm *comm, const char *folder, const char *request, char path[FILE_PATH]);
 
 /* Reads the set at `path` and compares all of it with its MANIFEST, and its step with the folder's name. RAM_DATA;
- * RAM_IO: it cannot be read now. */
+ * RAM_IO: it cannot be read now; RAM_USAGE: there is no memory for it, or its path is too long. */
 Status checkpoint_verify(const char *path);
 
 /* A verified set, open for reading. Any number of ranks reads a set of any number of shards. */
 typedef struct Checkpoint Checkpoint;
 
-/* Reads and verifies all files before HDF5 sees any of them. checkpoint_close() the result. RAM_DATA,
- * RAM_IO. @collective */
+/* Reads and verifies all files before HDF5 sees any of them. checkpoint_close() the result. Errors as
+ * checkpoint_verify. @collective */
 Status checkpoint_open(Comm *comm, const char *path, Checkpoint **checkpoint);
 void checkpoint_close(Checkpoint *checkpoint); /* NULL is allowed */
 

@@ -98,8 +98,9 @@ static Status inspect_one(const Checkpoint *checkpoint, const char *path, Inspec
 
 Status inspect_fields(const Checkpoint *checkpoint, int *fields, InspectField **field) {
     Tree tree;
+    *fields = 0;
+    *field = NULL;
     TRY(walk(checkpoint->index, checkpoint->path, &tree));
-    *fields = tree.sets;
     *field = memory_new((size_t)tree.sets, sizeof **field);
     Status status = status_ok();
     for (int i = 0; i < tree.sets && !status_failed(&status); i++)
@@ -107,6 +108,8 @@ Status inspect_fields(const Checkpoint *checkpoint, int *fields, InspectField **
     if (status_failed(&status)) {
         free(*field);
         *field = NULL;
+    } else {
+        *fields = tree.sets;
     }
     free_tree(&tree);
     return status;
@@ -241,6 +244,7 @@ Status inspect_trace(const char *path, InspectTrace *trace) {
 Status inspect_index(const char *checkpoint, InspectScalars *scalars) {
     hid_t index;
     int shards;
+    *scalars = (InspectScalars){0};
     TRY(open_index(checkpoint, MANIFEST_CHECKPOINT, &shards, &index));
     const Status status = list_scalars(index, checkpoint, scalars);
     H5Fclose(index);

@@ -42,7 +42,7 @@ typedef struct {
     InspectScalar *scalar;
 } InspectScalars;
 
-/* RAM_DATA. */
+/* What the set says of itself. RAM_DATA. */
 Status inspect_scalars(const Checkpoint *checkpoint, InspectScalars *scalars);
 
 /* What a checkpoint says of itself, from its verified index alone. Errors as manifest_read. */

@@ -54,7 +54,8 @@ Status trace_take_up(Comm *comm, const char *folder, int64_t epoch);
 /* Into how many shards a trace is cut; each rank has a run of them, as base/partition says. */
 int64_t trace_shards(const TraceShape *shape, int ranks);
 
-/* Reads the trace at `path` once and compares all of it with its MANIFEST; opens nothing with HDF5. RAM_DATA. */
+/* Reads the trace at `path` once and compares all of it with its MANIFEST; opens nothing with HDF5. Errors as
+ * manifest_read. */
 Status trace_verify(const char *path);
 
 #endif

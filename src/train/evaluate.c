@@ -22,7 +22,7 @@ typedef struct {
 /* -log of the smallest probability counted is 88: 2^31 images cannot overflow the sum. */
 static const double LOSS_UNIT = 0x1p-24;
 
-static int counts(const Experiment *experiment) {
+static int tally_size(const Experiment *experiment) {
     return CONFUSION + experiment->dataset.classes * experiment->dataset.classes;
 }
 
@@ -55,7 +55,7 @@ Evaluator *evaluator_new(const Experiment *experiment, Split split) {
         const size_t images = (size_t)evaluator->images_most;
         pass_open(&evaluator->pass[i], &experiment->ram, evaluator->images_most, false);
         evaluator->probability[i] = backend_floats(backend, evaluator->images_most * (int64_t)classes);
-        tally->count = memory_new((size_t)counts(experiment), sizeof *tally->count);
+        tally->count = memory_new((size_t)tally_size(experiment), sizeof *tally->count);
         tally->probability = memory_new(images * classes, sizeof *tally->probability);
         tally->rewards = memory_new(images, sizeof *tally->rewards);
     }
@@ -145,10 +145,11 @@ static void set_interval(Evaluation *evaluation) {
 /* The workers' counts, summed over all ranks. Borrowed from the first. @collective */
 static const int64_t *sum_counts(Evaluator *evaluator) {
     const Experiment *experiment = evaluator->experiment;
+    const int size = tally_size(experiment);
     int64_t *sum = evaluator->tally[0].count;
     for (int worker = 1; worker < experiment->backend->workers; worker++)
-        for (int i = 0; i < counts(experiment); i++) sum[i] += evaluator->tally[worker].count[i];
-    comm_sum(experiment->comm, sum, counts(experiment));
+        for (int i = 0; i < size; i++) sum[i] += evaluator->tally[worker].count[i];
+    comm_sum(experiment->comm, sum, size);
     return sum;
 }
 
@@ -157,7 +158,7 @@ Evaluation evaluator_run(Evaluator *evaluator, Policy policy, int64_t rollouts, 
     const int classes = experiment->dataset.classes;
     const int64_t images = experiment->dataset.count[evaluator->split], batch = experiment->config.eval_batch;
     for (int i = 0; i < experiment->backend->workers; i++)
-        memset(evaluator->tally[i].count, 0, (size_t)counts(experiment) * sizeof *evaluator->tally[i].count);
+        memset(evaluator->tally[i].count, 0, (size_t)tally_size(experiment) * sizeof *evaluator->tally[i].count);
     backend_range(experiment->backend, "evaluation");
     for (int64_t first = 0; first < images; first += batch) {
         const int64_t n = images - first < batch ? images - first : batch;

@@ -28,7 +28,7 @@ void feed_close(Feed *feed); /* a zeroed one is allowed */
 /* The samples that batches are cut from, from now on: order (all of the split), indices into its file. Borrowed. */
 void feed_order(Feed *feed, const int32_t *order);
 
-/* The next four are called by one thread while no worker computes. */
+/* The next four are called by one thread while no worker of the host computes. */
 
 /* Takes the images of `lanes` of a batch, which begins at place `first` of the order, in place of those before, as they
  * are in epoch 0: feed_draw and feed_choose at once. */
@@ -41,8 +41,8 @@ void feed_draw(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first);
  * where the backend computes with the host's threads. */
 void feed_draw_ahead(Feed *feed, const Span *lanes, uint32_t epoch, int64_t first);
 
-/* The backend's part: kernels alone, which can be recorded, since for the same lanes they are the same. The batch's
- * place is what lies at `first` (1) when they run. */
+/* The backend's part: kernels alone, which can be recorded: they are the same for the same lanes and the same address
+ * of `first` (1), whose value when they run is the batch's place. */
 void feed_choose(const Feed *feed, const Span *lanes, DevInts first);
 
 /* The images of a lane, or some lanes, of those fed: arrays of its images. Borrowed, at the same place for the same

@@ -75,11 +75,11 @@ Status saved_state_same_data(const Checkpoint *checkpoint, const char *hashes, b
 /* Logs a line where the set was computed by other products (library, instruction set or GPU) than these. RAM_DATA. */
 Status saved_state_tell_products(const Checkpoint *checkpoint, const char *products);
 
-/* The group of the parameters that are to be evaluated: the average where the set has one. */
+/* The group of the parameters that are to be evaluated: the average where the set has one. Static. */
 const char *saved_state_evaluated(const Checkpoint *checkpoint);
 
-/* Reads these parameters into values (layout.total) and makes them the experiment's. RAM_DATA; RAM_USAGE where there is
- * no memory, also none for what was opened before. @collective */
+/* Reads the parameters that are to be evaluated into values (layout.total) and makes them the experiment's. RAM_DATA;
+ * RAM_USAGE where there is no memory, also none for what was opened before. @collective */
 Status saved_state_load_parameters(Experiment *experiment, const Checkpoint *checkpoint, DevFloats values);
 
 #endif

@@ -1,3 +1,4 @@
+/* train_run: a course of the training, and others where one ends in a numerical fault. */
 #include "base/log.h"
 #include "train/train_parts.h"
 
