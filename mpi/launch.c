@@ -242,12 +242,14 @@ void launch_prepare_nccl(void) {
 
 /* --- the user's own variables */
 
-const char *launch_data_directory(void) {
-    const char *directory = getenv("RAM_DATA");
-    return directory && *directory ? directory : NULL;
+static const char *variable(const char *name) {
+    const char *text = getenv(name);
+    return text && *text ? text : NULL;
 }
 
-const char *launch_fault(void) { return getenv("RAM_FAULT"); }
+const char *launch_data_directory(void) { return variable("RAM_DATA"); }
+
+const char *launch_fault(void) { return variable("RAM_FAULT"); }
 
 const char *launch_job_id(void) { return getenv("SLURM_JOB_ID"); }
 

@@ -60,8 +60,8 @@ int launch_threads(Comm *comm, int64_t wanted);
  * pseudo-terminal, so the launcher is asked. */
 bool launch_terminal(const Launch *launch);
 
-const char *launch_data_directory(void); /* $RAM_DATA, or NULL */
-const char *launch_fault(void);          /* $RAM_FAULT (base/atomic_file.h), or NULL */
+const char *launch_data_directory(void); /* $RAM_DATA, or NULL where it is empty or not there */
+const char *launch_fault(void);          /* $RAM_FAULT (base/atomic_file.h), likewise */
 const char *launch_job_id(void);         /* $SLURM_JOB_ID, or NULL */
 int64_t launch_job_end(void);            /* $SLURM_JOB_END_TIME, seconds since 1970, or 0 */
 

@@ -381,6 +381,11 @@ static void test_user_variables(void **state) {
     assert_null(launch_data_directory());
     setenv("RAM_DATA", "/data", 1);
     assert_string_equal(launch_data_directory(), "/data");
+    assert_null(launch_fault());
+    setenv("RAM_FAULT", "", 1);
+    assert_null(launch_fault());
+    setenv("RAM_FAULT", "kill:3", 1);
+    assert_string_equal(launch_fault(), "kill:3");
     Launch mpirun = {LAUNCH_MPIRUN, 0, 2, 2};
     setenv("RAM_TERMINAL", "1", 1);
     assert_false(launch_terminal(&mpirun)); /* no TERM */
