@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # common.bash: what the scripts of this folder share. Sourced; first what all of them need (errors, arguments, the
-# build), then what happens in a Slurm job: checks, submission, ranks, the end and the way back into the queue.
+# build, a training and signals), then what happens in a Slurm job: checks, submission, the end and the way back into the
+# queue.
 # A script sets before: script (its name); a job also jobs (this folder) and its site's MODULES, PROGRAM, LAUNCHER,
 # REQUEUES, DEVICE, GPU_CODE, and GPU_OPTIONS where DEVICE is cpu.
 # shellcheck disable=SC2034,SC2153,SC2154 # those, and what is set here for the scripts
@@ -126,6 +127,49 @@ build_program() { # [CMAKE OPTIONS OF A NEW BUILD FOLDER...]: one process at a t
     exec {lock}>&-
 }
 
+# --- a training and the signals that come to its script
+
+# Those that Slurm sends are passed on as USR1, which srun and mpirun hand to their ranks; TERM would end those. After TERM
+# Slurm is ending the job itself (scancel, time limit, preemption): it decides whether it returns.
+ranks='' asked=${asked-} ending='' unbegun=''
+take_warning() {
+    asked=yes
+    [ -z "$ranks" ] || kill -USR1 "$ranks" 2>/dev/null || true
+}
+take_end() {
+    ending=yes
+    take_warning
+}
+
+# Where there is no job each of them asks the training to stop, which would go on by itself. Bash makes what it starts
+# beside itself ignore Ctrl-C, so that comes through the script, too: a second one ends the training at once.
+interrupted=''
+take_interrupt() {
+    [ -z "$interrupted" ] || [ -z "$ranks" ] || kill -KILL "$ranks" 2>/dev/null || true
+    interrupted=yes
+    take_warning
+}
+take_signals() {
+    trap take_warning USR1 USR2 TERM HUP
+    trap take_interrupt INT
+}
+
+run_ranks() { # COMMAND...: returns its exit code
+    local code=75
+    unbegun='before the ranks had begun'
+    [ -z "$asked" ] || return $code
+    "$@" </dev/null &
+    ranks=$!
+    [ -z "$asked" ] || take_warning
+    while kill -0 "$ranks" 2>/dev/null; do wait "$ranks" || true; done # a signal ends wait, not the ranks
+    code=0
+    wait "$ranks" || code=$?
+    ranks=''
+    # 138 is USR1 itself: it came before the ranks could listen, so they have nothing to save
+    if [ $code -eq 138 ] && [ -n "$asked" ]; then code=75; else unbegun=''; fi
+    return $code
+}
+
 # --- from here on: jobs
 
 # Whether this is the job itself, and not a program that somebody runs, be it within an allocation.
@@ -188,18 +232,6 @@ submit() { # SBATCH OPTIONS... -- ARGUMENTS...: checks what can be checked here,
     exec sbatch "${options[@]}" "$jobs/$script" "$@"
 }
 
-# Signals that Slurm sends to this script are passed on as USR1, which srun and mpirun hand to their ranks; TERM would
-# end those. After TERM Slurm is ending the job itself (scancel, time limit, preemption): it decides whether it returns.
-ranks='' asked=${asked-} ending='' unbegun=''
-take_warning() {
-    asked=yes
-    [ -z "$ranks" ] || kill -USR1 "$ranks" 2>/dev/null || true
-}
-take_end() {
-    ending=yes
-    take_warning
-}
-
 choose_launcher() { # sets launch: the command that starts one rank per task
     export SLURM_EXPORT_ENV=ALL # sbatch --export=NONE is about the script, not what it sets; mpirun's daemons come by srun
     [ "$LAUNCHER" != auto ] || LAUNCHER=$([[ $(srun --mpi=list 2>&1) == *pmix* ]] && echo srun || echo mpirun)
@@ -258,22 +290,6 @@ $SLURM_NTASKS ranks on $SLURM_JOB_NODELIST by ${launch[*]:0:2}"
 }
 # what the script itself says to ram_dist and to sbatch, and what read_sweep took out of the arguments
 ours=() array=() again=()
-
-run_ranks() { # COMMAND...: returns its exit code
-    local code=75
-    unbegun='before the ranks had begun'
-    [ -z "$asked" ] || return $code
-    "$@" </dev/null &
-    ranks=$!
-    [ -z "$asked" ] || take_warning
-    while kill -0 "$ranks" 2>/dev/null; do wait "$ranks" || true; done # a signal ends wait, not the ranks
-    code=0
-    wait "$ranks" || code=$?
-    ranks=''
-    # 138 is USR1 itself: it came before the ranks could listen, so they have nothing to save
-    if [ $code -eq 138 ] && [ -n "$asked" ]; then code=75; else unbegun=''; fi
-    return $code
-}
 
 put_back() { # JOB: Slurm may have done so itself, where a node was lost, and its TERM reaches scontrol, too
     (trap '' TERM && exec scontrol requeue "$1") || [[ $(scontrol show job "$1") =~ JobState=(PENDING|REQUEUED) ]]

@@ -36,7 +36,8 @@ fi
 [ -n "$resume" ] || ours+=(--resume auto)
 
 code=0
-"$program" train "${ours[@]}" "$@" || code=$?
+take_signals
+run_ranks "$program" train "${ours[@]}" "$@" || code=$?
 [ $code -ne 75 ] || echo "stopped early; the same command goes on from there"
 [ $code -eq 0 ] || exit $code
 

@@ -4,8 +4,7 @@
 # TASK is the name of a configuration: configs/TASK.yaml. Trains seeds 1 to N (5) one after the other on this machine,
 # each into logs/TASK-sweep/as_configured-seed-S; measures the model of each that was best on validation on the test set,
 # with one roll-out and with ten; prints mean and sample standard deviation over the seeds. With --variants (as
-# jobs/sweep.slurm takes them) a row for each variant. What is there already is reused, an interrupted run goes on
-# (interrupt it by Ctrl-C: a signal to this script alone leaves its training to go on by itself).
+# jobs/sweep.slurm takes them) a row for each variant. What is there already is reused, an interrupted run goes on.
 # On the login node of a Slurm cluster an array of jobs does the same side by side (jobs/sweep.slurm --measure); the task
 # that ends last prints the rows. Those of the last call are in logs/TASK-sweep/rows.md too. Within an allocation, and
 # with --here, it trains where it is started: on a GPU, or else on a rank per core.
@@ -63,12 +62,13 @@ for line in "${lines[@]}"; do # before the first hour of training
 done
 
 mkdir -p "$sweep"
+take_signals
 for line in "${lines[@]}"; do
     read_variant "$line"
     count=${np:-$(ranks_here "$config" "${places[@]}" "${settings[@]}" "${variant[@]}")}
     for ((seed = 1; seed <= seeds; seed++)); do
         run_dir=$sweep/$variant_name-seed-$seed code=0
-        "$program" train --np "$count" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || code=$?
+        run_ranks "$program" train --np "$count" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || code=$?
         [ $code -ne 75 ] || tell "stopped early; the same command goes on from there"
         [ $code -eq 0 ] || exit $code
         measure

@@ -60,6 +60,12 @@ printf '%s\n' "$*" "RAM_DATA=${RAM_DATA-}"
 while [ $# -gt 0 ]; do
     [ "$1" != --run-dir ] || [ -e "$2/checkpoints/best" ] || { mkdir -p "$2/checkpoints/step-1" && ln -s step-1 "$2/checkpoints/best"; }
     [ "$1" != --stop ] || exit 75
+    if [ "$1" = --wait ]; then # until it is asked to stop, which takes a moment
+        trap 'sleep 0.5; echo "asked" && exit 75' USR1
+        touch "$2"
+        sleep 20 &
+        wait
+    fi
     shift
 done
 STANDIN
@@ -136,6 +142,32 @@ run 75 --stop
 says "stopped early; the same command goes on from there"
 lacks "eval"
 run 64 --np
+
+# A signal to the script alone stops the training, which it waits for; a second Ctrl-C ends it.
+signalled() { # EXPECTED-STATUS SCRIPT-AND-ARGUMENTS... -- SIGNALS...
+    local expected=$1 code=0 script command=()
+    shift
+    while [ "$1" != -- ]; do command+=("$1") && shift; done
+    shift
+    rm -f "$work/waits"
+    env --default-signal=INT "${command[@]}" --wait "$work/waits" >"$work/output" 2>&1 &
+    script=$!
+    until [ -e "$work/waits" ]; do sleep 0.05; done
+    for signal; do kill "-$signal" "$script" && sleep 0.2; done
+    wait "$script" || code=$?
+    [ $code -eq "$expected" ] || fail "expected status $expected, got $code after $*: ${command[*]}"
+    ! pgrep -f "$work/[w]aits" >"$work/left" || fail "the training goes on by itself"
+}
+for signal in INT TERM HUP USR1; do
+    signalled 75 "$tree/jobs/local.sh" -- $signal
+    says "asked"
+    says "stopped early; the same command goes on from there"
+done
+signalled 137 "$tree/jobs/local.sh" -- INT INT
+lacks "asked"
+signalled 75 "$tree/jobs/reproduce.sh" few --here --seeds 2 -- TERM
+says "reproduce.sh: stopped early; the same command goes on from there"
+lacks "seed=2"
 echo 'message(FATAL_ERROR "no compiler")' >>"$tree/CMakeLists.txt"
 run 70
 grep -q "no compiler" "$work/output" || fail "the reason of a failed configuration is not shown"
