@@ -141,25 +141,26 @@ take_end() {
     take_warning
 }
 
-# Where there is no job each of them asks the training to stop, which would go on by itself. Bash makes what it starts
-# beside itself ignore Ctrl-C, so that comes through the script, too: a second one ends the training at once.
-interrupted=''
+# Where there is no job each of them asks the training to stop, which would go on by itself. Ctrl-C is handed on as such,
+# since a second one ends it at once.
 take_interrupt() {
-    [ -z "$interrupted" ] || [ -z "$ranks" ] || kill -KILL "$ranks" 2>/dev/null || true
-    interrupted=yes
-    take_warning
+    asked=yes
+    [ -z "$ranks" ] || kill -INT "$ranks" 2>/dev/null || true
 }
 take_signals() {
+    asked='' # whatever the environment says
     trap take_warning USR1 USR2 TERM HUP
     trap take_interrupt INT
 }
 
 run_ranks() { # COMMAND...: returns its exit code
-    local code=75
+    local code=75 started
     unbegun='before the ranks had begun'
     [ -z "$asked" ] || return $code
-    "$@" </dev/null &
-    ranks=$!
+    (in_job || trap - INT QUIT; exec "$@") </dev/null & # bash has what it starts beside itself ignore both
+    started=$!
+    sleep 0.1 # a signal to it before exec is lost
+    ranks=$started
     [ -z "$asked" ] || take_warning
     while kill -0 "$ranks" 2>/dev/null; do wait "$ranks" || true; done # a signal ends wait, not the ranks
     code=0
@@ -295,7 +296,8 @@ put_back() { # JOB: Slurm may have done so itself, where a node was lost, and it
     (trap '' TERM && exec scontrol requeue "$1") || [[ $(scontrol show job "$1") =~ JobState=(PENDING|REQUEUED) ]]
 }
 
-requeue() { # back into the queue; returns where that cannot be
+stopped_early() { # a job goes back into the queue; returns where there is none, or that cannot be
+    in_job || { tell "stopped early; the same command goes on from there" || true; return 0; } # nobody may be reading
     local job=$SLURM_JOB_ID reason='' # in an array that of the last task is the whole array's
     [ -z "${SLURM_ARRAY_TASK_ID-}" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
     [ -n "$unbegun" ] || reason=$(tail -n 1 "$run_dir/run.log" 2>/dev/null) || true # else it is of an earlier start
@@ -322,7 +324,7 @@ train() {
     # what --resume said is for a run that has no checkpoint of its own yet
     [ -n "$resume" ] && ! compgen -G "$run_dir/checkpoints/step-*" >/dev/null || going_on=(--resume auto)
     run_ranks "${launch[@]}" "$program" train "${ours[@]}" "$@" "${going_on[@]}" || code=$?
-    [ $code -ne 75 ] || requeue
+    [ $code -ne 75 ] || stopped_early
     return $code
 }
 
@@ -459,7 +461,7 @@ measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on 
         figures=$run_dir/eval-$rollouts.jsonl code=0
         "$@" "$program" eval "$run_dir" --json "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$figures.new" 2>"$figures.err" || code=$?
         cat "$figures.err" >&2
-        [ $code -ne 75 ] || requeue
+        [ $code -ne 75 ] || stopped_early
         [ $code -eq 0 ] || exit $code
         ! grep -q 'not those that the checkpoint was trained on' "$figures.err" ||
             fail 64 "$run_dir was trained on other images than these: remove it, or name its data"

@@ -38,7 +38,7 @@ fi
 code=0
 take_signals
 run_ranks "$program" train "${ours[@]}" "$@" || code=$?
-[ $code -ne 75 ] || echo "stopped early; the same command goes on from there"
+[ $code -ne 75 ] || stopped_early
 [ $code -eq 0 ] || exit $code
 
 result=$build/local-result.txt

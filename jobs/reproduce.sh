@@ -69,9 +69,9 @@ for line in "${lines[@]}"; do
     for ((seed = 1; seed <= seeds; seed++)); do
         run_dir=$sweep/$variant_name-seed-$seed code=0
         run_ranks "$program" train --np "$count" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || code=$?
-        [ $code -ne 75 ] || tell "stopped early; the same command goes on from there"
+        [ $code -ne 75 ] || stopped_early
         [ $code -eq 0 ] || exit $code
-        measure
+        measure run_ranks
     done
 done
 print_rows

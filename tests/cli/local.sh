@@ -49,6 +49,7 @@ if [ "$1" = doctor ]; then
     exit 64
 fi
 if [ "$1" = eval ] && [[ $* = *--json* ]]; then # better with ten roll-outs
+    [ -z "${STAND_IN_ASKS-}" ] || kill -TERM $PPID
     case $* in *rollouts=10*) error=0.50 random=5.00 ;; *) error=2.50 random=30.00 ;; esac
     for figure in "sample $error" "random $random" "center 25.00"; do
         printf '{"kind":"eval","policy":"%s","error":%s,"low":0.00}\n' $figure
@@ -61,7 +62,8 @@ while [ $# -gt 0 ]; do
     [ "$1" != --run-dir ] || [ -e "$2/checkpoints/best" ] || { mkdir -p "$2/checkpoints/step-1" && ln -s step-1 "$2/checkpoints/best"; }
     [ "$1" != --stop ] || exit 75
     if [ "$1" = --wait ]; then # until it is asked to stop, which takes a moment
-        trap 'sleep 0.5; echo "asked" && exit 75' USR1
+        trap 'sleep 0.5; echo "asked by SIGUSR1"; exit 75' USR1
+        trap 'trap "exit 130" INT; sleep 1; echo "asked by SIGINT"; exit 75' INT
         touch "$2"
         sleep 20 &
         wait
@@ -139,13 +141,13 @@ says "local.sh: error: --run-di is not clear: write all of the option, --run-dir
 
 # Failures are the program's own, or shown.
 run 75 --stop
-says "stopped early; the same command goes on from there"
+says "local.sh: stopped early; the same command goes on from there"
 lacks "eval"
 run 64 --np
 
-# A signal to the script alone stops the training, which it waits for; a second Ctrl-C ends it.
+# A signal to the script alone stops the training, which it waits for. Ctrl-C comes as such, and so does a second one.
 signalled() { # EXPECTED-STATUS SCRIPT-AND-ARGUMENTS... -- SIGNALS...
-    local expected=$1 code=0 script command=()
+    local expected=$1 code=0 script signal command=()
     shift
     while [ "$1" != -- ]; do command+=("$1") && shift; done
     shift
@@ -153,21 +155,27 @@ signalled() { # EXPECTED-STATUS SCRIPT-AND-ARGUMENTS... -- SIGNALS...
     env --default-signal=INT "${command[@]}" --wait "$work/waits" >"$work/output" 2>&1 &
     script=$!
     until [ -e "$work/waits" ]; do sleep 0.05; done
+    sleep 0.3 # what comes in its first moments is handed on as USR1
     for signal; do kill "-$signal" "$script" && sleep 0.2; done
     wait "$script" || code=$?
     [ $code -eq "$expected" ] || fail "expected status $expected, got $code after $*: ${command[*]}"
     ! pgrep -f "$work/[w]aits" >"$work/left" || fail "the training goes on by itself"
 }
-for signal in INT TERM HUP USR1; do
-    signalled 75 "$tree/jobs/local.sh" -- $signal
-    says "asked"
-    says "stopped early; the same command goes on from there"
+for signal in TERM=USR1 HUP=USR1 USR1=USR1 INT=INT; do
+    signalled 75 "$tree/jobs/local.sh" -- ${signal%=*}
+    says "asked by SIG${signal#*=}"
+    says "local.sh: stopped early; the same command goes on from there"
 done
-signalled 137 "$tree/jobs/local.sh" -- INT INT
-lacks "asked"
+signalled 130 "$tree/jobs/local.sh" -- INT INT
 signalled 75 "$tree/jobs/reproduce.sh" few --here --seeds 2 -- TERM
 says "reproduce.sh: stopped early; the same command goes on from there"
 lacks "seed=2"
+touch --no-dereference "$sweep/checkpoints/best" # to be measured again
+code=0
+STAND_IN_ASKS=yes "$tree/jobs/reproduce.sh" few --here --seeds 1 >"$work/output" 2>&1 || code=$?
+[ $code -eq 75 ] || fail "asked to stop while it measures, it ended with $code"
+says "reproduce.sh: stopped early; the same command goes on from there"
+asked=yes run 0 # whatever the environment says
 echo 'message(FATAL_ERROR "no compiler")' >>"$tree/CMakeLists.txt"
 run 70
 grep -q "no compiler" "$work/output" || fail "the reason of a failed configuration is not shown"
