@@ -402,7 +402,7 @@ sweep_task() { # ARGUMENTS...
         check_made_so train.epochs # more of them go on
     fi
     train "$@" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir"
-    [ -z "$measuring" ] || measure run_ranks "${launch[@]}"
+    [ -z "$measuring" ] || measure "${launch[@]}"
     print_table
 }
 
@@ -451,7 +451,7 @@ check_made_so() { # [KEY THAT MAY DIFFER]: the run in run_dir, if there is one, 
     [ -z "$differ" ] || fail 64 "$run_dir was made with other settings ($differ): remove it, or ask for the same"
 }
 
-measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on the test set into errors.txt: M = 1 and
+measure() { # [COMMAND THAT STARTS RANKS...]: errors of the run's best model on the test set into errors.txt: M = 1 and
     # M = 10, each the policy's, of random and of centre glimpses. Figures that are newer than the model stay (remove
     # errors.txt to measure anew), unless other data are named: whether they are the training's is seen by evaluating.
     local rollouts errors='' figures code
@@ -459,7 +459,7 @@ measure() { # [COMMAND THAT RUNS ANOTHER...]: errors of the run's best model on 
         [ -z "$(find "$run_dir/errors.txt" -newer "$run_dir/checkpoints/best" 2>/dev/null)" ] || return 0
     for rollouts in 1 10; do
         figures=$run_dir/eval-$rollouts.jsonl code=0
-        "$@" "$program" eval "$run_dir" --json "${places[@]}" --set "eval.rollouts=$rollouts" </dev/null >"$figures.new" 2>"$figures.err" || code=$?
+        run_ranks "$@" "$program" eval "$run_dir" --json "${places[@]}" --set "eval.rollouts=$rollouts" >"$figures.new" 2>"$figures.err" || code=$?
         cat "$figures.err" >&2
         [ $code -ne 75 ] || stopped_early
         [ $code -eq 0 ] || exit $code

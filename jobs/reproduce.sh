@@ -71,7 +71,7 @@ for line in "${lines[@]}"; do
         run_ranks "$program" train --np "$count" --config "$config" --resume auto "${rest[@]}" --set "seed=$seed" "${variant[@]}" --run-dir "$run_dir" || code=$?
         [ $code -ne 75 ] || stopped_early
         [ $code -eq 0 ] || exit $code
-        measure run_ranks
+        measure
     done
 done
 print_rows
