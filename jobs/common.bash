@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # common.bash: what the scripts of this folder share. Sourced; first what all of them need (errors, arguments, the
-# build, a training and signals), then what happens in a Slurm job: checks, submission, the end and the way back into the
-# queue.
+# build, a training and signals), then what happens in a Slurm job: checks, submission, the end and the way back into
+# the queue.
 # A script sets before: script (its name); a job also jobs (this folder) and its site's MODULES, PROGRAM, LAUNCHER,
 # REQUEUES, DEVICE, GPU_CODE, and GPU_OPTIONS where DEVICE is cpu.
 # shellcheck disable=SC2034,SC2153,SC2154 # those, and what is set here for the scripts
@@ -129,12 +129,12 @@ build_program() { # [CMAKE OPTIONS OF A NEW BUILD FOLDER...]: one process at a t
 
 # --- a training and the signals that come to its script
 
-# Those that Slurm sends are passed on as USR1, which srun and mpirun hand to their ranks; TERM would end those. After TERM
-# Slurm is ending the job itself (scancel, time limit, preemption): it decides whether it returns.
+# Those that Slurm sends are passed on as USR1, which srun and mpirun hand to their ranks; TERM would end those. After
+# TERM Slurm is ending the job itself (scancel, time limit, preemption): it decides whether it returns.
 ranks='' asked=${asked-} ending='' unbegun=''
-take_warning() {
+take_warning() { # [SIGNAL]: what to hand on
     asked=yes
-    [ -z "$ranks" ] || kill -USR1 "$ranks" 2>/dev/null || true
+    [ -z "$ranks" ] || kill "-${1:-USR1}" "$ranks" 2>/dev/null || true
 }
 take_end() {
     ending=yes
@@ -143,14 +143,10 @@ take_end() {
 
 # Where there is no job each of them asks the training to stop, which would go on by itself. Ctrl-C is handed on as such,
 # since a second one ends it at once.
-take_interrupt() {
-    asked=yes
-    [ -z "$ranks" ] || kill -INT "$ranks" 2>/dev/null || true
-}
 take_signals() {
     asked='' # whatever the environment says
     trap take_warning USR1 USR2 TERM HUP
-    trap take_interrupt INT
+    trap 'take_warning INT' INT
 }
 
 run_ranks() { # COMMAND...: returns its exit code

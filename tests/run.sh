@@ -120,8 +120,8 @@ fetch_mnist() {
     echo
 }
 
-# A place of its own for what the tests and Open MPI put aside: nothing is left behind, and nothing is met that others
-# left (an mpirun takes a folder named by its process number, whoever made it before and with whatever permissions).
+# A place of its own for what Open MPI and the tests' scripts put aside: nothing of it is left behind, and nothing met
+# that others left (an mpirun takes a folder named by its process number, whoever made it and with whatever permissions).
 TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/ram.XXXXXX") && chmod 1777 "$TMPDIR" || exit 74
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT

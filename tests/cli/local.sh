@@ -154,7 +154,10 @@ signalled() { # EXPECTED-STATUS SCRIPT-AND-ARGUMENTS... -- SIGNALS...
     rm -f "$work/waits"
     env --default-signal=INT "${command[@]}" --wait "$work/waits" >"$work/output" 2>&1 &
     script=$!
-    until [ -e "$work/waits" ]; do sleep 0.05; done
+    until [ -e "$work/waits" ]; do
+        kill -0 "$script" || fail "no training begins: ${command[*]}"
+        sleep 0.05
+    done
     sleep 0.3 # what comes in its first moments is handed on as USR1
     for signal; do kill "-$signal" "$script" && sleep 0.2; done
     wait "$script" || code=$?

@@ -210,6 +210,7 @@ static void test_inspect(void **state) {
     free(field);
 
     assert_int_equal(inspect_scalars(checkpoint, &scalars).code, RAM_OK);
+    assert_int_equal(scalars.count, SAMPLE_SCALARS + 4); /* about, format_version, step, shards */
     assert_string_equal(inspect_text(&scalars, "state/epoch"), "3000009");
     assert_string_equal(inspect_text(&scalars, "config/train.lr"), "0.30000000000000004");
     assert_string_equal(inspect_text(&scalars, "provenance/host"), "Gerät 3");

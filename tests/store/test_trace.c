@@ -457,6 +457,7 @@ static void test_inspect(void **state) {
     assert_ok(inspect_trace(path, &trace));
     assert_memory_equal(&trace.shape, &SMALL, sizeof SMALL);
     assert_int_equal(trace.shards, trace_shards(&SMALL, comm_size(comm)));
+    assert_int_equal(trace.scalars.count, 2 + 3); /* about, format_version, shards */
     assert_string_equal(inspect_text(&trace.scalars, "trace/step"), "844");
     assert_string_equal(inspect_text(&trace.scalars, "trace/split"), "test");
     free(trace.scalars.scalar);
